@@ -1,0 +1,40 @@
+//! The orchestration core of polyarch: what to build where and when, and nothing about how.
+//!
+//! A [`BuildSupervisor`] actor routes each [`BuildRequest`] by its [`ImageOs`] and platform to the actor of
+//! one [`BuildBackend`], queues what has no free slot, retries faults of the host, and collects the results
+//! in the order they were asked for. The crate opens no socket, starts no process and reads no file.
+
+mod admission;
+mod backend;
+mod backend_actor;
+mod collect;
+mod error;
+mod event;
+mod event_log;
+mod id;
+mod image;
+mod platform;
+mod request;
+mod route;
+mod status;
+mod supervisor;
+#[cfg(feature = "testing")]
+pub mod testing;
+mod version;
+
+pub use backend::{Availability, BuildBackend, BuildCx, Capabilities, SharedBackend};
+pub use collect::{FailurePolicy, Outcome, PlatformOutcome};
+pub use error::{BuildError, Fault, RetryPolicy, RuledOut};
+pub use event::{BuildEvent, EventKind, LogBytes, Timestamp};
+pub use event_log::EventSink;
+pub use id::{BackendId, BuildId, Digest, DigestError};
+pub use image::{BuiltImage, Descriptor};
+pub use platform::{ImageOs, Platform, PlatformError};
+pub use request::{
+    BaseImage, BuildRequest, CachePolicy, ContextSource, DockerfileSource, Emulation, NamedContext,
+    PullPolicy, RegistryAccess, SecretRef, SecretSource, SshRef,
+};
+pub use route::{BackendReport, Route, RouteTable};
+pub use status::{BuildStatus, PlatformState, StatusBoard};
+pub use supervisor::{BuildSupervisor, DescribeBackends, PlanRoutes, RunBuild, Shutdown, SupervisorConfig};
+pub use version::ProtocolVersion;

@@ -1,0 +1,301 @@
+//! The way of one build through the supervisor: routed, queued, run, tried again, ended.
+
+use actix::prelude::*;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use super::{BuildSupervisor, RunBuild};
+use crate::{
+    BuildCx, BuildError, BuildId, BuildRequest, BuiltImage, EventKind, EventSink, Outcome, PlatformState,
+    Route, admission::Ticket, backend_actor::Assignment, collect::Collector,
+};
+
+/// One request on its way.
+pub(super) struct Job {
+    pub(super) request: BuildRequest,
+    place: usize,
+    pub(super) route: Route,
+    attempt: u32,
+    pub(super) events: EventSink,
+    cancel: CancellationToken,
+    state: JobState,
+}
+
+pub(super) enum JobState {
+    Waiting,
+    Running,
+    BackingOff(SpawnHandle),
+}
+
+/// One build on its way.
+pub(super) struct Running {
+    collector: Collector,
+    tickets: Vec<Ticket>,
+    /// Fires for every platform at once, by the caller or by the failure policy.
+    stop: CancellationToken,
+    /// Why the platforms are stopped, once they are.
+    stopped: Option<BuildError>,
+    watch: Option<SpawnHandle>,
+    reply: oneshot::Sender<Outcome>,
+}
+
+impl BuildSupervisor {
+    /// Begins a build: routes every request before any of them starts.
+    pub(super) fn take(
+        &mut self,
+        message: RunBuild,
+        reply: oneshot::Sender<Outcome>,
+        cx: &mut Context<Self>,
+    ) {
+        let RunBuild { build, requests, policy, events, cancel } = message;
+        let platforms: Vec<_> = requests.iter().map(|request| request.platform.clone()).collect();
+        self.board.insert(build.clone(), &platforms);
+        let running = Running {
+            collector: Collector::new(build.clone(), platforms, policy),
+            tickets: Vec::new(),
+            stop: CancellationToken::new(),
+            stopped: None,
+            watch: None,
+            reply,
+        };
+        let stop = running.stop.clone();
+        self.builds.insert(build.clone(), running);
+        let refusal = self.refusal(&cancel, requests.len());
+        let mut failed = Vec::new();
+        let mut routed = Vec::new();
+        for (place, request) in requests.into_iter().enumerate() {
+            let events = events.for_platform(&request.platform);
+            let route = refusal.clone().map_or_else(|| self.table.route(&request), Err);
+            let route = match route {
+                Ok(route) => route,
+                Err(error) => {
+                    failed.push((place, error, events));
+                    continue;
+                }
+            };
+            events.emit(EventKind::Routed {
+                backend: route.backend.clone(),
+                emulated: route.emulated,
+                reason: route.reason.clone(),
+                ruled_out: route.ruled_out.clone(),
+            });
+            let cancel = stop.child_token();
+            let job = Job { request, place, route, attempt: 0, events, cancel, state: JobState::Waiting };
+            let ticket = self.next_ticket;
+            self.next_ticket += 1;
+            self.jobs.insert(ticket, job);
+            routed.push(ticket);
+        }
+        let watched = build.clone();
+        let cancelled = async move { cancel.cancelled().await }.into_actor(self);
+        let watch = cx.spawn(cancelled.map(move |(), supervisor, cx| {
+            supervisor.stop(&watched, &BuildError::Cancelled, cx);
+        }));
+        if let Some(running) = self.builds.get_mut(&build) {
+            running.tickets.clone_from(&routed);
+            running.watch = Some(watch);
+        }
+        for ticket in routed {
+            self.enqueue(ticket);
+        }
+        for (place, error, events) in failed {
+            self.end(&build, place, &events, Err(error), cx);
+        }
+        self.finish_if_complete(&build, cx);
+        self.start_what_may(cx);
+        self.announce_waiting(&build);
+    }
+
+    /// Why no request of a build can be taken now.
+    fn refusal(&self, cancel: &CancellationToken, requests: usize) -> Option<BuildError> {
+        if self.shutdown.is_some() {
+            Some(BuildError::ShuttingDown)
+        } else if cancel.is_cancelled() {
+            Some(BuildError::Cancelled)
+        } else if self.admission.waiting() + requests > self.config.max_waiting {
+            Some(BuildError::QueueFull { limit: self.config.max_waiting })
+        } else {
+            None
+        }
+    }
+
+    fn enqueue(&mut self, ticket: Ticket) {
+        if let Some(job) = self.jobs.get_mut(&ticket) {
+            job.state = JobState::Waiting;
+            self.admission.push(&job.route.backend, ticket);
+            self.board.set(&job.request.build, job.place, PlatformState::Queued);
+        }
+    }
+
+    fn announce_waiting(&self, build: &BuildId) {
+        for ticket in self.builds.get(build).map_or(&[][..], |running| &running.tickets) {
+            if let Some(job) = self.jobs.get(ticket)
+                && let Some(ahead) = self.admission.ahead(&job.route.backend, *ticket)
+            {
+                job.events.emit(EventKind::Queued { ahead });
+            }
+        }
+    }
+
+    pub(super) fn start_what_may(&mut self, cx: &mut Context<Self>) {
+        while let Some((backend, ticket)) = self.admission.pop() {
+            let (Some(lane), Some(job)) = (self.lanes.get(&backend), self.jobs.get_mut(&ticket)) else {
+                self.admission.release(&backend);
+                continue;
+            };
+            job.state = JobState::Running;
+            let state = PlatformState::Running { backend: backend.clone(), retries: job.attempt };
+            self.board.set(&job.request.build, job.place, state);
+            let assignment = Assignment {
+                request: job.request.clone(),
+                cx: BuildCx {
+                    events: job.events.clone(),
+                    cancel: job.cancel.clone(),
+                    emulated: job.route.emulated,
+                },
+            };
+            let generation = lane.restarts;
+            let sent = lane.actor.send(assignment).into_actor(self);
+            cx.spawn(sent.map(move |answer, supervisor, cx| {
+                supervisor.admission.release(&backend);
+                let result = answer.unwrap_or_else(|_| {
+                    supervisor.restart(&backend, generation, cx);
+                    Err(BuildError::BackendLost { backend: backend.clone() })
+                });
+                supervisor.attempt_ended(ticket, result, cx);
+                supervisor.start_what_may(cx);
+            }));
+        }
+    }
+
+    /// Decides what the end of one attempt means: the image, another attempt, or the failure.
+    fn attempt_ended(
+        &mut self,
+        ticket: Ticket,
+        result: Result<BuiltImage, BuildError>,
+        cx: &mut Context<Self>,
+    ) {
+        let Some(job) = self.jobs.get_mut(&ticket) else { return };
+        let build = job.request.build.clone();
+        let result = result.and_then(|image| checked(image, job));
+        let stopped = self.builds.get(&build).and_then(|running| running.stopped.clone());
+        let result = match (result, stopped) {
+            (Ok(image), _) => Ok(image),
+            (Err(BuildError::Cancelled), Some(reason)) => Err(reason),
+            (Err(error), Some(_)) => Err(error),
+            (Err(error), None) => match self.config.retry.delay(&error, job.attempt) {
+                None => Err(error),
+                Some(delay) => {
+                    job.attempt += 1;
+                    let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+                    job.events.emit(EventKind::Retried { attempt: job.attempt, delay_ms, error });
+                    self.board.set(&build, job.place, PlatformState::BackingOff);
+                    let later = cx.run_later(delay, move |supervisor, cx| supervisor.retry(ticket, cx));
+                    job.state = JobState::BackingOff(later);
+                    return;
+                }
+            },
+        };
+        self.finish_job(ticket, result, cx);
+    }
+
+    /// Routes a request anew after a fault: its backend may have been given up meanwhile.
+    pub(super) fn retry(&mut self, ticket: Ticket, cx: &mut Context<Self>) {
+        let Some(job) = self.jobs.get_mut(&ticket) else { return };
+        match self.table.route(&job.request) {
+            Ok(route) => {
+                if route.backend != job.route.backend {
+                    job.events.emit(EventKind::Routed {
+                        backend: route.backend.clone(),
+                        emulated: route.emulated,
+                        reason: route.reason.clone(),
+                        ruled_out: route.ruled_out.clone(),
+                    });
+                }
+                job.route = route;
+                self.enqueue(ticket);
+                self.start_what_may(cx);
+            }
+            Err(error) => self.finish_job(ticket, Err(error), cx),
+        }
+    }
+
+    fn finish_job(&mut self, ticket: Ticket, result: Result<BuiltImage, BuildError>, cx: &mut Context<Self>) {
+        let Some(job) = self.jobs.remove(&ticket) else { return };
+        let build = job.request.build;
+        self.end(&build, job.place, &job.events, result, cx);
+        self.finish_if_complete(&build, cx);
+    }
+
+    /// Records how one platform ended and stops the others if the policy says so.
+    fn end(
+        &mut self,
+        build: &BuildId,
+        place: usize,
+        events: &EventSink,
+        result: Result<BuiltImage, BuildError>,
+        cx: &mut Context<Self>,
+    ) {
+        let (state, event) = match &result {
+            Ok(image) => (PlatformState::Built, EventKind::ImageBuilt { image: image.clone() }),
+            Err(error) => (PlatformState::Failed, EventKind::PlatformFailed { error: error.clone() }),
+        };
+        events.emit(event);
+        self.board.set(build, place, state);
+        let stop = self.builds.get_mut(build).and_then(|running| running.collector.record(place, result));
+        if let Some(reason) = stop {
+            self.stop(build, &reason, cx);
+        }
+    }
+
+    /// Ends every platform that has not ended: at once if it waits, when the backend says so if it runs.
+    pub(super) fn stop(&mut self, build: &BuildId, reason: &BuildError, cx: &mut Context<Self>) {
+        let Some(running) = self.builds.get_mut(build) else { return };
+        if running.stopped.is_some() {
+            return;
+        }
+        running.stopped = Some(reason.clone());
+        running.stop.cancel();
+        for ticket in running.tickets.clone() {
+            let Some(job) = self.jobs.get(&ticket) else { continue };
+            match job.state {
+                JobState::Running => continue,
+                JobState::Waiting => {
+                    self.admission.remove(&job.route.backend, ticket);
+                }
+                JobState::BackingOff(later) => {
+                    cx.cancel_future(later);
+                }
+            }
+            self.finish_job(ticket, Err(reason.clone()), cx);
+        }
+    }
+
+    fn finish_if_complete(&mut self, build: &BuildId, cx: &mut Context<Self>) {
+        if !self.builds.get(build).is_some_and(|running| running.collector.is_complete()) {
+            return;
+        }
+        let Some(running) = self.builds.remove(build) else { return };
+        if let Some(watch) = running.watch {
+            cx.cancel_future(watch);
+        }
+        self.board.remove(build);
+        // Nobody waits any more when the caller dropped its handle; the build has ended all the same.
+        let _ = running.reply.send(running.collector.finish());
+        if self.shutdown.is_some() && self.builds.is_empty() {
+            self.close_backends(cx);
+        }
+    }
+}
+
+/// Completes what a backend returned and makes sure that it is what was asked for.
+fn checked(image: BuiltImage, job: &Job) -> Result<BuiltImage, BuildError> {
+    let requested = &job.request.platform;
+    if !requested.is_satisfied_by(&image.platform) {
+        return Err(BuildError::WrongPlatform {
+            requested: requested.clone(),
+            built: image.platform.to_string(),
+        });
+    }
+    Ok(BuiltImage { emulated: job.route.emulated, retries: job.attempt, ..image })
+}

@@ -1,0 +1,97 @@
+//! The actors of the backends: started, replaced when lost, and closed at the end.
+
+use std::time::Duration;
+
+use actix::prelude::*;
+use futures::future::join_all;
+
+use super::BuildSupervisor;
+use crate::{
+    BackendId, BackendReport, Capabilities, EventKind, SharedBackend,
+    backend_actor::{BackendActor, Close, panic_message},
+};
+
+/// The wait before a lost backend gets a new actor; each further one is twice as long.
+const RESTART_BACKOFF: Duration = Duration::from_millis(50);
+
+/// A backend and the actor that runs it now.
+pub(super) struct Lane {
+    backend: SharedBackend,
+    slots: usize,
+    pub(super) actor: Addr<BackendActor>,
+    pub(super) arbiter: Arbiter,
+    /// How many actors were lost before this one.
+    pub(super) restarts: u32,
+}
+
+impl BuildSupervisor {
+    /// Opens a new actor for a backend whose actor is gone, or gives the backend up.
+    pub(super) fn restart(&mut self, backend: &BackendId, generation: u32, cx: &mut Context<Self>) {
+        let Some(lane) = self.lanes.get_mut(backend) else { return };
+        // Another request on the same lost actor has had it replaced already.
+        if lane.restarts != generation {
+            return;
+        }
+        lane.arbiter.stop();
+        self.admission.set_open(backend, false);
+        if lane.restarts >= self.config.restarts {
+            let reason = format!("was lost {} times and given up", lane.restarts + 1);
+            tracing::error!(%backend, "{reason}");
+            self.lanes.remove(backend);
+            self.table.rule_out(backend, &reason);
+            for ticket in self.admission.drain(backend) {
+                self.retry(ticket, cx);
+            }
+            return;
+        }
+        let wait = RESTART_BACKOFF.saturating_mul(2_u32.saturating_pow(lane.restarts));
+        lane.restarts += 1;
+        let (actor, arbiter) = start_actor(&lane.backend, lane.slots);
+        (lane.actor, lane.arbiter) = (actor, arbiter);
+        tracing::warn!(%backend, restarts = lane.restarts, "the backend's actor was lost; a new one takes its place");
+        for job in self.jobs.values().filter(|job| job.route.backend == *backend) {
+            job.events.emit(EventKind::BackendRestarted { backend: backend.clone() });
+        }
+        let backend = backend.clone();
+        cx.run_later(wait, move |supervisor, cx| {
+            supervisor.admission.set_open(&backend, true);
+            supervisor.start_what_may(cx);
+        });
+    }
+
+    /// Lets every backend give back what it holds, then stops.
+    pub(super) fn close_backends(&mut self, cx: &mut Context<Self>) {
+        let closing = join_all(self.lanes.values().map(|lane| lane.actor.send(Close)));
+        cx.spawn(closing.into_actor(self).map(|_, supervisor, cx| {
+            for waiting in supervisor.shutdown.take().unwrap_or_default() {
+                let _ = waiting.send(());
+            }
+            cx.stop();
+        }));
+    }
+}
+
+impl Lane {
+    pub(super) fn start(backend: SharedBackend, slots: usize) -> Self {
+        let (actor, arbiter) = start_actor(&backend, slots);
+        Self { backend, slots, actor, arbiter, restarts: 0 }
+    }
+}
+
+/// Asks a backend what it can do; a panic there makes it unusable and nothing more.
+pub(super) async fn probe(backend: &SharedBackend) -> BackendReport {
+    let id = backend.id();
+    let asked = backend.clone();
+    let capabilities = actix::spawn(async move { asked.probe().await }).await.unwrap_or_else(|error| {
+        let why = error.try_into_panic().map_or_else(|lost| lost.to_string(), |panic| panic_message(&*panic));
+        Capabilities::unusable(format!("failed while it was probed ({why})"), "report this as a defect")
+    });
+    BackendReport { id, capabilities }
+}
+
+fn start_actor(backend: &SharedBackend, slots: usize) -> (Addr<BackendActor>, Arbiter) {
+    let arbiter = Arbiter::new();
+    let backend = backend.clone();
+    let actor = BackendActor::start_in_arbiter(&arbiter.handle(), move |_| BackendActor::new(backend, slots));
+    (actor, arbiter)
+}
