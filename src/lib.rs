@@ -1,0 +1,2 @@
+//! polyarch
+pub mod oci;

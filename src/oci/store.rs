@@ -1,0 +1,538 @@
+//! The content-addressed store on disk, shared by every backend and every process.
+//!
+//! The directory is a valid OCI image layout. A blob is written under a temporary name, synced and renamed,
+//! so a reader never sees half of one and no lock is needed. Names are small files that are renamed into
+//! place. Temporary files stand in a folder per process that is locked while the process lives; whoever
+//! opens the store next removes the folders that nobody locks.
+
+use std::{
+    fs::{self, File},
+    io::{self, Read, Write},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use polyarch_actors::{Digest, DigestError};
+use sha2::{Digest as _, Sha256};
+
+/// The store's form on disk. A store with a higher number was written by a newer polyarch.
+const FORMAT: u32 = 1;
+/// The largest manifest, index or config that is read into memory, in bytes.
+///
+/// Registries must accept manifests of 4 MiB and mostly take no more (distribution specification,
+/// "Pushing Manifests").
+pub const LARGEST_DOCUMENT: u64 = 8 << 20;
+
+/// A handle on the store. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    root: PathBuf,
+    scratch: Scratch,
+}
+
+/// What can go wrong with the store.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The operating system refused.
+    #[error("store: cannot {action} {path}")]
+    Io {
+        /// What was tried, as a verb.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A newer polyarch wrote it.
+    #[error(
+        "the store {path} has format {found}, and this polyarch reads format {FORMAT}: use the newer polyarch that \
+         wrote it, or name another store with --store"
+    )]
+    Newer {
+        /// The store.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+    },
+    /// The directory is something else.
+    #[error("{path} is no polyarch store: {reason}")]
+    NoStore {
+        /// The directory.
+        path: PathBuf,
+        /// What is odd about it.
+        reason: String,
+    },
+    /// A blob that was expected is not there.
+    #[error("the store has no blob {0}")]
+    Missing(Digest),
+    /// Content does not have the digest it should have.
+    #[error("{path} has digest {found}, not {expected}")]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// The digest by which it was looked for.
+        expected: Digest,
+        /// The digest of what it holds.
+        found: Digest,
+    },
+    /// A document is larger than any that is accepted.
+    #[error("{digest} has {size} bytes, more than the {LARGEST_DOCUMENT} that a manifest or config may have")]
+    TooLarge {
+        /// The blob.
+        digest: Digest,
+        /// Its length.
+        size: u64,
+    },
+    /// A document is not what it should be.
+    #[error("{what} is malformed: {reason}")]
+    Malformed {
+        /// Which document.
+        what: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Nothing in the store has that name.
+    #[error("no image named {0} in the store (polyarch images lists what is there)")]
+    UnknownName(String),
+    /// A digest has the wrong form.
+    #[error(transparent)]
+    Digest(#[from] DigestError),
+}
+
+impl StoreError {
+    /// Whether the disk is full, which a person mends in another way than any other failure.
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Io { source, .. }
+            if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
+    }
+}
+
+/// Names the action and the path in an I/O error.
+pub(crate) fn at<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> StoreError + 'a {
+    move |source| StoreError::Io { action, path: path.to_owned(), source }
+}
+
+impl Store {
+    /// Opens the store in `root`, an absolute directory, and makes it if it is not there.
+    pub fn open(root: impl Into<PathBuf>) -> Result<Self, StoreError> {
+        let root = root.into();
+        fs::create_dir_all(&root).map_err(at("make", &root))?;
+        let root = root.canonicalize().map_err(at("find", &root))?;
+        check_format(&root)?;
+        for folder in ["blobs/sha256", "names", "tmp"] {
+            let folder = root.join(folder);
+            fs::create_dir_all(&folder).map_err(at("make", &folder))?;
+        }
+        write_once(&root, "oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#)?;
+        let scratch = Scratch::open(&root.join("tmp"))?;
+        Ok(Self { inner: Arc::new(Inner { root, scratch }) })
+    }
+
+    /// The directory.
+    pub fn root(&self) -> &Path {
+        &self.inner.root
+    }
+
+    /// A new empty folder on the store's device, which is removed when dropped, or by the next process
+    /// if this one is killed.
+    pub fn scratch_dir(&self, prefix: &str) -> Result<tempfile::TempDir, StoreError> {
+        let folder = &self.inner.scratch.folder;
+        tempfile::Builder::new().prefix(prefix).tempdir_in(folder).map_err(at("make a folder in", folder))
+    }
+
+    /// Where a blob is, or would be.
+    pub fn blob_path(&self, digest: &Digest) -> PathBuf {
+        self.inner.root.join("blobs/sha256").join(digest.hex())
+    }
+
+    /// Whether a blob is there.
+    pub fn contains(&self, digest: &Digest) -> bool {
+        self.blob_path(digest).is_file()
+    }
+
+    /// The length of a blob in bytes.
+    pub fn size(&self, digest: &Digest) -> Result<u64, StoreError> {
+        let path = self.blob_path(digest);
+        match fs::metadata(&path) {
+            Ok(metadata) => Ok(metadata.len()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(StoreError::Missing(digest.clone())),
+            Err(error) => Err(at("look at", &path)(error)),
+        }
+    }
+
+    /// Opens a blob for reading.
+    pub fn open_blob(&self, digest: &Digest) -> Result<File, StoreError> {
+        let path = self.blob_path(digest);
+        match File::open(&path) {
+            Ok(file) => Ok(file),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(StoreError::Missing(digest.clone())),
+            Err(error) => Err(at("open", &path)(error)),
+        }
+    }
+
+    /// Reads a manifest, index or config and checks its digest.
+    pub fn read_document(&self, digest: &Digest) -> Result<Vec<u8>, StoreError> {
+        let size = self.size(digest)?;
+        if size > LARGEST_DOCUMENT {
+            return Err(StoreError::TooLarge { digest: digest.clone(), size });
+        }
+        let path = self.blob_path(digest);
+        let mut bytes = Vec::new();
+        self.open_blob(digest)?.read_to_end(&mut bytes).map_err(at("read", &path))?;
+        let found = digest_of(&bytes);
+        if found != *digest {
+            return Err(StoreError::Corrupt { path, expected: digest.clone(), found });
+        }
+        Ok(bytes)
+    }
+
+    /// Stores some bytes.
+    pub fn put(&self, bytes: &[u8]) -> Result<Digest, StoreError> {
+        let digest = digest_of(bytes);
+        if !self.contains(&digest) {
+            let mut writer = self.writer()?;
+            writer.write_all(bytes).map_err(at("write in", &self.inner.scratch.folder))?;
+            writer.commit(Some(&digest))?;
+        }
+        Ok(digest)
+    }
+
+    /// A blob that is written piece by piece.
+    pub fn writer(&self) -> Result<BlobWriter, StoreError> {
+        let folder = &self.inner.scratch.folder;
+        let file = tempfile::NamedTempFile::new_in(folder).map_err(at("make a file in", folder))?;
+        Ok(BlobWriter { store: self.clone(), file, hash: Sha256::new(), size: 0 })
+    }
+
+    /// Takes a finished file into the store by a hard link (by a copy across devices), and checks that it
+    /// has the digest. Does nothing but look when the blob is there. Returns its length in bytes.
+    ///
+    /// The caller must not write to the file afterwards.
+    pub fn adopt(&self, path: &Path, digest: &Digest) -> Result<u64, StoreError> {
+        if self.contains(digest) {
+            return self.size(digest);
+        }
+        let mut file = File::open(path).map_err(at("open", path))?;
+        let (found, size) = hash_all(&mut file).map_err(at("read", path))?;
+        if found != *digest {
+            return Err(StoreError::Corrupt { path: path.to_owned(), expected: digest.clone(), found });
+        }
+        file.sync_all().map_err(at("sync", path))?;
+        let target = self.blob_path(digest);
+        match fs::hard_link(path, &target) {
+            Ok(()) => self.sync_blob_folder()?,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(_) => {
+                let mut writer = self.writer()?;
+                let mut source = File::open(path).map_err(at("open", path))?;
+                io::copy(&mut source, &mut writer).map_err(at("copy", path))?;
+                writer.commit(Some(digest))?;
+            }
+        }
+        Ok(size)
+    }
+
+    /// Replaces a small file of the store, below the folder `folder`, as one step that nobody sees half done.
+    pub(crate) fn replace(&self, folder: &str, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        let path = self.inner.root.join(folder).join(name);
+        let scratch = &self.inner.scratch.folder;
+        let mut file = tempfile::NamedTempFile::new_in(scratch).map_err(at("make a file in", scratch))?;
+        file.write_all(bytes).map_err(at("write", &path))?;
+        file.as_file().sync_all().map_err(at("sync", &path))?;
+        file.persist(&path).map_err(|error| at("replace", &path)(error.error))?;
+        Ok(())
+    }
+
+    fn sync_blob_folder(&self) -> Result<(), StoreError> {
+        let folder = self.inner.root.join("blobs/sha256");
+        File::open(&folder).and_then(|folder| folder.sync_all()).map_err(at("sync", &folder))
+    }
+}
+
+/// A blob that is being written. Dropping it leaves nothing.
+#[derive(Debug)]
+pub struct BlobWriter {
+    store: Store,
+    file: tempfile::NamedTempFile,
+    hash: Sha256,
+    size: u64,
+}
+
+impl BlobWriter {
+    /// Makes the blob visible. With `expected`, only if that is its digest. Returns the digest and the length
+    /// in bytes.
+    pub fn commit(self, expected: Option<&Digest>) -> Result<(Digest, u64), StoreError> {
+        let digest = Digest::from_sha256(&self.hash.finalize().into());
+        if let Some(expected) = expected.filter(|expected| **expected != digest) {
+            let path = self.file.path().to_owned();
+            return Err(StoreError::Corrupt { path, expected: expected.clone(), found: digest });
+        }
+        let target = self.store.blob_path(&digest);
+        self.file.as_file().sync_all().map_err(at("sync", &target))?;
+        make_readable(self.file.as_file()).map_err(at("share", &target))?;
+        self.file.persist(&target).map_err(|error| at("write", &target)(error.error))?;
+        self.store.sync_blob_folder()?;
+        Ok((digest, self.size))
+    }
+}
+
+impl Write for BlobWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.hash.update(&bytes[..written]);
+        self.size += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+/// The SHA-256 digest of some bytes.
+pub fn digest_of(bytes: &[u8]) -> Digest {
+    Digest::from_sha256(&Sha256::digest(bytes).into())
+}
+
+/// The digest of everything that `source` has left, and how many bytes that was.
+fn hash_all(source: &mut impl Read) -> io::Result<(Digest, u64)> {
+    let mut hash = Sha256::new();
+    let mut size = 0;
+    let mut buffer = vec![0; 256 << 10];
+    loop {
+        match source.read(&mut buffer)? {
+            0 => return Ok((Digest::from_sha256(&hash.finalize().into()), size)),
+            read => {
+                hash.update(&buffer[..read]);
+                size += read as u64;
+            }
+        }
+    }
+}
+
+/// Temporary files are private by default, but a store may be shared by several users.
+#[cfg(unix)]
+fn make_readable(file: &File) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    file.set_permissions(fs::Permissions::from_mode(0o644))
+}
+
+#[cfg(not(unix))]
+fn make_readable(_: &File) -> io::Result<()> {
+    Ok(())
+}
+
+/// Refuses what a newer polyarch wrote and what is no store, and marks an empty directory as a store.
+fn check_format(root: &Path) -> Result<(), StoreError> {
+    let path = root.join("polyarch.json");
+    let no_store = |reason: String| StoreError::NoStore { path: root.to_owned(), reason };
+    match fs::read(&path) {
+        Ok(bytes) => {
+            let marker: serde_json::Value = serde_json::from_slice(&bytes)
+                .map_err(|error| no_store(format!("its polyarch.json is malformed ({error})")))?;
+            match marker["format"].as_u64().and_then(|format| u32::try_from(format).ok()) {
+                Some(FORMAT) => Ok(()),
+                Some(found) if found > FORMAT => Err(StoreError::Newer { path: root.to_owned(), found }),
+                _ => Err(no_store("its polyarch.json names no known format".into())),
+            }
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let mut entries = fs::read_dir(root).map_err(at("list", root))?;
+            // Another process may be making the same store right now: what it makes is no reason to refuse.
+            let foreign = entries.find_map(|entry| {
+                let name = entry.ok()?.file_name();
+                let ours = ["polyarch.json", "oci-layout", "blobs", "names", "tmp", "index.json"];
+                let known =
+                    name.to_str().is_some_and(|name| ours.contains(&name) || name.starts_with(".tmp"));
+                (!known).then_some(name)
+            });
+            if let Some(foreign) = foreign {
+                return Err(no_store(format!(
+                    "it holds {}; name an empty or new directory",
+                    foreign.display()
+                )));
+            }
+            write_once(root, "polyarch.json", format!("{{\"format\":{FORMAT}}}\n").as_bytes())
+        }
+        Err(error) => Err(at("read", &path)(error)),
+    }
+}
+
+/// Writes a file that never changes, unless it is there.
+fn write_once(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+    let path = folder.join(name);
+    if path.is_file() {
+        return Ok(());
+    }
+    let mut file =
+        tempfile::Builder::new().prefix(".tmp").tempfile_in(folder).map_err(at("write in", folder))?;
+    file.write_all(bytes).map_err(at("write", &path))?;
+    make_readable(file.as_file()).map_err(at("share", &path))?;
+    file.persist(&path).map_err(|error| at("write", &path)(error.error))?;
+    Ok(())
+}
+
+/// This process's folder for temporary files, locked while the process lives.
+#[derive(Debug)]
+struct Scratch {
+    folder: PathBuf,
+    _lock: File,
+}
+
+impl Scratch {
+    fn open(parent: &Path) -> Result<Self, StoreError> {
+        sweep(parent);
+        // The folder gets its final name only when it is locked, so no sweep can take it in between.
+        let new = tempfile::Builder::new()
+            .prefix(NEW)
+            .tempdir_in(parent)
+            .map_err(at("make a folder in", parent))?;
+        let path = new.path().join("lock");
+        let lock = File::create(&path).map_err(at("make", &path))?;
+        lock.lock().map_err(at("lock", &path))?;
+        let new = new.keep();
+        let name = new.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let folder = parent.join(name.replacen(NEW, LIVE, 1));
+        fs::rename(&new, &folder).map_err(at("rename", &new))?;
+        Ok(Self { folder, _lock: lock })
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // A folder that cannot be removed now is swept by the next process.
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// How the name of a locked folder begins.
+const LIVE: &str = "p-";
+/// How the name of a folder begins that is about to be locked.
+const NEW: &str = "new-";
+
+/// Removes the temporary folders of processes that are gone. What cannot be removed now is left for the
+/// next process: it takes space and does no other harm.
+fn sweep(parent: &Path) {
+    let Ok(entries) = fs::read_dir(parent) else { return };
+    for entry in entries.flatten() {
+        let folder = entry.path();
+        let name = entry.file_name();
+        let dead = match name.to_str() {
+            Some(name) if name.starts_with(LIVE) => {
+                File::open(folder.join("lock")).is_ok_and(|lock| lock.try_lock().is_ok())
+            }
+            Some(name) if name.starts_with(NEW) => entry
+                .metadata()
+                .and_then(|metadata| metadata.modified())
+                .is_ok_and(|made| made.elapsed().is_ok_and(|age| age > Duration::from_secs(3600))),
+            _ => false,
+        };
+        if dead {
+            let _ = fs::remove_dir_all(&folder);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store() -> (tempfile::TempDir, Store) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(folder.path().join("store")).expect("a store");
+        (folder, store)
+    }
+
+    #[test]
+    fn a_blob_reads_back_and_is_stored_once() {
+        let (_folder, store) = store();
+        let digest = store.put(b"hello").expect("stored");
+        assert_eq!(store.put(b"hello").expect("stored"), digest);
+        assert_eq!(store.read_document(&digest).expect("read"), b"hello");
+        assert_eq!(store.size(&digest).expect("size"), 5);
+        let other = digest_of(b"other");
+        assert!(matches!(store.read_document(&other), Err(StoreError::Missing(missing)) if missing == other));
+    }
+
+    #[test]
+    fn content_with_another_digest_never_enters() {
+        let (folder, store) = store();
+        let path = folder.path().join("file");
+        fs::write(&path, b"content").expect("written");
+        let wrong = digest_of(b"something else");
+        assert!(matches!(store.adopt(&path, &wrong), Err(StoreError::Corrupt { .. })));
+        assert!(!store.contains(&wrong));
+        assert_eq!(store.adopt(&path, &digest_of(b"content")).expect("adopted"), 7);
+        let mut writer = store.writer().expect("writer");
+        writer.write_all(b"x").expect("written");
+        assert!(matches!(writer.commit(Some(&wrong)), Err(StoreError::Corrupt { .. })));
+        assert!(!store.contains(&digest_of(b"x")));
+    }
+
+    #[test]
+    fn a_damaged_blob_is_noticed() {
+        let (_folder, store) = store();
+        let digest = store.put(b"hello").expect("stored");
+        fs::write(store.blob_path(&digest), b"hullo").expect("damaged");
+        assert!(matches!(store.read_document(&digest), Err(StoreError::Corrupt { .. })));
+    }
+
+    #[test]
+    fn a_store_of_a_newer_polyarch_is_refused() {
+        let (folder, store) = store();
+        fs::write(store.root().join("polyarch.json"), "{\"format\":2}").expect("written");
+        let error = Store::open(folder.path().join("store")).expect_err("newer").to_string();
+        assert!(error.contains("has format 2, and this polyarch reads format 1"), "{error}");
+    }
+
+    #[test]
+    fn a_directory_with_other_things_is_refused_and_left_alone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::write(folder.path().join("thesis.tex"), "x").expect("written");
+        let error = Store::open(folder.path()).expect_err("no store").to_string();
+        assert!(error.contains("is no polyarch store: it holds thesis.tex"), "{error}");
+        assert_eq!(fs::read_dir(folder.path()).expect("list").count(), 1);
+    }
+
+    #[test]
+    fn temporary_files_of_a_dead_process_are_swept_and_of_a_living_one_kept() {
+        let (folder, first) = store();
+        let kept = first.scratch_dir("kept").expect("scratch");
+        // A folder that nobody locks is what a killed process leaves.
+        let dead = first.root().join("tmp/p-dead");
+        fs::create_dir(&dead).expect("made");
+        fs::write(dead.join("lock"), "").expect("written");
+        fs::write(dead.join("half-a-blob"), "x").expect("written");
+        let second = Store::open(folder.path().join("store")).expect("second");
+        assert!(!dead.exists());
+        assert!(kept.path().exists());
+        drop((kept, first, second));
+        assert_eq!(fs::read_dir(folder.path().join("store/tmp")).expect("list").count(), 0);
+    }
+
+    #[test]
+    fn many_threads_may_open_and_write_at_once() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path().join("store");
+        std::thread::scope(|scope| {
+            for thread in 0..8_u32 {
+                let root = &root;
+                scope.spawn(move || {
+                    for round in 0..20_u32 {
+                        let store = Store::open(root).expect("opens");
+                        let text = format!("{} {round}", thread / 2);
+                        let digest = store.put(text.as_bytes()).expect("stored");
+                        assert_eq!(store.read_document(&digest).expect("read"), text.as_bytes());
+                    }
+                });
+            }
+        });
+        assert_eq!(fs::read_dir(root.join("blobs/sha256")).expect("list").count(), 80);
+    }
+}
