@@ -1,2 +1,3 @@
 //! polyarch
+pub mod dockerfile;
 pub mod oci;
