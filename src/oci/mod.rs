@@ -1,5 +1,12 @@
-//! OCI content: the store, references, indexes and layouts.
+//! OCI content: the store, names, references, indexes and layouts.
 
+pub mod index;
+pub mod layout;
+pub mod media_type;
+mod names;
+mod reference;
 mod store;
 
+pub use names::{NamedImage, Names};
+pub use reference::{Reference, ReferenceError};
 pub use store::{BlobWriter, LARGEST_DOCUMENT, Store, StoreError, digest_of};

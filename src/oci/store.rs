@@ -430,7 +430,7 @@ fn sweep(parent: &Path) {
             Some(name) if name.starts_with(NEW) => entry
                 .metadata()
                 .and_then(|metadata| metadata.modified())
-                .is_ok_and(|made| made.elapsed().is_ok_and(|age| age > Duration::from_secs(3600))),
+                .is_ok_and(|made| made.elapsed().is_ok_and(|age| age > Duration::from_hours(1))),
             _ => false,
         };
         if dead {

@@ -1,0 +1,265 @@
+//! Writing an index out of the store as an OCI image layout, as a directory or a tar archive.
+//!
+//! Source: OCI image specification, `image-layout.md`. The archive has sorted entries and fixed header
+//! fields, so equal indexes give equal archives.
+
+use std::{
+    collections::BTreeSet,
+    fs::{self, File},
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use polyarch_actors::{Descriptor, Digest};
+use serde::Deserialize;
+
+use super::{
+    index::{Index, IndexEntry, canonical},
+    media_type,
+    names::name_annotations,
+    reference::Reference,
+    store::{Store, StoreError},
+};
+
+/// Why an output could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum LayoutError {
+    /// The operating system refused.
+    #[error("cannot write {path}")]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// There is something where the output should go.
+    #[error("{path} is there and not empty: name another directory, or remove it first")]
+    Occupied {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Everything that a manifest or index points at, itself included, in the order of the digests.
+pub fn closure(store: &Store, root: &Descriptor) -> Result<BTreeSet<Digest>, StoreError> {
+    let mut seen = BTreeSet::new();
+    let mut open = vec![(root.digest.clone(), root.media_type.clone())];
+    while let Some((digest, media_type)) = open.pop() {
+        if !seen.insert(digest.clone()) {
+            continue;
+        }
+        if media_type::is_index(&media_type) {
+            let entries = Index::read(store, &digest)?.manifests.into_iter();
+            open.extend(entries.map(|entry| (entry.descriptor.digest, entry.descriptor.media_type)));
+        } else if media_type::is_manifest(&media_type) {
+            let parts: ManifestParts =
+                serde_json::from_slice(&store.read_document(&digest)?).map_err(|error| {
+                    StoreError::Malformed {
+                        what: format!("the manifest {digest}"),
+                        reason: error.to_string(),
+                    }
+                })?;
+            // Foreign layers stay where their URLs say; they are not in the store.
+            let layers = parts.layers.into_iter().filter(|layer| layer.urls.is_empty());
+            let blobs = layers.chain([parts.config]).map(|part| part.digest);
+            seen.extend(blobs);
+        }
+    }
+    Ok(seen)
+}
+
+#[derive(Deserialize)]
+struct ManifestParts {
+    config: Part,
+    layers: Vec<Part>,
+}
+
+#[derive(Deserialize)]
+struct Part {
+    digest: Digest,
+    #[serde(default)]
+    urls: Vec<String>,
+}
+
+/// The `index.json` of a layout in which these things have these names.
+pub(super) fn index_json(entries: &[(&Descriptor, Option<&Reference>)]) -> Result<Vec<u8>, StoreError> {
+    let mut index = Index::default();
+    for (descriptor, reference) in entries {
+        let mut descriptor = (*descriptor).clone();
+        descriptor.annotations.extend(reference.map(name_annotations).unwrap_or_default());
+        index.manifests.push(IndexEntry::without_platform(descriptor));
+    }
+    canonical(&index, "index.json")
+}
+
+/// Writes a layout as a tar archive to `out`.
+pub fn write_archive(
+    store: &Store,
+    root: &Descriptor,
+    names: &[Reference],
+    out: impl Write,
+) -> Result<(), LayoutError> {
+    let failed = |source| LayoutError::Io { path: "the archive".into(), source };
+    let mut archive = tar::Builder::new(out);
+    let blobs = closure(store, root)?;
+    for folder in ["blobs/", "blobs/sha256/"] {
+        let mut header = header(0, tar::EntryType::Directory, 0o755);
+        archive.append_data(&mut header, folder, io::empty()).map_err(failed)?;
+    }
+    for digest in blobs {
+        let file = store.open_blob(&digest)?;
+        let mut header = header(store.size(&digest)?, tar::EntryType::Regular, 0o644);
+        archive.append_data(&mut header, format!("blobs/sha256/{}", digest.hex()), file).map_err(failed)?;
+    }
+    for (name, bytes) in documents(root, names)? {
+        let mut header = header(bytes.len() as u64, tar::EntryType::Regular, 0o644);
+        archive.append_data(&mut header, name, &bytes[..]).map_err(failed)?;
+    }
+    archive.into_inner().and_then(|mut out| out.flush()).map_err(failed)
+}
+
+/// Writes a layout as a tar archive that appears under its name only when it is complete.
+pub fn write_archive_file(
+    store: &Store,
+    root: &Descriptor,
+    names: &[Reference],
+    path: &Path,
+) -> Result<(), LayoutError> {
+    let failed = |source| LayoutError::Io { path: path.to_owned(), source };
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new().prefix(".polyarch-").tempfile_in(folder).map_err(failed)?;
+    let with_path = |error| match error {
+        LayoutError::Io { source, .. } => failed(source),
+        other => other,
+    };
+    write_archive(store, root, names, io::BufWriter::with_capacity(1 << 20, &mut file)).map_err(with_path)?;
+    share(file.as_file()).map_err(failed)?;
+    file.as_file().sync_all().map_err(failed)?;
+    file.persist(path).map_err(|error| failed(error.error))?;
+    Ok(())
+}
+
+/// Writes a layout as a directory that appears under its name only when it is complete.
+pub fn write_directory(
+    store: &Store,
+    root: &Descriptor,
+    names: &[Reference],
+    path: &Path,
+) -> Result<(), LayoutError> {
+    let failed = |source| LayoutError::Io { path: path.to_owned(), source };
+    // An empty directory may be replaced; one with something in it is somebody's work.
+    match fs::read_dir(path).map(|mut entries| entries.next().is_some()) {
+        Ok(true) => return Err(LayoutError::Occupied { path: path.to_owned() }),
+        Ok(false) => fs::remove_dir(path).map_err(failed)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(failed(error)),
+    }
+    let parent = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let draft = tempfile::Builder::new().prefix(".polyarch-").tempdir_in(parent).map_err(failed)?;
+    let layout = draft.path().join("layout");
+    let blobs = layout.join("blobs/sha256");
+    fs::create_dir_all(&blobs).map_err(failed)?;
+    for digest in closure(store, root)? {
+        fs::copy(store.blob_path(&digest), blobs.join(digest.hex())).map_err(failed)?;
+    }
+    for (name, bytes) in documents(root, names)? {
+        fs::write(layout.join(name), bytes).map_err(failed)?;
+    }
+    fs::rename(&layout, path).map_err(failed)
+}
+
+/// The files of a layout beside the blobs.
+fn documents(root: &Descriptor, names: &[Reference]) -> Result<[(&'static str, Vec<u8>); 2], StoreError> {
+    let entries: Vec<_> = match names {
+        [] => vec![(root, None)],
+        names => names.iter().map(|name| (root, Some(name))).collect(),
+    };
+    Ok([("index.json", index_json(&entries)?), ("oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#.to_vec())])
+}
+
+fn header(size: u64, kind: tar::EntryType, mode: u32) -> tar::Header {
+    let mut header = tar::Header::new_ustar();
+    header.set_size(size);
+    header.set_entry_type(kind);
+    header.set_mode(mode);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    header
+}
+
+/// Temporary files are private by default; what a person asked for is theirs to share.
+#[cfg(unix)]
+fn share(file: &File) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    file.set_permissions(fs::Permissions::from_mode(0o644))
+}
+
+#[cfg(not(unix))]
+fn share(_: &File) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    fn image(store: &Store) -> Descriptor {
+        let config = store.put(b"{}").expect("stored");
+        let layer = store.put(b"layer").expect("stored");
+        let manifest = format!(
+            "{{\"schemaVersion\":2,\"config\":{{\"digest\":\"{config}\"}},\"layers\":[{{\"digest\":\"{layer}\"}},\
+             {{\"digest\":\"{layer}\",\"urls\":[]}}]}}"
+        );
+        let manifest = Descriptor {
+            media_type: media_type::MANIFEST.into(),
+            digest: store.put(manifest.as_bytes()).expect("stored"),
+            size: manifest.len() as u64,
+            annotations: BTreeMap::new(),
+        };
+        let mut index = Index::default();
+        index.add(IndexEntry::new(manifest, &"linux/amd64".parse().expect("platform"))).expect("added");
+        index.save(store).expect("saved")
+    }
+
+    #[test]
+    fn an_archive_is_complete_reproducible_and_never_half_written() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(folder.path().join("store")).expect("a store");
+        let root = image(&store);
+        let names = ["app:1".parse().expect("a name")];
+        let paths = [folder.path().join("a.tar"), folder.path().join("b.tar")];
+        for path in &paths {
+            write_archive_file(&store, &root, &names, path).expect("written");
+        }
+        let bytes = fs::read(&paths[0]).expect("read");
+        assert_eq!(bytes, fs::read(&paths[1]).expect("read"));
+        let mut archive = tar::Archive::new(&bytes[..]);
+        let entries = archive.entries().expect("entries").map(|entry| entry.expect("entry"));
+        let names_in: Vec<_> =
+            entries.map(|entry| entry.path().expect("path").display().to_string()).collect();
+        assert_eq!(names_in.iter().filter(|name| name.starts_with("blobs/sha256/")).count(), 5);
+        assert_eq!(names_in[names_in.len() - 2..], ["index.json", "oci-layout"]);
+
+        fs::remove_file(store.blob_path(&root.digest)).expect("removed");
+        let missing = folder.path().join("c.tar");
+        assert!(write_archive_file(&store, &root, &names, &missing).is_err());
+        assert_eq!(fs::read_dir(folder.path()).expect("list").count(), 3, "something half-written stayed");
+    }
+
+    #[test]
+    fn a_directory_with_something_in_it_is_left_alone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(folder.path().join("store")).expect("a store");
+        let root = image(&store);
+        let path = folder.path().join("layout");
+        fs::create_dir(&path).expect("made");
+        write_directory(&store, &root, &[], &path).expect("written");
+        assert!(path.join("oci-layout").is_file());
+        assert!(matches!(write_directory(&store, &root, &[], &path), Err(LayoutError::Occupied { .. })));
+    }
+}
