@@ -1,3 +1,5 @@
-//! polyarch
+//! Builds one container image for many platforms at once and publishes it as one OCI image index.
+
 pub mod dockerfile;
 pub mod oci;
+pub mod registry;

@@ -15,6 +15,7 @@ mod instructions;
 mod json;
 mod lexer;
 mod links;
+mod locate;
 mod mount;
 mod parser;
 mod pattern;

@@ -100,6 +100,20 @@ pub enum StoreError {
     /// Nothing in the store has that name.
     #[error("no image named {0} in the store (polyarch images lists what is there)")]
     UnknownName(String),
+    /// A name that should be new is in use.
+    #[error("the name {0} is in use (polyarch manifest rm {0} removes it)")]
+    NameTaken(String),
+    /// A name points at a single image where an index is needed.
+    #[error("{0} is a single image, not a manifest list")]
+    NoIndex(String),
+    /// An index has no such entry.
+    #[error("the manifest list {index} has no entry {entry}")]
+    NoEntry {
+        /// The index's name.
+        index: String,
+        /// The entry that was looked for.
+        entry: String,
+    },
     /// A digest has the wrong form.
     #[error(transparent)]
     Digest(#[from] DigestError),

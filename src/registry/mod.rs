@@ -1,0 +1,36 @@
+//! Registries: credentials, pulling into the store, and publishing from it.
+//!
+//! Nothing here builds or changes an image: bytes go between a registry and the [`Store`](crate::oci::Store)
+//! as they are, and every digest is checked on the way.
+
+mod answer;
+mod auth;
+mod auth_file;
+mod challenge;
+mod client;
+mod connection;
+mod context;
+mod document;
+mod download;
+mod error;
+mod helper;
+mod host;
+mod manifest;
+mod plan;
+mod publish;
+mod pull;
+mod retry;
+mod tls;
+mod token;
+mod upload;
+mod upload_session;
+
+pub use auth::{CredentialSources, Credentials};
+pub use client::{ClientOptions, RegistryClient, Timeouts};
+pub use context::{TransferCx, TransferEvent};
+pub use error::{AuthError, RegistryError};
+pub use manifest::Manifest;
+pub use publish::{Publication, PublishReport, Published, publish};
+pub use pull::{PullDepth, pull};
+pub use retry::RetryLimits;
+pub use upload::BlobOutcome;
