@@ -1,0 +1,189 @@
+//! What crosses machines, held against golden files: a change there is a change of the protocol.
+//!
+//! `POLYARCH_UPDATE_GOLDEN=1 cargo test -p polyarch-actors --test wire` writes the files anew.
+
+use std::{collections::BTreeMap, fmt::Debug, fs, path::Path, time::Duration};
+
+use polyarch_actors::{
+    BackendId, BaseImage, BuildError, BuildEvent, BuildId, BuildRequest, BuiltImage, CachePolicy,
+    ContextSource, Descriptor, Digest, DockerfileSource, Emulation, EventKind, LogBytes, NamedContext,
+    Outcome, Platform, PlatformOutcome, ProtocolVersion, PullPolicy, RegistryAccess, RuledOut, SecretRef,
+    SecretSource, SshRef, Timestamp,
+};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+/// Compares a value with its golden file, and reads it back from there.
+fn holds<T: Serialize + DeserializeOwned + PartialEq + Debug>(name: &str, value: &T) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+    let text = format!("{}\n", serde_json::to_string_pretty(value).expect("written"));
+    if std::env::var_os("POLYARCH_UPDATE_GOLDEN").is_some() {
+        fs::write(&path, &text).expect("a golden file");
+    }
+    let golden = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    assert_eq!(text, golden, "{name} has another form now");
+    assert_eq!(&serde_json::from_str::<T>(&golden).expect("read back"), value);
+}
+
+fn build() -> BuildId {
+    serde_json::from_str("\"19a8b3c4d5e0001f00dfeedbeef\"").expect("an id")
+}
+
+fn platform() -> Platform {
+    "linux/arm/v7".parse().expect("a platform")
+}
+
+fn image() -> BuiltImage {
+    let manifest = Descriptor {
+        media_type: "application/vnd.oci.image.manifest.v1+json".into(),
+        digest: Digest::from_sha256(&[0x11; 32]),
+        size: 725,
+        annotations: BTreeMap::from([("key".into(), "value".into())]),
+    };
+    BuiltImage {
+        platform: platform(),
+        manifest,
+        config: Digest::from_sha256(&[0x22; 32]),
+        backend: BackendId::new("buildah"),
+        emulated: true,
+        retries: 1,
+        duration: Duration::from_millis(1500),
+    }
+}
+
+fn errors() -> Vec<BuildError> {
+    let backend = BackendId::new("buildah");
+    vec![
+        BuildError::Cancelled,
+        BuildError::Abandoned { failed: platform() },
+        BuildError::Invalid { message: "the Dockerfile is empty".into() },
+        BuildError::StepFailed {
+            instruction: "RUN false".into(),
+            exit_code: 1,
+            output: vec!["last line".into()],
+        },
+        BuildError::BaseImage { image: "busybox".into(), platform: platform(), reason: "not found".into() },
+        BuildError::Registry { reason: "cannot reach ghcr.io".into(), retryable: true },
+        BuildError::NoBackend {
+            platform: platform(),
+            ruled_out: vec![RuledOut { backend: backend.clone(), reason: "is not installed".into() }],
+            ways_out: vec!["install it".into()],
+        },
+        BuildError::UnknownBackend { name: "kaniko".into(), known: vec![backend.clone()] },
+        BuildError::NoEmulator { platform: platform() },
+        BuildError::NoSpace { path: "/var/lib/polyarch".into() },
+        BuildError::WrongPlatform { requested: platform(), built: "linux/amd64".into() },
+        BuildError::Host { reason: "the machine hiccuped".into(), retryable: true },
+        BuildError::Busy { backend: backend.clone() },
+        BuildError::QueueFull { limit: 10 },
+        BuildError::Panicked { backend: backend.clone(), message: "oops".into() },
+        BuildError::BackendLost { backend },
+        BuildError::ShuttingDown,
+    ]
+}
+
+#[test]
+fn a_request_has_its_golden_form() {
+    let dockerfile = DockerfileSource { name: "Dockerfile".into(), text: "FROM scratch\n".into() };
+    let request = BuildRequest {
+        build_contexts: BTreeMap::from([
+            ("assets".into(), NamedContext::Directory("/assets".into())),
+            ("base".into(), NamedContext::Image("docker.io/library/busybox:latest".into())),
+        ]),
+        target: Some("final".into()),
+        build_args: BTreeMap::from([("VERSION".into(), "1".into())]),
+        labels: BTreeMap::from([("label".into(), "value".into())]),
+        cache: CachePolicy::Ignore,
+        pull: PullPolicy::Always,
+        secrets: vec![
+            SecretRef { id: "file".into(), source: SecretSource::File("/run/secret".into()) },
+            SecretRef { id: "env".into(), source: SecretSource::Env("TOKEN".into()) },
+        ],
+        ssh: vec![SshRef { id: "default".into(), paths: vec![] }],
+        registry: RegistryAccess { authfile: Some("/auth.json".into()), tls_verify: false },
+        runs_on: [platform()].into(),
+        bases: vec![BaseImage { reference: "busybox".into(), platform: platform() }],
+        backend: Some(BackendId::new("buildah")),
+        emulation: Emulation::Allow,
+        ..BuildRequest::new(build(), platform(), dockerfile, ContextSource::Directory("/context".into()))
+    };
+    holds("request.json", &request);
+}
+
+#[test]
+fn every_event_has_its_golden_form() {
+    let digest = Digest::from_sha256(&[0x33; 32]);
+    let kinds = [
+        EventKind::Queued { ahead: 3 },
+        EventKind::Routed {
+            backend: BackendId::new("buildah"),
+            emulated: true,
+            reason: "its steps for linux/arm/v7 are emulated".into(),
+            ruled_out: vec![RuledOut {
+                backend: BackendId::new("sandbox"),
+                reason: "has no emulator".into(),
+            }],
+        },
+        EventKind::Pulled { image: "busybox".into() },
+        EventKind::StepStarted { step: 1, instruction: "RUN make".into() },
+        EventKind::StepOutput { step: 1, data: LogBytes(b"text\n".to_vec()) },
+        EventKind::StepOutput { step: 1, data: LogBytes(vec![0xff, 0x00]) },
+        EventKind::StepFinished { step: 1, cached: true },
+        EventKind::Warned { message: "mind the gap".into() },
+        EventKind::Retried { attempt: 1, delay_ms: 500, error: BuildError::ShuttingDown },
+        EventKind::BackendRestarted { backend: BackendId::new("buildah") },
+        EventKind::ImageBuilt { image: image() },
+        EventKind::PlatformFailed { error: BuildError::Cancelled },
+        EventKind::IndexAssembled { index: image().manifest },
+        EventKind::Exported { destination: "app.tar".into() },
+        EventKind::PushProgressed { sent: 1, total: 2 },
+        EventKind::Pushed { reference: "ghcr.io/team/app:1".into(), digest },
+        EventKind::Missed { events: 7 },
+        EventKind::Finished { error: None },
+        EventKind::Finished { error: Some(BuildError::Cancelled) },
+    ];
+    let events: Vec<BuildEvent> = (0..)
+        .zip(kinds)
+        .map(|(sequence, kind)| BuildEvent {
+            version: ProtocolVersion,
+            build: build(),
+            platform: (sequence % 2 == 0).then(platform),
+            sequence,
+            time: Timestamp(1_790_000_000_000),
+            kind,
+        })
+        .collect();
+    holds("events.json", &events);
+}
+
+#[test]
+fn every_error_has_its_golden_form() {
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Described {
+        sentence: String,
+        error: BuildError,
+    }
+    let described = errors().into_iter().map(|error| Described { sentence: error.to_string(), error });
+    holds("errors.json", &described.collect::<Vec<_>>());
+}
+
+#[test]
+fn an_outcome_has_its_golden_form() {
+    let platforms = vec![
+        PlatformOutcome { platform: platform(), result: Ok(image()) },
+        PlatformOutcome { platform: platform(), result: Err(BuildError::Cancelled) },
+    ];
+    holds("outcome.json", &Outcome { build: build(), platforms });
+}
+
+#[test]
+fn a_request_with_an_unknown_field_or_version_is_refused() {
+    let dockerfile = DockerfileSource { name: "Dockerfile".into(), text: String::new() };
+    let request = BuildRequest::new(build(), platform(), dockerfile, ContextSource::Directory("/c".into()));
+    let mut value = serde_json::to_value(&request).expect("written");
+    assert_eq!(serde_json::from_value::<BuildRequest>(value.clone()).expect("read"), request);
+    value["surprise"] = 1.into();
+    assert!(serde_json::from_value::<BuildRequest>(value.clone()).is_err());
+    value.as_object_mut().expect("an object").remove("surprise");
+    value["version"] = 99.into();
+    assert!(serde_json::from_value::<BuildRequest>(value).is_err());
+}
