@@ -1,0 +1,224 @@
+//! Fetches base images into the storages that all workers share.
+//!
+//! A shared storage is only ever added to. What a reference stands for is remembered in a small file, so that a
+//! build whose bases are here starts no process to look.
+
+use std::{collections::BTreeMap, fs, io, path::PathBuf};
+
+use polyarch_actors::{
+    BaseImage, BuildError, BuildRequest, EventKind, EventSink, NamedContext, Platform, PullPolicy,
+};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    command::{self, Storage},
+    failure,
+    layout::{Layout, folder_name},
+    lock,
+    machine::Machine,
+    pin::Pinned,
+    reference::{is_loopback, qualified},
+    storage,
+};
+use crate::{
+    guard::{Guard, GuardError},
+    oci::digest_of,
+};
+
+/// The most that is read of what a pull prints.
+const MOST: usize = 64 << 10;
+
+/// What a reference stands for.
+#[derive(Debug, Serialize, Deserialize)]
+struct Remembered {
+    reference: String,
+    image: String,
+}
+
+/// Where and how bases are fetched.
+#[derive(Debug)]
+pub(super) struct Bases<'a> {
+    pub(super) machine: &'a Machine,
+    pub(super) layout: &'a Layout,
+    pub(super) events: &'a EventSink,
+    /// The worker's storage, whose driver and place for state are used.
+    pub(super) worker: &'a Storage,
+}
+
+/// The images that a request needs: the bases of its plan, and named contexts that are images.
+pub(super) fn needed(request: &BuildRequest) -> Vec<BaseImage> {
+    let named = request.build_contexts.values().filter_map(|context| match context {
+        NamedContext::Image(reference) => {
+            Some(BaseImage { reference: reference.clone(), platform: request.platform.clone() })
+        }
+        NamedContext::Directory(_) => None,
+    });
+    let mut needed: Vec<BaseImage> = request
+        .bases
+        .iter()
+        .filter(|base| !request.build_contexts.contains_key(&base.reference))
+        .cloned()
+        .chain(named)
+        .collect();
+    needed.sort();
+    needed.dedup();
+    needed
+}
+
+/// Named contexts that are images, by the names that the Dockerfile uses.
+pub(super) fn named(request: &BuildRequest, bases: &[Pinned]) -> BTreeMap<String, String> {
+    let image = |reference: &str| {
+        let found =
+            bases.iter().find(|base| base.reference == reference && base.platform == request.platform);
+        found.map(|base| base.image.clone())
+    };
+    let named = request.build_contexts.iter().filter_map(|(name, context)| match context {
+        NamedContext::Image(reference) => Some((name.clone(), image(reference)?)),
+        NamedContext::Directory(_) => None,
+    });
+    named.collect()
+}
+
+impl Bases<'_> {
+    /// Makes sure that a base is here.
+    pub(super) async fn fetch(
+        &self,
+        guard: &mut Guard,
+        request: &BuildRequest,
+        base: &BaseImage,
+    ) -> Result<Pinned, BuildError> {
+        let full = qualified(&base.reference);
+        let pinned =
+            |image| Pinned { reference: base.reference.clone(), platform: base.platform.clone(), image };
+        let path = self.path(&full, &base.platform);
+        if request.pull == PullPolicy::Missing
+            && let Some(image) = self.remembered(&path, &base.platform)
+        {
+            return Ok(pinned(image));
+        }
+        // One process pulls, and the others find what it pulled.
+        let _lock = lock::lock(&path.with_extension("lock")).await.map_err(host)?;
+        if request.pull == PullPolicy::Missing
+            && let Some(image) = self.remembered(&path, &base.platform)
+        {
+            return Ok(pinned(image));
+        }
+        let image = self.pull(guard, request, base, &full).await?;
+        let remembered = Remembered { reference: full, image };
+        let new = path.with_extension("new");
+        serde_json::to_vec(&remembered)
+            .map_err(io::Error::from)
+            .and_then(|bytes| fs::write(&new, bytes))
+            .and_then(|()| fs::rename(&new, &path))
+            .map_err(host)?;
+        self.events.emit(EventKind::Pulled { image: base.reference.clone() });
+        Ok(pinned(remembered.image))
+    }
+
+    fn path(&self, full: &str, platform: &Platform) -> PathBuf {
+        let name = digest_of(full.as_bytes());
+        self.layout.references(&folder_name(platform)).join(format!("{}.json", name.hex()))
+    }
+
+    fn remembered(&self, path: &PathBuf, platform: &Platform) -> Option<String> {
+        let remembered: Remembered = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
+        let root = self.layout.images(&folder_name(platform));
+        storage::has_image(&root, &self.worker.driver, &remembered.image).then_some(remembered.image)
+    }
+
+    async fn pull(
+        &self,
+        guard: &mut Guard,
+        request: &BuildRequest,
+        base: &BaseImage,
+        full: &str,
+    ) -> Result<String, BuildError> {
+        let root = self.layout.images(&folder_name(&base.platform));
+        fs::create_dir_all(&root).map_err(host)?;
+        // The state of mounts is the worker's, so that nothing of a pull outlives it but the image.
+        let shared =
+            Storage { root, run: self.worker.run.join("pull"), shared: Vec::new(), ..self.worker.clone() };
+        let tls_verify = request.registry.tls_verify && !is_loopback(full);
+        let authfile = request.registry.authfile.as_deref();
+        let command =
+            command::pull(&shared, self.machine.version, full, &base.platform, authfile, tls_verify);
+        let (exit, stdout, stderr) = guard.output(&command, MOST).await.map_err(lost)?;
+        if exit.code != Some(0) {
+            let (stderr, root) = (String::from_utf8_lossy(&stderr), shared.root.display().to_string());
+            return Err(failure::classify_pull(exit, &stderr, &base.reference, &base.platform, &root));
+        }
+        let stdout = String::from_utf8_lossy(&stdout);
+        let image = stdout.lines().map(str::trim).rfind(|line| storage::is_image_id(line));
+        let image = image.ok_or_else(|| BuildError::Host {
+            reason: format!("buildah pull {full} printed no image id: {}", stdout.trim()),
+            retryable: false,
+        })?;
+        // A reference that is no index gives the image of whatever platform it is for, with a mere warning.
+        let config = storage::read_config(&shared.root, &shared.driver, image).map_err(host)?;
+        if !config.platform().is_some_and(|found| suits(&base.platform, &found)) {
+            let reason = format!("the registry has it for {} only", config.stated());
+            let (image, platform) = (base.reference.clone(), base.platform.clone());
+            return Err(BuildError::BaseImage { image, platform, reason });
+        }
+        Ok(image.to_owned())
+    }
+}
+
+/// Whether a base for `found` serves where one for `wanted` is needed: an older variant of the same CPU does.
+fn suits(wanted: &Platform, found: &Platform) -> bool {
+    wanted.arch() == found.arch() && wanted.runs(found)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
+pub(super) fn host(error: io::Error) -> BuildError {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            BuildError::NoSpace { path: "the store".into() }
+        }
+        _ => BuildError::Host { reason: format!("buildah: {error}"), retryable: false },
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
+pub(super) fn lost(error: GuardError) -> BuildError {
+    let retryable = matches!(error, GuardError::Lost(_));
+    BuildError::Host { reason: error.to_string(), retryable }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use polyarch_actors::{BuildId, ContextSource, DockerfileSource};
+
+    #[test]
+    fn an_older_variant_of_the_same_cpu_serves_as_base() {
+        for (wanted, found, serves) in [
+            ("linux/arm/v7", "linux/arm/v6", true),
+            ("linux/arm/v6", "linux/arm/v7", false),
+            ("linux/arm64", "linux/arm64", true),
+            ("linux/amd64", "linux/386", false),
+            ("linux/arm64", "linux/arm/v7", false),
+        ] {
+            let [wanted, found] = [wanted, found].map(|text| text.parse().expect("platform"));
+            assert_eq!(suits(&wanted, &found), serves, "{wanted} {found}");
+        }
+    }
+
+    #[test]
+    fn a_named_context_replaces_the_image_of_that_name() {
+        let dockerfile = DockerfileSource { name: "Dockerfile".into(), text: String::new() };
+        let platform: Platform = "linux/arm64".parse().expect("platform");
+        let mut request = BuildRequest::new(
+            BuildId::generate(),
+            platform.clone(),
+            dockerfile,
+            ContextSource::Directory("/c".into()),
+        );
+        let base = |reference: &str| BaseImage { reference: reference.into(), platform: platform.clone() };
+        request.bases = vec![base("alpine"), base("debian")];
+        request.build_contexts.insert("alpine".into(), NamedContext::Image("mine:1".into()));
+        assert_eq!(needed(&request), [base("debian"), base("mine:1")]);
+        let pinned = Pinned { reference: "mine:1".into(), platform: platform.clone(), image: "id".into() };
+        assert_eq!(named(&request, &[pinned]), BTreeMap::from([("alpine".to_owned(), "id".to_owned())]));
+    }
+}

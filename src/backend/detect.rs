@@ -1,0 +1,50 @@
+//! The only list of backends, in order of preference. A backend that does not exist for a host is not listed.
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+
+use polyarch_actors::{ImageOs, SharedBackend};
+
+use crate::oci::Store;
+
+/// What the backends of this machine are started with.
+#[derive(Clone, Debug, Default)]
+pub struct DetectOptions {
+    /// The program that guards builds; this one if it has called [`guard::init`](crate::guard::init).
+    pub helper: Option<PathBuf>,
+    /// How many builds each backend runs at once; its own choice if absent.
+    pub slots: Option<usize>,
+}
+
+/// The backends of this kind of host, usable or not, in the order in which they are preferred.
+pub fn detect(store: &Store, options: DetectOptions) -> Vec<SharedBackend> {
+    let mut backends: Vec<SharedBackend> = Vec::new();
+    #[cfg(target_os = "linux")]
+    {
+        use super::buildah::{BuildahBackend, BuildahOptions};
+        let DetectOptions { helper, slots } = options;
+        let options = BuildahOptions { helper, slots, ..BuildahOptions::default() };
+        backends.push(Arc::new(BuildahBackend::new(store.clone(), options)));
+    }
+    backends
+}
+
+/// What a person can do whose image of that OS no backend here can build.
+pub fn ways_out() -> BTreeMap<ImageOs, Vec<String>> {
+    BTreeMap::from([
+        (
+            ImageOs::Linux,
+            vec![
+                "use a machine with that CPU, or register an emulator for it here (Debian: apt-get install \
+                  qemu-user-static binfmt-support)"
+                    .into(),
+            ],
+        ),
+        (
+            ImageOs::Windows,
+            vec![
+                "build the Windows image on Windows, push it, and list it here with polyarch manifest add"
+                    .into(),
+            ],
+        ),
+    ])
+}

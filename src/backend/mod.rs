@@ -1,0 +1,7 @@
+//! What turns a request into an image in the store, and which of it this machine has.
+
+#[cfg(target_os = "linux")]
+pub mod buildah;
+mod detect;
+
+pub use detect::{DetectOptions, detect, ways_out};

@@ -1,0 +1,144 @@
+//! What the orchestrator and a guard say to each other.
+//!
+//! Requests are lines of JSON. Replies are frames: one byte for the kind, four bytes (little endian) for the
+//! length, and the content. Both sides are the same program, so there is no version.
+
+use std::{collections::BTreeMap, ffi::OsString, path::PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// A program to run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Command {
+    /// The program: a path, or a name to be found in `PATH`.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub args: Vec<OsString>,
+    /// Variables set on top of the environment of the orchestrator.
+    pub env: BTreeMap<String, OsString>,
+    /// Variables of the orchestrator's environment that it must not see.
+    pub env_remove: Vec<String>,
+    /// Its working directory; the orchestrator's if absent.
+    pub cwd: Option<PathBuf>,
+    /// Folders that it sees empty. Only where it runs in a cell.
+    pub mask: Vec<PathBuf>,
+}
+
+impl Command {
+    /// The command `program` without arguments.
+    pub fn new(program: impl Into<PathBuf>) -> Self {
+        Self { program: program.into(), ..Self::default() }
+    }
+
+    /// Adds an argument.
+    pub fn arg(&mut self, arg: impl Into<OsString>) -> &mut Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    /// Adds arguments.
+    pub fn args<A: Into<OsString>>(&mut self, args: impl IntoIterator<Item = A>) -> &mut Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    pub(super) fn to_std(&self) -> std::process::Command {
+        let mut command = std::process::Command::new(&self.program);
+        for name in &self.env_remove {
+            command.env_remove(name);
+        }
+        command.args(&self.args).envs(&self.env);
+        if let Some(cwd) = &self.cwd {
+            command.current_dir(cwd);
+        }
+        command
+    }
+}
+
+/// What a guard does before it exits, and whenever it is asked to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cleanup {
+    /// Folders whose content is removed.
+    pub empty: Vec<Emptied>,
+    /// The name of a control group that is removed with all below it, wherever it is at the top of a hierarchy.
+    /// A killed container runtime leaves its groups, and crun 1.8 does even if all goes well.
+    pub cgroup: Option<String>,
+    /// Commands to run then.
+    pub commands: Vec<CleanupCommand>,
+    /// Files that say that a clean-up is due: removed when all of it worked.
+    pub markers: Vec<PathBuf>,
+}
+
+/// A folder whose content is removed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Emptied {
+    /// The folder.
+    pub folder: PathBuf,
+    /// How the names begin that are kept.
+    pub keep_prefix: Option<String>,
+    /// Whether what is in it is of use again unless a command was killed.
+    pub only_after_kill: bool,
+}
+
+/// A command of a clean-up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CleanupCommand {
+    /// The command is needed only if this file holds a JSON list that is not empty.
+    pub if_listed: PathBuf,
+    /// The command.
+    pub command: Command,
+}
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exit {
+    /// Its exit code, unless a signal ended it.
+    pub code: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+}
+
+/// How completely a guard holds what it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// Each command has a pid and mount namespace of its own, which the kernel empties.
+    Namespaces,
+    /// Namespaces are not permitted here: the guard looks for descendants and kills them one by one.
+    Descendants,
+}
+
+/// What the orchestrator asks of a guard.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Request {
+    /// The first request: how to clean up. Answered by [`Report::Ready`].
+    Setup(Cleanup),
+    /// Run this. Answered by output and [`Report::Exited`] or [`Report::Failed`].
+    Run(Command),
+    /// Clean up now. Answered by [`Report::Cleaned`].
+    Clean,
+}
+
+/// What a guard reports.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Report {
+    Ready(Mode),
+    Exited(Exit),
+    Failed(String),
+    Cleaned(Vec<String>),
+}
+
+/// The kinds of frames.
+pub(super) const STDOUT: u8 = 1;
+pub(super) const STDERR: u8 = 2;
+pub(super) const REPORT: u8 = 3;
+/// The length of what stands before the content of a frame.
+pub(super) const FRAME_HEAD: usize = 5;
+
+/// The head of a frame with `length` bytes of content.
+pub(super) fn frame_head(kind: u8, length: usize) -> [u8; FRAME_HEAD] {
+    let [a, b, c, d] = u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes();
+    [kind, a, b, c, d]
+}

@@ -1,0 +1,303 @@
+//! The guard process: runs commands for the orchestrator, and ends with it.
+
+use std::{
+    io::{self, Write as _},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::net::UnixStream as StdUnixStream,
+    },
+    process::Stdio,
+};
+
+use nix::sys::prctl;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader},
+    net::{
+        UnixStream,
+        unix::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    signal::unix::{Signal, SignalKind, signal},
+};
+
+use super::{
+    cell::CellReport,
+    cleanup, descendants,
+    entry::CELL_ROLE,
+    process::Process,
+    protocol::{Cleanup, Command, Exit, Mode, REPORT, Report, Request, STDERR, STDOUT, frame_head},
+};
+
+/// How much output is passed on at once.
+const CHUNK: usize = 32 << 10;
+
+/// Runs a guard. Its standard input is the lifeline, and its standard output is only held open: the
+/// orchestrator hands over a lock that way.
+pub(super) fn main() -> i32 {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let served = runtime.and_then(|runtime| runtime.block_on(serve()));
+    if let Err(error) = &served {
+        // The orchestrator reads this while it is there.
+        let _ = writeln!(io::stderr(), "{error}");
+    }
+    i32::from(served.is_err())
+}
+
+async fn serve() -> io::Result<()> {
+    // What ends the orchestrator closes the lifeline as well, and then the guard still has to clean up. A
+    // handler instead of ignoring, which the commands would inherit.
+    let _deaf: Vec<Signal> = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()]
+        .into_iter()
+        .map(signal)
+        .collect::<io::Result<_>>()?;
+    prctl::set_child_subreaper(true)?;
+    let lifeline = StdUnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
+    lifeline.set_nonblocking(true)?;
+    let (requests, replies) = UnixStream::from_std(lifeline)?.into_split();
+    let mut guard = Session {
+        requests: BufReader::new(requests),
+        replies,
+        cleanup: Cleanup::default(),
+        mode: Mode::Namespaces,
+        spare: None,
+        killed: false,
+    };
+    // However it ends, nothing is running any more when the clean-up begins.
+    let served = guard.serve().await;
+    guard.clean().await;
+    served
+}
+
+struct Session {
+    requests: BufReader<OwnedReadHalf>,
+    replies: OwnedWriteHalf,
+    cleanup: Cleanup,
+    mode: Mode,
+    /// A cell that waits for its command.
+    spare: Option<Cell>,
+    /// Whether a command did not end by itself.
+    killed: bool,
+}
+
+impl Session {
+    async fn serve(&mut self) -> io::Result<()> {
+        while let Some(request) = self.request().await? {
+            match request {
+                Request::Setup(cleanup) => {
+                    self.cleanup = cleanup;
+                    match self.cell().await? {
+                        // It serves for the first command.
+                        Ok(cell) => self.spare = Some(cell),
+                        Err(Denied) => self.mode = Mode::Descendants,
+                    }
+                    self.report(&Report::Ready(self.mode)).await?;
+                }
+                Request::Run(command) => self.run(&command).await?,
+                Request::Clean => {
+                    // Whoever asks does so because of an earlier end.
+                    self.killed = true;
+                    let problems = self.clean().await;
+                    self.report(&Report::Cleaned(problems)).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The next request; `None` when the orchestrator closed the lifeline, or is no more.
+    async fn request(&mut self) -> io::Result<Option<Request>> {
+        let mut line = Vec::new();
+        match self.requests.read_until(b'\n', &mut line).await {
+            Ok(_) if line.ends_with(b"\n") => Ok(Some(serde_json::from_slice(&line)?)),
+            Ok(_) => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn report(&mut self, report: &Report) -> io::Result<()> {
+        let report = serde_json::to_vec(report)?;
+        send(&mut self.replies, REPORT, &report).await
+    }
+
+    /// Cleans up. Returns what could not be done.
+    async fn clean(&mut self) -> Vec<String> {
+        let mut problems = cleanup::remove_files(&self.cleanup, self.killed);
+        let commands = cleanup::due(&self.cleanup);
+        for command in &commands {
+            problems.extend(self.run_quietly(command).await.err());
+        }
+        if !commands.is_empty() {
+            // The commands themselves leave some.
+            problems.extend(cleanup::remove_files(&self.cleanup, self.killed));
+        }
+        cleanup::finish(&self.cleanup, &problems);
+        problems
+    }
+
+    /// Runs a command of the clean-up, in a cell as well: buildah mounts its storage whatever it does.
+    async fn run_quietly(&mut self, command: &Command) -> Result<(), String> {
+        let (mut said, mut listener) = UnixStream::pair().map_err(|error| error.to_string())?;
+        let mut running = self.start(command).await?;
+        let followed = async {
+            let followed = running.follow(&mut said).await;
+            drop(said);
+            followed
+        };
+        let mut frames = Vec::new();
+        let (report, _) = tokio::join!(followed, listener.read_to_end(&mut frames));
+        running.end().await;
+        if let Ok(Report::Exited(Exit { code: Some(0), .. })) = report {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&frames);
+        Err(format!("{} failed: {}", command.program.display(), said.trim()))
+    }
+
+    async fn start(&mut self, command: &Command) -> Result<Running, String> {
+        match self.mode {
+            Mode::Namespaces => match self.cell().await {
+                Ok(Ok(cell)) => cell.run(command).await,
+                Ok(Err(Denied)) => Err("a namespace that was granted before is denied now".to_owned()),
+                Err(error) => Err(error.to_string()),
+            },
+            Mode::Descendants => Running::start(command).await,
+        }
+    }
+
+    async fn run(&mut self, command: &Command) -> io::Result<()> {
+        let mut running = match self.start(command).await {
+            Ok(running) => running,
+            Err(reason) => return self.report(&Report::Failed(reason)).await,
+        };
+        // During a run the orchestrator says nothing, so whatever can be read is the end of the lifeline.
+        let followed = tokio::select! {
+            followed = running.follow(&mut self.replies) => followed,
+            _ = self.requests.fill_buf() => Err(io::ErrorKind::BrokenPipe.into()),
+        };
+        running.end().await;
+        self.killed |= !matches!(&followed, Ok(Report::Exited(Exit { code: Some(_), .. })));
+        let ended = followed?;
+        self.report(&ended).await
+    }
+
+    /// Starts the first process of a new cell and waits until its namespaces are made.
+    async fn cell(&mut self) -> io::Result<Result<Cell, Denied>> {
+        if let Some(spare) = self.spare.take() {
+            return Ok(Ok(spare));
+        }
+        let (ours, theirs) = StdUnixStream::pair()?;
+        ours.set_nonblocking(true)?;
+        let mut command = std::process::Command::new("/proc/self/exe");
+        command.arg(CELL_ROLE).stdin(Stdio::from(OwnedFd::from(theirs)));
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let Ok(process) = Process::start(command, true).await else { return Ok(Err(Denied)) };
+        let mut cell = Cell { process, lifeline: BufReader::new(UnixStream::from_std(ours)?) };
+        if let Some(CellReport::Ready) = cell.report().await {
+            return Ok(Ok(cell));
+        }
+        cell.process.kill().await;
+        Ok(Err(Denied))
+    }
+}
+
+/// The host does not permit namespaces.
+struct Denied;
+
+/// The first process of a cell, which waits for its command.
+struct Cell {
+    process: Process,
+    lifeline: BufReader<UnixStream>,
+}
+
+impl Cell {
+    async fn report(&mut self) -> Option<CellReport> {
+        let mut line = Vec::new();
+        self.lifeline.read_until(b'\n', &mut line).await.ok()?;
+        serde_json::from_slice(&line).ok()
+    }
+
+    async fn run(mut self, command: &Command) -> Result<Running, String> {
+        let mut line = serde_json::to_vec(command).map_err(|error| error.to_string())?;
+        line.push(b'\n');
+        self.lifeline.get_mut().write_all(&line).await.map_err(|error| error.to_string())?;
+        Ok(Running { process: self.process, cell: Some(self.lifeline) })
+    }
+}
+
+/// A command that runs.
+struct Running {
+    process: Process,
+    /// Where the cell reports, if there is one.
+    cell: Option<BufReader<UnixStream>>,
+}
+
+impl Running {
+    /// Starts a command without a cell.
+    async fn start(command: &Command) -> Result<Self, String> {
+        let mut process = command.to_std();
+        process.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        match Process::start(process, false).await {
+            Ok(process) => Ok(Self { process, cell: None }),
+            Err(error) => Err(format!("{} cannot be run: {error}", command.program.display())),
+        }
+    }
+
+    /// Passes the output on until the command has ended.
+    async fn follow(&mut self, replies: &mut (impl AsyncWrite + Unpin)) -> io::Result<Report> {
+        let mut stdout = self.process.stdout.take();
+        let mut stderr = self.process.stderr.take();
+        let (mut out, mut err) = (vec![0; CHUNK], vec![0; CHUNK]);
+        let mut exit = None;
+        while stdout.is_some() || stderr.is_some() || exit.is_none() {
+            let read = tokio::select! {
+                read = read_some(&mut stdout, &mut out) => Some((STDOUT, &out, read)),
+                read = read_some(&mut stderr, &mut err) => Some((STDERR, &err, read)),
+                status = self.process.wait(), if exit.is_none() => {
+                    exit = Some(status);
+                    None
+                }
+            };
+            match read {
+                Some((kind, buffer, length)) if length > 0 => send(replies, kind, &buffer[..length]).await?,
+                // Without a namespace, what the command left behind may hold its output open for ever.
+                None if self.cell.is_none() => {
+                    descendants::kill_all().await;
+                }
+                _ => {}
+            }
+        }
+        let exit = exit.flatten().map_or(Exit { code: None, signal: None }, Exit::from);
+        let Some(cell) = &mut self.cell else { return Ok(Report::Exited(exit)) };
+        let mut line = Vec::new();
+        cell.read_until(b'\n', &mut line).await?;
+        Ok(match serde_json::from_slice(&line) {
+            Ok(CellReport::Exited(exit)) => Report::Exited(exit),
+            Ok(CellReport::Failed(reason) | CellReport::Refused(reason)) => Report::Failed(reason),
+            // Something killed the cell itself: the kernel for want of memory, or a person.
+            Ok(CellReport::Ready) | Err(_) => Report::Exited(exit),
+        })
+    }
+
+    /// Leaves nothing running.
+    async fn end(mut self) {
+        self.process.kill().await;
+        if self.cell.is_none() {
+            descendants::kill_all().await;
+        }
+    }
+}
+
+/// Reads what there is; 0 when the stream ended, and never again then.
+async fn read_some<R: AsyncRead + Unpin>(stream: &mut Option<R>, buffer: &mut [u8]) -> usize {
+    let Some(open) = stream else { return std::future::pending().await };
+    let read = open.read(buffer).await.unwrap_or(0);
+    if read == 0 {
+        *stream = None;
+    }
+    read
+}
+
+async fn send(replies: &mut (impl AsyncWrite + Unpin), kind: u8, content: &[u8]) -> io::Result<()> {
+    replies.write_all(&frame_head(kind, content.len())).await?;
+    replies.write_all(content).await
+}
