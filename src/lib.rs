@@ -1,7 +1,39 @@
 //! Builds one container image for many platforms at once and publishes it as one OCI image index.
+//!
+//! [`Orchestrator`] is the way in: give it a [`BuildSpec`], await the [`BuildHandle`], and get a [`Receipt`] or
+//! an [`Error`]. Everything else is what it is made of, for those who want a part of it.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), polyarch::Error> {
+//! use polyarch::{BuildSpec, Orchestrator, Output};
+//!
+//! let orchestrator = Orchestrator::builder().start().await?;
+//! let spec = BuildSpec::new("./app")
+//!     .platforms(["linux/amd64", "linux/arm64"].into_iter().filter_map(|platform| platform.parse().ok()))
+//!     .output(Output::OciArchive("app.tar".into()));
+//! let receipt = orchestrator.build(spec).await?;
+//! assert_eq!(receipt.images.len(), 2);
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod backend;
+pub mod config;
 pub mod dockerfile;
+mod error;
+mod flow;
 pub mod guard;
+pub mod images;
 pub mod oci;
+mod orchestrator;
+mod prepare;
+mod receipt;
 pub mod registry;
+mod spec;
+
+pub use error::{Error, FailedBuild, SpecError};
+pub use orchestrator::{BuildHandle, Orchestrator, OrchestratorBuilder};
+pub use polyarch_actors as actors;
+pub use receipt::{PushedReference, Receipt};
+pub use spec::{Annotation, AnnotationError, AnnotationLevel, BuildSpec, DockerfileInput, Output};
+

@@ -1,0 +1,159 @@
+//! What a build can fail with, for whoever embeds polyarch.
+
+use std::path::PathBuf;
+
+use polyarch_actors::{BuildError, Fault, Outcome, Platform};
+
+use crate::{
+    dockerfile::DockerfileError,
+    oci::{StoreError, index::DuplicatePlatform, layout::LayoutError},
+    registry::{PublishReport, RegistryError},
+};
+
+/// What is wrong with a [`BuildSpec`](crate::BuildSpec), apart from its Dockerfile.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SpecError {
+    /// The context is not there.
+    #[error("the context {path} does not exist")]
+    NoContext {
+        /// The context.
+        path: PathBuf,
+    },
+    /// The context is something else.
+    #[error("the context {path} is not a directory")]
+    ContextNotDirectory {
+        /// The context.
+        path: PathBuf,
+    },
+    /// There is no Dockerfile.
+    #[error("there is no Dockerfile at {path}")]
+    NoDockerfile {
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// The Dockerfile cannot be read.
+    #[error("cannot read the Dockerfile {path}")]
+    UnreadableDockerfile {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// A platform was asked for twice.
+    #[error("platform {platform} is asked for twice")]
+    DuplicatePlatform {
+        /// The platform, normalised.
+        platform: Platform,
+    },
+    /// An annotation is for a platform that is not built.
+    #[error("the annotation {key} is for {platform}, which is not among the platforms of the build")]
+    UnusedAnnotation {
+        /// The annotation.
+        key: String,
+        /// Its platform.
+        platform: Platform,
+    },
+    /// There is nothing to push to.
+    #[error("nothing says where to push: the build has no tag")]
+    NothingToPush,
+    /// An output cannot go where it should.
+    #[error("cannot write the output {path}: {reason}")]
+    Occupied {
+        /// Where it should go.
+        path: PathBuf,
+        /// What is there, and what to do.
+        reason: &'static str,
+    },
+    /// A file that the build needs is not there.
+    #[error("{what} {path} does not exist")]
+    Missing {
+        /// What it is for.
+        what: String,
+        /// Where it should be.
+        path: PathBuf,
+    },
+}
+
+/// A platform that could not be built.
+#[derive(Debug, thiserror::Error)]
+#[error("{platform}: {error}")]
+pub struct FailedBuild {
+    /// The platform.
+    pub platform: Platform,
+    /// Why not.
+    pub error: BuildError,
+    /// The Dockerfile's lines, with a caret, where the failure has a place there.
+    pub snippet: Option<String>,
+    /// How every platform ended.
+    pub outcome: Outcome,
+}
+
+/// Why there is no index.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The spec is wrong.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// The Dockerfile is wrong.
+    #[error("{error}")]
+    Dockerfile {
+        /// What and where.
+        error: DockerfileError,
+        /// The lines around it, with a caret.
+        snippet: String,
+    },
+    /// A platform could not be built.
+    #[error(transparent)]
+    Build(Box<FailedBuild>),
+    /// The finished images do not make an index.
+    #[error(transparent)]
+    Duplicate(#[from] DuplicatePlatform),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// An output could not be written.
+    #[error(transparent)]
+    Output(#[from] LayoutError),
+    /// A registry failed.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// Not every name could be published.
+    #[error("{}", first_failure(.0))]
+    Publish(PublishReport),
+    /// The build was cancelled.
+    #[error("the build was cancelled")]
+    Cancelled,
+    /// The orchestrator has been shut down, or a part of it failed.
+    #[error("the orchestrator is gone: {reason}")]
+    Gone {
+        /// What happened.
+        reason: String,
+    },
+}
+
+impl Error {
+    /// Who can do something about it.
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::Spec(_) | Self::Dockerfile { .. } | Self::Duplicate(_) => Fault::User,
+            Self::Build(failed) => failed.error.fault(),
+            Self::Store(_) | Self::Output(_) | Self::Gone { .. } => Fault::Host,
+            Self::Registry(error) => error.fault(),
+            Self::Publish(report) => first_error(report).map_or(Fault::Registry, RegistryError::fault),
+            Self::Cancelled => Fault::Cancelled,
+        }
+    }
+}
+
+/// The failure of a publication that a person should look at first: one that is no consequence of another.
+pub(crate) fn first_error(report: &PublishReport) -> Option<&RegistryError> {
+    let failures =
+        || report.targets.iter().filter_map(|target| target.result.as_ref().err().map(AsRef::as_ref));
+    failures().find(|error| !matches!(error, RegistryError::Withheld { .. })).or_else(|| failures().next())
+}
+
+fn first_failure(report: &PublishReport) -> String {
+    first_error(report).map_or_else(|| "nothing was published".into(), ToString::to_string)
+}

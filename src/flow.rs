@@ -1,0 +1,292 @@
+//! One build from spec to receipt: prepare, run the platforms, assemble the index, write the outputs, and
+//! move names last.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use actix::Addr;
+use polyarch_actors::{
+    BuildError, BuildId, BuildSupervisor, BuiltImage, Descriptor, EventKind, EventSink, Outcome,
+    ProtocolVersion, RunBuild, Timestamp,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    dockerfile::snippet,
+    error::{Error, FailedBuild, first_error},
+    images::{Images, blocking, quick},
+    oci::{
+        Reference, Store,
+        index::{Index, IndexEntry, annotate_manifest},
+        layout::{self, LayoutError},
+    },
+    orchestrator::gone,
+    prepare::{Prepared, prepare},
+    receipt::{PushedReference, Receipt},
+    registry::{ClientOptions, RegistryError, RetryLimits, TransferCx, TransferEvent},
+    spec::{Annotation, AnnotationLevel, BuildSpec, Output},
+};
+
+/// One build on its way.
+pub(crate) struct Flow {
+    pub(crate) spec: BuildSpec,
+    pub(crate) id: BuildId,
+    pub(crate) events: EventSink,
+    pub(crate) cancel: CancellationToken,
+    pub(crate) supervisor: Addr<BuildSupervisor>,
+    pub(crate) store: Store,
+}
+
+impl Flow {
+    /// Runs the build to its end; the last event says the same as the result.
+    pub(crate) async fn run(self) -> Result<Receipt, Error> {
+        let result = self
+            .build()
+            .await
+            .map_err(|error| if self.was_cancelled(&error) { Error::Cancelled } else { error });
+        self.events.emit(EventKind::Finished { error: result.as_ref().err().map(as_build_error) });
+        result
+    }
+
+    async fn build(&self) -> Result<Receipt, Error> {
+        let started = Timestamp::now();
+        let (spec, id) = (self.spec.clone(), self.id.clone());
+        let prepared = blocking(move || prepare(&spec, &id)).await?;
+        for message in &prepared.warnings {
+            self.events.emit(EventKind::Warned { message: message.clone() });
+        }
+        let pushes = self.spec.outputs.contains(&Output::Registry);
+        let images = Images::new(self.store.clone(), ClientOptions::of_process(self.spec.registry.clone()));
+        if pushes {
+            // A registry that cannot be reached should be known before hours of work, not after.
+            images.check_registries(&self.spec.tags, &self.transfer(quick())).await?;
+        }
+        let outcome = self.run_platforms(&prepared).await?;
+        let built = match outcome.images() {
+            Ok(built) => built,
+            Err((platform, error)) => {
+                return Err(Error::Build(Box::new(FailedBuild {
+                    platform: platform.clone(),
+                    snippet: place_of(error, &prepared),
+                    error: error.clone(),
+                    outcome,
+                })));
+            }
+        };
+        let index = self.assemble(built.clone()).await?;
+        self.events.emit(EventKind::IndexAssembled { index: index.clone() });
+        let exported = self.export(&index).await?;
+        let pushed = if pushes { self.push(&images, &index, &prepared).await? } else { Vec::new() };
+        self.name(&index).await?;
+        Ok(Receipt {
+            version: ProtocolVersion,
+            build: self.id.clone(),
+            index,
+            images: built,
+            tags: self.spec.tags.clone(),
+            pushed,
+            exported,
+            started,
+            finished: Timestamp::now(),
+        })
+    }
+
+    async fn run_platforms(&self, prepared: &Prepared) -> Result<Outcome, Error> {
+        let message = RunBuild {
+            build: self.id.clone(),
+            requests: prepared.requests.clone(),
+            policy: self.spec.policy,
+            events: self.events.clone(),
+            cancel: self.cancel.clone(),
+        };
+        self.supervisor.send(message).await.map_err(gone)
+    }
+
+    /// Puts the images into one index, in the requested order.
+    async fn assemble(&self, built: Vec<BuiltImage>) -> Result<Descriptor, Error> {
+        self.check_cancelled()?;
+        let (store, annotations) = (self.store.clone(), self.spec.annotations.clone());
+        blocking(move || {
+            let mut index = Index::default();
+            index.annotations = chosen(&annotations, AnnotationLevel::Index, None);
+            for image in built {
+                let for_manifest = chosen(&annotations, AnnotationLevel::Manifest, Some(&image));
+                let mut manifest = if for_manifest.is_empty() {
+                    image.manifest.clone()
+                } else {
+                    annotate_manifest(&store, &image.manifest, &for_manifest)?
+                };
+                manifest.annotations =
+                    chosen(&annotations, AnnotationLevel::ManifestDescriptor, Some(&image));
+                index.add(IndexEntry::new(manifest, &image.platform))?;
+            }
+            Ok(index.save(&store)?)
+        })
+        .await
+    }
+
+    async fn export(&self, index: &Descriptor) -> Result<Vec<PathBuf>, Error> {
+        let mut exported = Vec::new();
+        for output in &self.spec.outputs {
+            self.check_cancelled()?;
+            let (store, index, names) = (self.store.clone(), index.clone(), self.spec.tags.clone());
+            let written = match output.clone() {
+                Output::Registry => continue,
+                Output::OciArchive(path) => {
+                    blocking(move || {
+                        write_archive(&store, &index, &names, &path)?;
+                        Ok(Some(path))
+                    })
+                    .await?
+                }
+                Output::OciDirectory(path) => {
+                    blocking(move || {
+                        layout::write_directory(&store, &index, &names, &path)?;
+                        Ok(Some(path))
+                    })
+                    .await?
+                }
+                Output::OciStream => {
+                    blocking(move || {
+                        layout::write_archive(&store, &index, &names, io::stdout().lock())?;
+                        Ok(None)
+                    })
+                    .await?
+                }
+            };
+            let destination =
+                written.as_ref().map_or_else(|| "standard output".into(), |path| path.display().to_string());
+            self.events.emit(EventKind::Exported { destination });
+            exported.extend(written);
+        }
+        Ok(exported)
+    }
+
+    async fn push(
+        &self,
+        images: &Images,
+        index: &Descriptor,
+        prepared: &Prepared,
+    ) -> Result<Vec<PushedReference>, Error> {
+        let bases = prepared.requests.iter().flat_map(|request| &request.bases);
+        let sources: Vec<Reference> = bases.filter_map(|base| base.reference.parse().ok()).collect();
+        let report =
+            images.publish(index, &self.spec.tags, &sources, &self.transfer(RetryLimits::default())).await?;
+        let pushed = report.targets.into_iter().map(|target| target.reference);
+        let pushed: Vec<PushedReference> =
+            pushed.map(|reference| PushedReference { reference, digest: index.digest.clone() }).collect();
+        for one in &pushed {
+            let reference = one.reference.to_string();
+            self.events.emit(EventKind::Pushed { reference, digest: one.digest.clone() });
+        }
+        Ok(pushed)
+    }
+
+    /// Moves the names in the store, after everything else has gone well.
+    async fn name(&self, index: &Descriptor) -> Result<(), Error> {
+        let (store, index, tags) = (self.store.clone(), index.clone(), self.spec.tags.clone());
+        blocking(move || {
+            let names = store.lock_names()?;
+            tags.iter().try_for_each(|tag| Ok(names.set(tag, &index)?))
+        })
+        .await
+    }
+
+    /// Follows one transfer: its progress and its retries become events of the build.
+    fn transfer(&self, limits: RetryLimits) -> TransferCx {
+        let events = self.events.clone();
+        let attempts = Arc::new(std::sync::atomic::AtomicU32::new(0));
+        TransferCx::new(self.cancel.clone(), limits, move |event| match event {
+            TransferEvent::Advanced { done, total } => {
+                events.emit(EventKind::PushProgressed { sent: done, total });
+            }
+            TransferEvent::Retried { reason, wait, .. } => events.emit(EventKind::Retried {
+                attempt: attempts.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1,
+                delay_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
+                error: BuildError::Registry { reason, retryable: true },
+            }),
+            _ => {}
+        })
+    }
+
+    fn check_cancelled(&self) -> Result<(), Error> {
+        if self.cancel.is_cancelled() { Err(Error::Cancelled) } else { Ok(()) }
+    }
+
+    /// Whether an error is only what cancelling looks like from inside.
+    fn was_cancelled(&self, error: &Error) -> bool {
+        self.cancel.is_cancelled()
+            && match error {
+                Error::Build(failed) => failed.error == BuildError::Cancelled,
+                Error::Registry(RegistryError::Cancelled) => true,
+                Error::Publish(report) => matches!(first_error(report), Some(RegistryError::Cancelled)),
+                _ => false,
+            }
+    }
+}
+
+/// Writes an archive to where a person wants it: into a file as one step, straight into a pipe or a device.
+fn write_archive(
+    store: &Store,
+    index: &Descriptor,
+    names: &[Reference],
+    path: &Path,
+) -> Result<(), LayoutError> {
+    // A rename would put a file in the place of a device, or of a link such as /dev/stdout.
+    match fs::metadata(path) {
+        Ok(there) if !there.is_file() => {
+            let failed = |source| LayoutError::Io { path: path.to_owned(), source };
+            let out = fs::OpenOptions::new().write(true).open(path).map_err(failed)?;
+            layout::write_archive(store, index, names, io::BufWriter::new(out))
+        }
+        Ok(_) => {
+            let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+            layout::write_archive_file(store, index, names, &target)
+        }
+        Err(_) => layout::write_archive_file(store, index, names, path),
+    }
+}
+
+/// The annotations of one level that are for an image, or for no image in particular.
+fn chosen(
+    all: &[Annotation],
+    level: AnnotationLevel,
+    image: Option<&BuiltImage>,
+) -> BTreeMap<String, String> {
+    let applies = |annotation: &&Annotation| {
+        annotation.level == level
+            && annotation
+                .platform
+                .as_ref()
+                .is_none_or(|wanted| image.is_some_and(|image| wanted.is_satisfied_by(&image.platform)))
+    };
+    all.iter().filter(applies).map(|annotation| (annotation.key.clone(), annotation.value.clone())).collect()
+}
+
+/// The Dockerfile's lines that a failed step came from.
+fn place_of(error: &BuildError, prepared: &Prepared) -> Option<String> {
+    let BuildError::StepFailed { instruction, .. } = error else { return None };
+    let span = prepared.dockerfile.locate(&prepared.text, instruction)?;
+    Some(snippet(&prepared.dockerfile.file, &prepared.text, span))
+}
+
+/// The form in which an error travels in events.
+pub(crate) fn as_build_error(error: &Error) -> BuildError {
+    match error {
+        Error::Build(failed) => failed.error.clone(),
+        Error::Cancelled => BuildError::Cancelled,
+        Error::Spec(_) | Error::Dockerfile { .. } | Error::Duplicate(_) => {
+            BuildError::Invalid { message: error.to_string() }
+        }
+        Error::Registry(_) | Error::Publish(_) => {
+            BuildError::Registry { reason: error.to_string(), retryable: false }
+        }
+        Error::Store(_) | Error::Output(_) | Error::Gone { .. } => {
+            BuildError::Host { reason: error.to_string(), retryable: false }
+        }
+    }
+}

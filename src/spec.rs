@@ -1,0 +1,230 @@
+//! What a user asks for: one context, many platforms, names and outputs.
+
+use std::{collections::BTreeMap, path::PathBuf, str::FromStr};
+
+use polyarch_actors::{
+    BackendId, CachePolicy, Emulation, FailurePolicy, NamedContext, Platform, PullPolicy, RegistryAccess,
+    SecretRef, SshRef,
+};
+
+use crate::oci::Reference;
+
+/// One image to build for several platforms.
+#[derive(Clone, Debug)]
+pub struct BuildSpec {
+    /// The directory that COPY and ADD see.
+    pub context: PathBuf,
+    /// Where the Dockerfile is.
+    pub dockerfile: DockerfileInput,
+    /// The platforms, in the order of the index; this machine's if empty.
+    pub platforms: Vec<Platform>,
+    /// Names for the index, in the store and for [`Output::Registry`].
+    pub tags: Vec<Reference>,
+    /// The stage to build; the last one if absent.
+    pub target: Option<String>,
+    /// Values for ARG instructions.
+    pub build_args: BTreeMap<String, String>,
+    /// Labels for the image configs.
+    pub labels: BTreeMap<String, String>,
+    /// Annotations for manifests and the index.
+    pub annotations: Vec<Annotation>,
+    /// Contexts by name, which replace stages and images of that name.
+    pub build_contexts: BTreeMap<String, NamedContext>,
+    /// Whether results of earlier builds may be used.
+    pub cache: CachePolicy,
+    /// When base images are fetched.
+    pub pull: PullPolicy,
+    /// Secrets for RUN steps, by reference.
+    pub secrets: Vec<SecretRef>,
+    /// SSH agents for RUN steps.
+    pub ssh: Vec<SshRef>,
+    /// How registries are reached.
+    pub registry: RegistryAccess,
+    /// The only backend that may build this.
+    pub backend: Option<BackendId>,
+    /// Whether RUN steps may be emulated.
+    pub emulation: Emulation,
+    /// What the failure of one platform means for the others.
+    pub policy: FailurePolicy,
+    /// Where the index goes, beside the store.
+    pub outputs: Vec<Output>,
+}
+
+impl BuildSpec {
+    /// Builds the Dockerfile in `context` for this machine, into the store alone.
+    pub fn new(context: impl Into<PathBuf>) -> Self {
+        Self {
+            context: context.into(),
+            dockerfile: DockerfileInput::InContext,
+            platforms: Vec::new(),
+            tags: Vec::new(),
+            target: None,
+            build_args: BTreeMap::new(),
+            labels: BTreeMap::new(),
+            annotations: Vec::new(),
+            build_contexts: BTreeMap::new(),
+            cache: CachePolicy::default(),
+            pull: PullPolicy::default(),
+            secrets: Vec::new(),
+            ssh: Vec::new(),
+            registry: RegistryAccess::default(),
+            backend: None,
+            emulation: Emulation::default(),
+            policy: FailurePolicy::default(),
+            outputs: Vec::new(),
+        }
+    }
+
+    /// The same build for these platforms.
+    #[must_use]
+    pub fn platforms(mut self, platforms: impl IntoIterator<Item = Platform>) -> Self {
+        self.platforms.extend(platforms);
+        self
+    }
+
+    /// The same build with a further name.
+    #[must_use]
+    pub fn tag(mut self, name: Reference) -> Self {
+        self.tags.push(name);
+        self
+    }
+
+    /// The same build with a further output.
+    #[must_use]
+    pub fn output(mut self, output: Output) -> Self {
+        self.outputs.push(output);
+        self
+    }
+}
+
+/// Where the Dockerfile is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DockerfileInput {
+    /// The file `Dockerfile` in the context.
+    InContext,
+    /// A file.
+    Path(PathBuf),
+    /// At hand already, with a name for messages.
+    Text {
+        /// The name.
+        name: String,
+        /// The whole text.
+        text: String,
+    },
+}
+
+/// Where a finished index goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// An OCI layout as a tar archive, in a file.
+    OciArchive(PathBuf),
+    /// An OCI layout as a tar archive, on standard output.
+    OciStream,
+    /// An OCI layout as a directory.
+    OciDirectory(PathBuf),
+    /// The registries of the build's tags.
+    Registry,
+}
+
+/// An annotation and what it is put on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Annotation {
+    /// What it is put on.
+    pub level: AnnotationLevel,
+    /// The one platform it is for, at the levels that have platforms.
+    pub platform: Option<Platform>,
+    /// Its name.
+    pub key: String,
+    /// Its value.
+    pub value: String,
+}
+
+/// What an annotation is put on.
+///
+/// Source: BuildKit, `docs/annotations.md`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AnnotationLevel {
+    /// The image manifests.
+    Manifest,
+    /// The entries of the index.
+    ManifestDescriptor,
+    /// The index.
+    Index,
+}
+
+/// Why a text is no annotation.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("invalid annotation {text:?}: {reason}")]
+pub struct AnnotationError {
+    text: String,
+    reason: String,
+}
+
+impl FromStr for Annotation {
+    type Err = AnnotationError;
+
+    /// Reads `[level[platform]:]key=value`; the level is `manifest` (the default), `manifest-descriptor` or `index`.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong = |reason: &str| AnnotationError { text: text.to_owned(), reason: reason.to_owned() };
+        let (head, value) = text.split_once('=').ok_or_else(|| wrong("expected key=value"))?;
+        let (place, key) = head.rsplit_once(':').unwrap_or(("manifest", head));
+        if key.is_empty() {
+            return Err(wrong("the key is empty"));
+        }
+        let (level, platform) = match place.split_once('[') {
+            None => (place, None),
+            Some((level, rest)) => {
+                let platform =
+                    rest.strip_suffix(']').ok_or_else(|| wrong("the platform has no closing ]"))?;
+                let platform: Platform = platform.parse().map_err(|error| wrong(&format!("{error}")))?;
+                (level, Some(platform))
+            }
+        };
+        let level = match level {
+            "manifest" => AnnotationLevel::Manifest,
+            "manifest-descriptor" => AnnotationLevel::ManifestDescriptor,
+            "index" => AnnotationLevel::Index,
+            other => {
+                let known = "expected manifest, manifest-descriptor or index before the colon";
+                return Err(wrong(&format!("{other:?} is no level ({known})")));
+            }
+        };
+        if level == AnnotationLevel::Index && platform.is_some() {
+            return Err(wrong("the index has no platform"));
+        }
+        Ok(Self { level, platform, key: key.to_owned(), value: value.to_owned() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn annotations_are_read_as_buildx_writes_them() {
+        let one: Annotation = "org.opencontainers.image.title=a=b".parse().expect("an annotation");
+        assert_eq!(
+            (one.level, one.key.as_str(), one.value.as_str()),
+            (AnnotationLevel::Manifest, "org.opencontainers.image.title", "a=b")
+        );
+        let one: Annotation = "manifest-descriptor[linux/arm64/v8]:k=".parse().expect("an annotation");
+        assert_eq!(one.level, AnnotationLevel::ManifestDescriptor);
+        assert_eq!(one.platform, Some("linux/arm64".parse().expect("platform")));
+        let one: Annotation = "index:k=v".parse().expect("an annotation");
+        assert_eq!(one.level, AnnotationLevel::Index);
+    }
+
+    #[test]
+    fn what_is_no_annotation_says_why() {
+        for (text, reason) in [
+            ("k", "expected key=value"),
+            ("=v", "the key is empty"),
+            ("layer:k=v", "\"layer\" is no level"),
+            ("manifest[linux/arm64:k=v", "the platform has no closing ]"),
+            ("index[linux/arm64]:k=v", "the index has no platform"),
+        ] {
+            let error = text.parse::<Annotation>().expect_err(text).to_string();
+            assert!(error.contains(reason), "{error}");
+        }
+    }
+}
