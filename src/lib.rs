@@ -18,6 +18,8 @@
 //! ```
 
 pub mod backend;
+#[doc(hidden)]
+pub mod cli;
 pub mod config;
 pub mod dockerfile;
 mod error;
@@ -37,3 +39,7 @@ pub use polyarch_actors as actors;
 pub use receipt::{PushedReference, Receipt};
 pub use spec::{Annotation, AnnotationError, AnnotationLevel, BuildSpec, DockerfileInput, Output};
 
+/// The example in the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

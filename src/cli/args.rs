@@ -1,0 +1,278 @@
+//! The arguments, named as `docker buildx build` and `buildah manifest` name theirs.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use polyarch_actors::{Digest, Platform};
+
+use super::options::{OutputOption, SecretOption, SshOption};
+use crate::{config, images::EntryName, oci::Reference, spec::Annotation};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+    0  done
+    1  something on this machine failed
+    2  the command line is wrong
+    3  the Dockerfile, the context or another input is missing or wrong
+    4  a step of the Dockerfile failed
+    5  no backend here can build a platform
+    6  a base image is not to be had
+    7  a registry could not be reached, or failed
+    8  a registry refused the credentials, or wants some
+    9  the disk is full
+   10  the store cannot be used
+  130  cancelled by Ctrl-C (143 by SIGTERM)";
+
+/// Builds one container image for many platforms at once and publishes it as one OCI image index.
+#[derive(Debug, Parser)]
+#[command(name = "polyarch", version, propagate_version = true, after_help = EXIT_CODES)]
+pub(super) struct Arguments {
+    /// The store for images [default: $POLYARCH_STORE, else /var/lib/polyarch for root, else polyarch in the
+    /// user's data folder]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(super) store: Option<PathBuf>,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Build an image for one or more platforms
+    Build(Box<BuildArgs>),
+    /// Show the backends, what each can build here, and what would change that
+    Backends(FormatArgs),
+    /// List the images in the store
+    Images(FormatArgs),
+    /// Give an image in the store further names
+    Tag(TagArgs),
+    /// Publish an image of the store
+    Push(PushArgs),
+    /// Make and change manifest lists (image indexes) in the store
+    #[command(subcommand)]
+    Manifest(ManifestCommand),
+    /// Write a completion script for a shell
+    Completion {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "flags of a command line are booleans")]
+pub(super) struct BuildArgs {
+    /// The build context, a directory
+    #[arg(value_name = "CONTEXT")]
+    pub(super) context: PathBuf,
+    /// Name the image ("name:tag"); may be given several times
+    #[arg(short, long = "tag", value_name = "NAME")]
+    pub(super) tags: Vec<Reference>,
+    /// The Dockerfile [default: CONTEXT/Dockerfile; "-" reads standard input]
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) file: Option<PathBuf>,
+    /// The platforms to build for, in the order of the index [default: this machine's]
+    #[arg(long = "platform", value_name = "OS/ARCH[/VARIANT]", value_delimiter = ',')]
+    pub(super) platforms: Vec<Platform>,
+    /// Set a build argument; without a value it is taken from the environment
+    #[arg(long = "build-arg", value_name = "KEY[=VALUE]")]
+    pub(super) build_args: Vec<String>,
+    /// Set a label of the image
+    #[arg(long = "label", value_name = "KEY=VALUE")]
+    pub(super) labels: Vec<String>,
+    /// Add an annotation ("[manifest|manifest-descriptor|index][[platform]]:" chooses what it is put on)
+    #[arg(long = "annotation", value_name = "KEY=VALUE")]
+    pub(super) annotations: Vec<Annotation>,
+    /// The stage to build
+    #[arg(long, value_name = "STAGE")]
+    pub(super) target: Option<String>,
+    /// Run every step, whatever earlier builds left
+    #[arg(long)]
+    pub(super) no_cache: bool,
+    /// Always ask registries for newer base images
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", value_name = "BOOL")]
+    pub(super) pull: bool,
+    /// Publish under the given names; short for --output=type=registry
+    #[arg(long)]
+    pub(super) push: bool,
+    /// Where the image goes ("type=oci,dest=FILE", "type=oci,dest=DIR,tar=false", "type=registry")
+    #[arg(short, long = "output", value_name = "OUTPUT")]
+    pub(super) outputs: Vec<OutputOption>,
+    /// A secret for RUN --mount=type=secret ("id=ID[,src=FILE]" or "id=ID,env=VARIABLE")
+    #[arg(long = "secret", value_name = "SECRET")]
+    pub(super) secrets: Vec<SecretOption>,
+    /// An SSH agent or keys for RUN --mount=type=ssh ("default" or "ID=SOCKET|KEY[,KEY]")
+    #[arg(long = "ssh", value_name = "SSH")]
+    pub(super) ssh: Vec<SshOption>,
+    /// A further context ("NAME=DIR" or "NAME=docker-image://IMAGE"), which replaces a stage or image of that name
+    #[arg(long = "build-context", value_name = "NAME=SOURCE")]
+    pub(super) build_contexts: Vec<String>,
+    /// How progress is shown
+    #[arg(long, value_name = "HOW", default_value = "auto")]
+    pub(super) progress: Progress,
+    /// Print nothing but the digest of the index
+    #[arg(short, long)]
+    pub(super) quiet: bool,
+    /// Write the digest of the index to a file
+    #[arg(long, value_name = "FILE")]
+    pub(super) iidfile: Option<PathBuf>,
+    /// Write what was built to a file, as JSON with buildx's keys
+    #[arg(long, value_name = "FILE")]
+    pub(super) metadata_file: Option<PathBuf>,
+    /// The only backend that may build (polyarch backends lists them)
+    #[arg(long, alias = "builder", env = config::BACKEND_VARIABLE, value_name = "BACKEND")]
+    pub(super) backend: Option<String>,
+    /// When RUN steps for another CPU may be emulated
+    #[arg(long, value_name = "WHEN", default_value = "fallback")]
+    pub(super) emulation: EmulationArg,
+    /// Show where each platform would be built, and why, and build nothing
+    #[arg(long)]
+    pub(super) explain: bool,
+    #[command(flatten)]
+    pub(super) registry: RegistryArgs,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Progress {
+    /// Live lines on a terminal, plain text elsewhere
+    Auto,
+    /// Live lines
+    Tty,
+    /// One line a fact
+    Plain,
+    /// One JSON event a line
+    Rawjson,
+    /// Nothing
+    Quiet,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum EmulationArg {
+    /// Never
+    Forbid,
+    /// Where no backend runs them natively
+    Fallback,
+    /// Whenever the first choice of backend can
+    Allow,
+}
+
+/// How registries are reached.
+#[derive(Clone, Debug, Args)]
+pub(super) struct RegistryArgs {
+    /// A file of registry credentials, instead of the usual places
+    #[arg(long, value_name = "FILE")]
+    pub(super) authfile: Option<PathBuf>,
+    /// Check the certificates of registries and refuse plain HTTP (loopback registries may always use it)
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true", action = clap::ArgAction::Set, value_name = "BOOL")]
+    pub(super) tls_verify: bool,
+}
+
+#[derive(Clone, Copy, Debug, Args)]
+pub(super) struct FormatArgs {
+    /// The form of the list
+    #[arg(long, value_name = "FORM", default_value = "table")]
+    pub(super) format: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// For people
+    Table,
+    /// For programs
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct TagArgs {
+    /// The name the image has
+    pub(super) image: Reference,
+    /// The names it gets
+    #[arg(required = true)]
+    pub(super) names: Vec<Reference>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PushArgs {
+    /// The name the image has in the store
+    pub(super) image: Reference,
+    /// The names it gets in registries [default: the same]
+    #[arg(value_name = "DESTINATION")]
+    pub(super) destinations: Vec<Reference>,
+    #[command(flatten)]
+    pub(super) registry: RegistryArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ManifestCommand {
+    /// Make a manifest list, with images if some are given
+    Create {
+        /// The name of the list
+        list: Reference,
+        /// Images of the store or of a registry ("docker://" asks the registry at once)
+        #[arg(value_name = "IMAGE")]
+        images: Vec<String>,
+        #[command(flatten)]
+        registry: RegistryArgs,
+    },
+    /// Add an image, or all images of another list
+    Add {
+        /// The name of the list
+        list: Reference,
+        /// An image of the store or of a registry ("docker://" asks the registry at once)
+        image: String,
+        #[command(flatten)]
+        changes: EntryArgs,
+        #[command(flatten)]
+        registry: RegistryArgs,
+    },
+    /// Change what a list says about one of its images
+    Annotate {
+        /// The name of the list
+        list: Reference,
+        /// The image, by digest or by platform
+        #[arg(value_parser = entry_name)]
+        image: EntryName,
+        #[command(flatten)]
+        changes: EntryArgs,
+    },
+    /// Show a list
+    Inspect {
+        /// The name of the list
+        list: Reference,
+    },
+    /// Publish a list and all its images
+    Push(PushArgs),
+    /// Remove lists
+    Rm {
+        /// Their names
+        #[arg(required = true)]
+        lists: Vec<Reference>,
+    },
+}
+
+/// What a list says about one of its images.
+#[derive(Clone, Debug, Args)]
+pub(super) struct EntryArgs {
+    /// The CPU
+    #[arg(long)]
+    pub(super) arch: Option<String>,
+    /// The operating system
+    #[arg(long)]
+    pub(super) os: Option<String>,
+    /// The variant of the CPU
+    #[arg(long)]
+    pub(super) variant: Option<String>,
+    /// The build of the operating system
+    #[arg(long)]
+    pub(super) os_version: Option<String>,
+    /// An annotation of the entry
+    #[arg(long = "annotation", value_name = "KEY=VALUE")]
+    pub(super) annotations: Vec<String>,
+}
+
+fn entry_name(text: &str) -> Result<EntryName, String> {
+    if text.starts_with("sha256:") {
+        let digest: Result<Digest, _> = text.parse();
+        return digest.map(EntryName::Digest).map_err(|error| error.to_string());
+    }
+    let platform: Result<Platform, _> = text.parse();
+    platform.map(EntryName::Platform).map_err(|error| format!("{error}, or a digest"))
+}

@@ -1,0 +1,200 @@
+//! `polyarch build`.
+
+use std::{
+    fs,
+    io::{self, IsTerminal, Read},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use polyarch_actors::{BackendId, CachePolicy, Emulation, PullPolicy};
+use serde_json::json;
+
+use super::{
+    args::{BuildArgs, EmulationArg, Progress, RegistryArgs},
+    further::further_command,
+    options,
+    progress::{self, Style},
+    report::Failure,
+    run::print,
+    signals::Interrupts,
+};
+use crate::{
+    BuildSpec, Orchestrator, Receipt,
+    spec::{DockerfileInput, Output},
+};
+
+/// How long the orchestrator may take to end after its only build has ended.
+const GRACE: Duration = Duration::from_secs(10);
+
+pub(super) async fn run(store: Option<PathBuf>, args: BuildArgs) -> Result<(), Failure> {
+    let spec = spec(&args)?;
+    check_files(&args)?;
+    let mut builder = Orchestrator::builder();
+    if let Some(store) = &store {
+        builder = builder.store(store);
+    }
+    let orchestrator = builder.start().await?;
+    let result = if args.explain {
+        explain(&orchestrator, spec).await
+    } else {
+        build(&orchestrator, spec, &args, store.as_deref()).await
+    };
+    orchestrator.shutdown(GRACE).await;
+    result
+}
+
+async fn build(
+    orchestrator: &Orchestrator,
+    spec: BuildSpec,
+    args: &BuildArgs,
+    store: Option<&Path>,
+) -> Result<(), Failure> {
+    let handle = orchestrator.build(spec);
+    let interrupts = Interrupts::cancel(handle.cancel_token());
+    let shown = tokio::spawn(progress::show(handle.events(), style(args)));
+    let result = handle.await;
+    // Whoever shows progress ends with the last event; the result is said after it.
+    let _ = shown.await;
+    let receipt = result.map_err(|error| {
+        let further = further_command(&error, args, store);
+        let mut failure = Failure::from(error);
+        if let Some(code) = interrupts.code() {
+            failure.code = code;
+        }
+        match further {
+            Some(command) => failure.hint(command),
+            None => failure,
+        }
+    })?;
+    write_files(&receipt, args)?;
+    if args.quiet { print(&format!("{}\n", receipt.index.digest)) } else { Ok(()) }
+}
+
+async fn explain(orchestrator: &Orchestrator, spec: BuildSpec) -> Result<(), Failure> {
+    let mut lines = Vec::new();
+    let mut failure = None;
+    for (platform, route) in orchestrator.explain(spec).await? {
+        match route {
+            Ok(route) => {
+                let how = if route.emulated { "emulated" } else { "native" };
+                lines.push(format!("{platform}: {} ({how}): {}\n", route.backend, route.reason));
+                let others = route.ruled_out.iter();
+                lines.extend(others.map(|out| format!("    not {}: {}\n", out.backend, out.reason)));
+            }
+            Err(error) => {
+                lines.push(format!("{platform}: nowhere: {error}\n"));
+                failure.get_or_insert(error);
+            }
+        }
+    }
+    print(&lines.concat())?;
+    failure.map_or(Ok(()), |error| Err(Failure::of_build(&error.to_string(), error.clone())))
+}
+
+/// The arguments as a spec.
+fn spec(args: &BuildArgs) -> Result<BuildSpec, Failure> {
+    let mut spec = BuildSpec::new(&args.context);
+    spec.dockerfile = match &args.file {
+        None => DockerfileInput::InContext,
+        Some(path) if path == Path::new("-") => {
+            let mut text = String::new();
+            let read = io::stdin().lock().read_to_string(&mut text);
+            read.map_err(|error| {
+                Failure::usage(format!("cannot read the Dockerfile from standard input: {error}"))
+            })?;
+            DockerfileInput::Text { name: "Dockerfile".into(), text }
+        }
+        Some(path) => DockerfileInput::Path(path.clone()),
+    };
+    spec.platforms.clone_from(&args.platforms);
+    spec.tags.clone_from(&args.tags);
+    spec.target.clone_from(&args.target);
+    spec.build_args = options::build_args(&args.build_args).map_err(Failure::usage)?;
+    spec.labels = options::pairs("label", &args.labels).map_err(Failure::usage)?;
+    spec.annotations.clone_from(&args.annotations);
+    for context in &args.build_contexts {
+        let (name, context) = options::build_context(context).map_err(Failure::usage)?;
+        spec.build_contexts.insert(name, context);
+    }
+    spec.cache = if args.no_cache { CachePolicy::Ignore } else { CachePolicy::Use };
+    spec.pull = if args.pull { PullPolicy::Always } else { PullPolicy::Missing };
+    spec.secrets = args.secrets.iter().map(|secret| secret.0.clone()).collect();
+    spec.ssh = args.ssh.iter().map(|ssh| ssh.0.clone()).collect();
+    spec.registry = args.registry.access();
+    // An empty variable is as good as none.
+    spec.backend = args.backend.as_deref().filter(|name| !name.is_empty()).map(BackendId::new);
+    spec.emulation = match args.emulation {
+        EmulationArg::Forbid => Emulation::Forbid,
+        EmulationArg::Fallback => Emulation::Fallback,
+        EmulationArg::Allow => Emulation::Allow,
+    };
+    for option in &args.outputs {
+        spec.tags.extend(option.names.iter().cloned());
+        spec.outputs.extend(option.output.clone());
+    }
+    if args.push && !spec.outputs.contains(&Output::Registry) {
+        spec.outputs.push(Output::Registry);
+    }
+    if spec.outputs.contains(&Output::OciStream) && io::stdout().is_terminal() {
+        return Err(Failure::usage("an archive is not written to a terminal")
+            .hint("name a file with dest=FILE, or send standard output elsewhere"));
+    }
+    Ok(spec)
+}
+
+/// Where files are written after the build is looked at before it.
+fn check_files(args: &BuildArgs) -> Result<(), Failure> {
+    for path in [&args.iidfile, &args.metadata_file].into_iter().flatten() {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+            return Err(Failure::input(format!("the folder {} does not exist", folder.display())));
+        }
+        if path.is_dir() {
+            return Err(Failure::input(format!("cannot write {}: it is a directory", path.display())));
+        }
+    }
+    Ok(())
+}
+
+fn style(args: &BuildArgs) -> Style {
+    match args.progress {
+        _ if args.quiet => Style::Quiet,
+        Progress::Quiet => Style::Quiet,
+        Progress::Rawjson => Style::RawJson,
+        Progress::Tty => Style::Live,
+        Progress::Auto if io::stderr().is_terminal() => Style::Live,
+        Progress::Auto | Progress::Plain => Style::Plain,
+    }
+}
+
+/// Writes the files that name what was built.
+fn write_files(receipt: &Receipt, args: &BuildArgs) -> Result<(), Failure> {
+    let write = |path: &Path, text: String| {
+        fs::write(path, text)
+            .map_err(|error| Failure::host(format!("cannot write {}: {error}", path.display())))
+    };
+    if let Some(path) = &args.iidfile {
+        write(path, receipt.index.digest.to_string())?;
+    }
+    if let Some(path) = &args.metadata_file {
+        let names: Vec<String> = receipt.tags.iter().map(ToString::to_string).collect();
+        let mut metadata = json!({
+            "buildx.build.ref": receipt.build,
+            "containerimage.descriptor": receipt.index,
+            "containerimage.digest": receipt.index.digest,
+        });
+        if !names.is_empty() {
+            metadata["image.name"] = names.join(",").into();
+        }
+        write(path, format!("{metadata:#}\n"))?;
+    }
+    Ok(())
+}
+
+impl RegistryArgs {
+    /// The arguments as the library takes them.
+    pub(super) fn access(&self) -> polyarch_actors::RegistryAccess {
+        polyarch_actors::RegistryAccess { authfile: self.authfile.clone(), tls_verify: self.tls_verify }
+    }
+}

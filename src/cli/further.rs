@@ -1,0 +1,73 @@
+//! The command by which a person sees more of a failed step.
+
+use std::{fmt::Display, path::Path};
+
+use polyarch_actors::{BuildError, SecretSource};
+
+use super::args::BuildArgs;
+use crate::Error;
+
+/// A sentence with the command that builds the failed platform alone and shows all its output.
+pub(super) fn further_command(error: &Error, args: &BuildArgs, store: Option<&Path>) -> Option<String> {
+    let Error::Build(failed) = error else { return None };
+    if !matches!(failed.error, BuildError::StepFailed { .. }) {
+        return None;
+    }
+    let mut command = "polyarch build --progress plain".to_owned();
+    let mut add = |flag: &str, value: &dyn Display| {
+        for word in [flag, &value.to_string()] {
+            if !word.is_empty() {
+                command.push(' ');
+                command.push_str(&shell_word(word));
+            }
+        }
+    };
+    add("--platform", &failed.platform);
+    store.iter().for_each(|store| add("--store", &store.display()));
+    args.file.iter().for_each(|file| add("-f", &file.display()));
+    args.target.iter().for_each(|target| add("--target", target));
+    args.build_args.iter().for_each(|argument| add("--build-arg", argument));
+    args.build_contexts.iter().for_each(|context| add("--build-context", context));
+    for secret in &args.secrets {
+        let id = &secret.0.id;
+        match &secret.0.source {
+            SecretSource::File(path) => add("--secret", &format!("id={id},src={}", path.display())),
+            SecretSource::Env(variable) => add("--secret", &format!("id={id},env={variable}")),
+        }
+    }
+    for ssh in &args.ssh {
+        let paths: Vec<String> = ssh.0.paths.iter().map(|path| path.display().to_string()).collect();
+        let equals = if paths.is_empty() { "" } else { "=" };
+        add("--ssh", &format!("{}{equals}{}", ssh.0.id, paths.join(",")));
+    }
+    add("", &args.context.display());
+    Some(format!("to see all that this platform prints: {command}"))
+}
+
+/// A word as a shell reads it back.
+fn shell_word(word: &str) -> String {
+    let plain = |character: char| character.is_ascii_alphanumeric() || "%+,-./:=@_".contains(character);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shell_reads_every_word_back() {
+        for (word, written) in [
+            ("linux/arm/v7", "linux/arm/v7"),
+            ("", "''"),
+            ("my app", "'my app'"),
+            ("it's", r"'it'\''s'"),
+            ("$HOME;ls", "'$HOME;ls'"),
+        ] {
+            assert_eq!(shell_word(word), written);
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! The command line: reads arguments, shows what happens, and ends with a sentence and an exit code.
+//!
+//! What a command prints as its result goes to standard output; progress, warnings and errors go to standard
+//! error.
+
+mod args;
+mod backends;
+mod build;
+mod further;
+mod images;
+mod manifest;
+mod options;
+mod progress;
+mod report;
+mod run;
+mod signals;
+mod table;
+
+pub use run::main;

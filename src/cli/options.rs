@@ -1,0 +1,250 @@
+//! Options that have a small language of their own.
+
+use std::{collections::BTreeMap, env, path::PathBuf, str::FromStr};
+
+use polyarch_actors::{NamedContext, SecretRef, SecretSource, SshRef};
+
+use crate::{oci::Reference, spec::Output};
+
+/// `--output`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct OutputOption {
+    pub(super) output: Option<Output>,
+    pub(super) names: Vec<Reference>,
+}
+
+impl FromStr for OutputOption {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let supported = "type=oci,dest=FILE or type=registry";
+        if !text.contains('=') {
+            return Err(format!(
+                "writing the files of an image to a folder is not supported (use {supported})"
+            ));
+        }
+        let mut fields = fields(text)?;
+        let mut take = |name: &str| fields.remove(name);
+        let kind = take("type").ok_or_else(|| format!("no type is given (use {supported})"))?;
+        if !["oci", "registry", "image"].contains(&kind.as_str()) {
+            return Err(format!("outputs of type {kind:?} are not supported (use {supported})"));
+        }
+        let dest = take("dest");
+        let tar = take("tar");
+        let push = take("push");
+        let name = take("name");
+        if let Some(unknown) = fields.keys().next() {
+            return Err(format!("{unknown:?} is no field of an output of type {kind}"));
+        }
+        let only_for = |field: &Option<String>, name: &str, what: &str| match field {
+            Some(_) if kind != what => Err(format!("{name} is no field of an output of type {kind}")),
+            _ => Ok(()),
+        };
+        only_for(&dest, "dest", "oci")?;
+        only_for(&tar, "tar", "oci")?;
+        only_for(&push, "push", "image")?;
+        let output = match (kind.as_str(), dest.as_deref()) {
+            ("oci", None | Some("-")) if switch(tar.as_deref(), true)? => Some(Output::OciStream),
+            ("oci", None | Some("-")) => return Err("a layout that is no archive needs a dest".into()),
+            ("oci", Some(dest)) if switch(tar.as_deref(), true)? => Some(Output::OciArchive(dest.into())),
+            ("oci", Some(dest)) => Some(Output::OciDirectory(dest.into())),
+            ("registry", _) => Some(Output::Registry),
+            _ => switch(push.as_deref(), false)?.then_some(Output::Registry),
+        };
+        let names = name.iter().flat_map(|names| names.split(',')).map(Reference::from_str);
+        Ok(Self { output, names: names.collect::<Result<_, _>>().map_err(|error| error.to_string())? })
+    }
+}
+
+/// `--secret`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct SecretOption(pub(super) SecretRef);
+
+impl FromStr for SecretOption {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut fields = fields(text)?;
+        let mut take = |name: &str| fields.remove(name);
+        let id = take("id").filter(|id| !id.is_empty()).ok_or("no id is given (use id=ID,src=FILE)")?;
+        let kind = take("type");
+        let file = take("src").or_else(|| take("source"));
+        let variable = take("env");
+        if let Some(unknown) = fields.keys().next() {
+            return Err(format!("{unknown:?} is no field of a secret (id, type, src, env)"));
+        }
+        let source = match (kind.as_deref(), file, variable) {
+            (None | Some("env"), None, Some(variable)) | (Some("env"), Some(variable), None) => {
+                SecretSource::Env(variable)
+            }
+            (None | Some("file"), Some(file), None) => SecretSource::File(absolute(&file)),
+            (Some("env"), None, None) => SecretSource::Env(id.clone()),
+            (None, None, None) if env::var_os(&id).is_some() => SecretSource::Env(id.clone()),
+            (None | Some("file"), None, None) => SecretSource::File(absolute(&id)),
+            (Some("file" | "env") | None, ..) => return Err("give either src or env".into()),
+            (Some(other), ..) => return Err(format!("unknown type {other:?} (file or env)")),
+        };
+        if let SecretSource::Env(variable) = &source
+            && env::var_os(variable).is_none()
+        {
+            return Err(format!("the environment variable {variable} of secret {id} is not set"));
+        }
+        Ok(Self(SecretRef { id, source }))
+    }
+}
+
+/// `--ssh`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct SshOption(pub(super) SshRef);
+
+impl FromStr for SshOption {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (id, paths) = text.split_once('=').unwrap_or((text, ""));
+        if id.is_empty() {
+            return Err("no id is given (use default or ID=SOCKET)".into());
+        }
+        let paths: Vec<PathBuf> = paths.split(',').filter(|path| !path.is_empty()).map(absolute).collect();
+        if paths.is_empty() && env::var_os("SSH_AUTH_SOCK").is_none() {
+            return Err("there is no SSH agent (SSH_AUTH_SOCK is not set): start one or name a key".into());
+        }
+        if let Some(missing) = paths.iter().find(|path| !path.exists()) {
+            return Err(format!("{} does not exist", missing.display()));
+        }
+        Ok(Self(SshRef { id: id.to_owned(), paths }))
+    }
+}
+
+/// Reads `NAME=SOURCE` of `--build-context`.
+pub(super) fn build_context(text: &str) -> Result<(String, NamedContext), String> {
+    let (name, source) =
+        text.split_once('=').filter(|(name, source)| !name.is_empty() && !source.is_empty()).ok_or_else(
+            || format!("invalid build context {text:?}: expected NAME=DIR or NAME=docker-image://IMAGE"),
+        )?;
+    let context = match source.split_once("://") {
+        None => NamedContext::Directory(absolute(source)),
+        Some(("docker-image", image)) => {
+            let image: Result<Reference, _> = image.parse();
+            NamedContext::Image(image.map_err(|error| error.to_string())?.to_string())
+        }
+        Some((scheme, _)) => {
+            return Err(format!(
+                "invalid build context {text:?}: {scheme}:// is not supported (a directory or docker-image://)"
+            ));
+        }
+    };
+    Ok((name.to_owned(), context))
+}
+
+/// Reads `KEY[=VALUE]` pairs; a key without a value is looked up in the environment, and left out if it is not there.
+pub(super) fn build_args(pairs: &[String]) -> Result<BTreeMap<String, String>, String> {
+    let mut all = BTreeMap::new();
+    for pair in pairs {
+        let (key, value) = match pair.split_once('=') {
+            Some((key, value)) => (key, Some(value.to_owned())),
+            None => (pair.as_str(), env::var(pair).ok()),
+        };
+        if key.is_empty() {
+            return Err(format!("invalid build argument {pair:?}: the name is empty"));
+        }
+        all.extend(value.map(|value| (key.to_owned(), value)));
+    }
+    Ok(all)
+}
+
+/// Reads `KEY=VALUE` pairs.
+pub(super) fn pairs(what: &str, pairs: &[String]) -> Result<BTreeMap<String, String>, String> {
+    let read = |pair: &String| match pair.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err(format!("invalid {what} {pair:?}: expected KEY=VALUE")),
+    };
+    pairs.iter().map(read).collect()
+}
+
+/// `key=value,key=value`, each key once.
+fn fields(text: &str) -> Result<BTreeMap<String, String>, String> {
+    let mut fields = BTreeMap::new();
+    for field in text.split(',') {
+        let (key, value) = field.split_once('=').ok_or_else(|| format!("{field:?} is not KEY=VALUE"))?;
+        if fields.insert(key.trim().to_ascii_lowercase(), value.to_owned()).is_some() {
+            return Err(format!("{key} is given twice"));
+        }
+    }
+    Ok(fields)
+}
+
+fn switch(value: Option<&str>, default: bool) -> Result<bool, String> {
+    match value {
+        None => Ok(default),
+        Some(value) => value.parse().map_err(|_| format!("{value:?} is neither true nor false")),
+    }
+}
+
+fn absolute(path: &str) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outputs_are_read_as_buildx_writes_them() {
+        for (text, output) in [
+            ("type=oci,dest=a.tar", Some(Output::OciArchive("a.tar".into()))),
+            ("type=oci", Some(Output::OciStream)),
+            ("type=oci,dest=-", Some(Output::OciStream)),
+            ("type=oci,dest=d,tar=false", Some(Output::OciDirectory("d".into()))),
+            ("type=registry", Some(Output::Registry)),
+            ("type=image,push=true", Some(Output::Registry)),
+            ("type=image", None),
+        ] {
+            assert_eq!(text.parse::<OutputOption>().map(|option| option.output), Ok(output), "{text}");
+        }
+        let named: OutputOption = "type=image,name=a/b:1,push=true".parse().expect("an output");
+        assert_eq!(named.names, ["a/b:1".parse().expect("a name")]);
+    }
+
+    #[test]
+    fn what_is_no_output_says_why() {
+        for (text, reason) in [
+            ("out", "is not supported"),
+            ("type=local,dest=out,compression=zstd", "outputs of type \"local\" are not supported"),
+            ("dest=a.tar", "no type is given"),
+            ("type=oci,tar=false", "needs a dest"),
+            ("type=oci,dest=a,compression=zstd", "\"compression\" is no field"),
+            ("type=registry,dest=a", "dest is no field of an output of type registry"),
+            ("type=oci,tar=maybe,dest=a", "neither true nor false"),
+            ("type=oci,type=oci", "type is given twice"),
+        ] {
+            let error = text.parse::<OutputOption>().expect_err(text);
+            assert!(error.contains(reason), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn secrets_are_references() {
+        let secret = |text: &str| text.parse::<SecretOption>().map(|option| option.0.source);
+        assert_eq!(secret("id=a,src=/run/a"), Ok(SecretSource::File("/run/a".into())));
+        assert_eq!(secret("id=a,env=PATH"), Ok(SecretSource::Env("PATH".into())));
+        assert_eq!(secret("id=PATH"), Ok(SecretSource::Env("PATH".into())));
+        assert!(secret("id=a,env=POLYARCH_NO_SUCH_VARIABLE").expect_err("unset").contains("is not set"));
+        assert!(secret("src=/run/a").expect_err("no id").contains("no id is given"));
+        assert!(secret("id=a,src=/x,env=PATH").expect_err("both").contains("either src or env"));
+    }
+
+    #[test]
+    fn pairs_keep_everything_after_the_first_equals_sign() {
+        let args = build_args(&["A=b=c".into(), "POLYARCH_NO_SUCH_VARIABLE".into(), "E=".into()])
+            .expect("arguments");
+        assert_eq!(
+            args.into_iter().collect::<Vec<_>>(),
+            [("A".into(), "b=c".into()), ("E".into(), String::new())]
+        );
+        assert!(pairs("label", &["x".into()]).expect_err("no value").contains("invalid label \"x\""));
+        assert!(
+            build_context("a=oci-layout://x").expect_err("scheme").contains("oci-layout:// is not supported")
+        );
+    }
+}

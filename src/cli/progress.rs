@@ -1,0 +1,91 @@
+//! What a person or a program sees while a build runs.
+
+mod live;
+mod plain;
+
+use std::{
+    io::{self, Write},
+    sync::Arc,
+};
+
+use futures::{Stream, StreamExt};
+use polyarch_actors::{BuildEvent, EventKind};
+
+use live::Live;
+use plain::Plain;
+
+/// How progress is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Style {
+    Quiet,
+    Plain,
+    Live,
+    RawJson,
+}
+
+/// Shows events until the last one.
+pub(super) async fn show(mut events: impl Stream<Item = Arc<BuildEvent>> + Unpin, style: Style) {
+    let mut view: Box<dyn View + Send> = match style {
+        Style::Quiet => Box::new(Nothing),
+        Style::Plain => Box::new(Plain::default()),
+        Style::Live => Box::new(Live::default()),
+        Style::RawJson => Box::new(RawJson),
+    };
+    while let Some(event) = events.next().await {
+        // Nobody reads any more when standard error is closed; the build goes on.
+        if view.show(&event).is_err() {
+            break;
+        }
+    }
+}
+
+/// One way to show events.
+trait View {
+    fn show(&mut self, event: &BuildEvent) -> io::Result<()>;
+}
+
+struct Nothing;
+
+impl View for Nothing {
+    fn show(&mut self, _: &BuildEvent) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+struct RawJson;
+
+impl View for RawJson {
+    fn show(&mut self, event: &BuildEvent) -> io::Result<()> {
+        let mut line = serde_json::to_vec(event)?;
+        line.push(b'\n');
+        io::stderr().lock().write_all(&line)
+    }
+}
+
+/// One sentence about an event, for those that are worth a line.
+fn sentence(kind: &EventKind) -> Option<String> {
+    Some(match kind {
+        EventKind::Routed { backend, emulated: true, reason, .. } => format!("{backend}, emulated: {reason}"),
+        EventKind::Routed { backend, reason, .. } => format!("{backend}: {reason}"),
+        EventKind::Queued { ahead: 0 } => "waits for a free slot".into(),
+        EventKind::Queued { ahead } => format!("waits for a free slot behind {ahead} others"),
+        EventKind::Pulled { image } => format!("pulled {image}"),
+        EventKind::Warned { message } => format!("warning: {message}"),
+        EventKind::Retried { attempt, delay_ms, error } => {
+            format!("attempt {attempt} failed, another follows in {delay_ms} ms: {error}")
+        }
+        EventKind::BackendRestarted { backend } => format!("backend {backend} was lost and started again"),
+        EventKind::ImageBuilt { image } => format!(
+            "built {} in {:.1} s{}",
+            image.manifest.digest,
+            image.duration.as_secs_f64(),
+            if image.emulated { ", emulated" } else { "" }
+        ),
+        EventKind::PlatformFailed { error } => format!("failed: {error}"),
+        EventKind::IndexAssembled { index } => format!("index {}", index.digest),
+        EventKind::Exported { destination } => format!("written to {destination}"),
+        EventKind::Pushed { reference, digest } => format!("pushed {reference} as {digest}"),
+        EventKind::Missed { events } => format!("{events} events came too fast to be shown"),
+        _ => return None,
+    })
+}

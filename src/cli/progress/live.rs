@@ -1,0 +1,94 @@
+//! A line for each platform that changes while the build goes on, for terminals.
+
+use std::{collections::HashMap, io, time::Duration};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use polyarch_actors::{BuildEvent, EventKind, Platform};
+
+use super::{View, sentence};
+
+/// How often a line that waits moves.
+const TICK: Duration = Duration::from_millis(120);
+
+/// Keeps one line a platform, and one for the push.
+#[derive(Default)]
+pub(super) struct Live {
+    lines: MultiProgress,
+    platforms: HashMap<Platform, ProgressBar>,
+    push: Option<ProgressBar>,
+}
+
+impl View for Live {
+    fn show(&mut self, event: &BuildEvent) -> io::Result<()> {
+        match (&event.platform, &event.kind) {
+            (Some(platform), kind) => self.show_platform(platform, kind),
+            (None, EventKind::PushProgressed { sent, total }) => {
+                let bar = self.push.get_or_insert_with(|| self.lines.add(push_bar()));
+                bar.set_length(*total);
+                bar.set_position(*sent);
+                Ok(())
+            }
+            (None, EventKind::Finished { .. }) => {
+                self.push.iter().chain(self.platforms.values()).for_each(ProgressBar::abandon);
+                Ok(())
+            }
+            (None, kind) => sentence(kind).map_or(Ok(()), |sentence| self.lines.println(sentence)),
+        }
+    }
+}
+
+impl Live {
+    fn show_platform(&mut self, platform: &Platform, kind: &EventKind) -> io::Result<()> {
+        let lines = &self.lines;
+        let line =
+            self.platforms.entry(platform.clone()).or_insert_with(|| lines.add(platform_line(platform)));
+        match kind {
+            EventKind::StepStarted { step, instruction } => {
+                line.set_message(format!("#{step} {}", one_line(instruction)));
+            }
+            EventKind::StepOutput { data, .. } => {
+                let text = data.to_text();
+                if let Some(last) = text.lines().rev().find(|line| !line.trim().is_empty()) {
+                    line.set_message(format!("│ {}", one_line(last)));
+                }
+            }
+            EventKind::ImageBuilt { .. } => line.abandon_with_message(sentence(kind).unwrap_or_default()),
+            EventKind::PlatformFailed { .. } => {
+                line.abandon_with_message(one_line(&sentence(kind).unwrap_or_default()));
+            }
+            EventKind::Warned { .. } | EventKind::Retried { .. } => {
+                let sentence = sentence(kind).unwrap_or_default();
+                return self.lines.println(format!("{platform}: {sentence}"));
+            }
+            kind => {
+                if let Some(sentence) = sentence(kind) {
+                    line.set_message(one_line(&sentence));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn platform_line(platform: &Platform) -> ProgressBar {
+    let line = ProgressBar::new_spinner().with_prefix(platform.to_string());
+    line.set_style(style("{prefix:14} {spinner} {elapsed:>4} {wide_msg}"));
+    line.enable_steady_tick(TICK);
+    line
+}
+
+fn push_bar() -> ProgressBar {
+    let bar = ProgressBar::new(0).with_prefix("push");
+    bar.set_style(style("{prefix:14} {bar:30} {bytes} of {total_bytes}"));
+    bar
+}
+
+/// A style whose template is known to be good; the default one stands in if it ever is not.
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
+}
+
+/// Text without what would move the cursor.
+fn one_line(text: &str) -> String {
+    text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
+}

@@ -1,0 +1,49 @@
+//! One line a fact, for logs.
+
+use std::{
+    collections::HashMap,
+    io::{self, Write},
+};
+
+use polyarch_actors::{BuildEvent, EventKind, Platform};
+
+use super::{View, sentence};
+
+/// Prefixes every line with its platform and gives step output as it is.
+#[derive(Default)]
+pub(super) struct Plain {
+    steps: HashMap<Option<Platform>, String>,
+}
+
+impl View for Plain {
+    fn show(&mut self, event: &BuildEvent) -> io::Result<()> {
+        let mut out = io::stderr().lock();
+        let prefix = match &event.platform {
+            Some(platform) => format!("[{platform}] "),
+            None => String::new(),
+        };
+        match &event.kind {
+            EventKind::StepStarted { step, instruction } => {
+                self.steps.insert(event.platform.clone(), instruction.clone());
+                writeln!(out, "{prefix}#{step} {instruction}")
+            }
+            EventKind::StepOutput { data, .. } => {
+                let mut lines = Vec::new();
+                for line in data.0.split_inclusive(|byte| *byte == b'\n') {
+                    lines.extend_from_slice(prefix.as_bytes());
+                    lines.extend_from_slice(b"    ");
+                    lines.extend_from_slice(line);
+                }
+                if !lines.ends_with(b"\n") {
+                    lines.push(b'\n');
+                }
+                out.write_all(&lines)
+            }
+            EventKind::StepFinished { step, cached: true } => {
+                let instruction = self.steps.get(&event.platform).map_or("", String::as_str);
+                writeln!(out, "{prefix}#{step} cached: {instruction}")
+            }
+            kind => sentence(kind).map_or(Ok(()), |sentence| writeln!(out, "{prefix}{sentence}")),
+        }
+    }
+}

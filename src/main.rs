@@ -1,0 +1,7 @@
+//! The `polyarch` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    polyarch::cli::main()
+}
