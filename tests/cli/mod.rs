@@ -1,0 +1,11 @@
+//! The command line, used as a person uses it and checked with tools that know nothing of it.
+
+mod bad_input;
+mod bad_world;
+mod hello;
+mod help;
+mod lists;
+mod options;
+mod sharing;
+mod signals;
+mod steps;

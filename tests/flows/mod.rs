@@ -1,0 +1,10 @@
+//! The parts that touch the world, each with the real thing it talks to.
+
+#[cfg(target_os = "linux")]
+mod buildah;
+#[cfg(target_os = "linux")]
+mod buildah_ends;
+mod orchestrator;
+mod registry;
+mod registry_faults;
+mod registry_tokens;

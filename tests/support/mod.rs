@@ -1,0 +1,11 @@
+//! What several tests share.
+
+#[cfg(target_os = "linux")]
+pub(crate) mod bases;
+#[cfg(target_os = "linux")]
+pub(crate) mod buildah;
+#[cfg(target_os = "linux")]
+pub(crate) mod command;
+pub(crate) mod registry;
+pub(crate) mod registry_proxy;
+pub(crate) mod tools;
