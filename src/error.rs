@@ -32,8 +32,8 @@ pub enum SpecError {
         /// Where it should be.
         path: PathBuf,
     },
-    /// The Dockerfile cannot be read.
-    #[error("cannot read the Dockerfile {path}")]
+    /// The Dockerfile, or the ignore file that belongs to it, cannot be read.
+    #[error("cannot read {path}")]
     UnreadableDockerfile {
         /// The file.
         path: PathBuf,

@@ -117,7 +117,7 @@ fn directory(path: &Path) -> Result<PathBuf, SpecError> {
 fn read_dockerfile(input: &DockerfileInput, context: &Path) -> Result<DockerfileSource, SpecError> {
     let path = match input {
         DockerfileInput::Text { name, text } => {
-            return Ok(DockerfileSource { name: name.clone(), text: text.clone() });
+            return Ok(DockerfileSource::new(name, text));
         }
         DockerfileInput::InContext => context.join("Dockerfile"),
         DockerfileInput::Path(path) => path.clone(),
@@ -130,13 +130,27 @@ fn read_dockerfile(input: &DockerfileInput, context: &Path) -> Result<Dockerfile
         }
         Err(error) => return Err(unreadable(error)),
     };
+    let text = read_text(file).map_err(unreadable)?;
+    let mut ignore_file = path.clone().into_os_string();
+    ignore_file.push(".dockerignore");
+    let ignore = match fs::File::open(&ignore_file) {
+        Ok(file) => Some(
+            read_text(file)
+                .map_err(|source| SpecError::UnreadableDockerfile { path: ignore_file.into(), source })?,
+        ),
+        Err(_) => None,
+    };
+    Ok(DockerfileSource { ignore, ..DockerfileSource::new(path.display().to_string(), text) })
+}
+
+fn read_text(file: fs::File) -> io::Result<String> {
     let mut text = String::new();
-    let read = file.take(LARGEST_DOCKERFILE + 1).read_to_string(&mut text).map_err(unreadable)?;
+    let read = file.take(LARGEST_DOCKERFILE + 1).read_to_string(&mut text)?;
     if read as u64 > LARGEST_DOCKERFILE {
         let reason = format!("it has more than {LARGEST_DOCKERFILE} bytes");
-        return Err(unreadable(io::Error::new(io::ErrorKind::FileTooLarge, reason)));
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, reason));
     }
-    Ok(DockerfileSource { name: path.display().to_string(), text })
+    Ok(text)
 }
 
 /// Files and folders that only a later part of the build would miss.

@@ -59,6 +59,17 @@ pub struct DockerfileSource {
     pub name: String,
     /// The whole text.
     pub text: String,
+    /// The text of the ignore file that belongs to this Dockerfile alone (`<Dockerfile>.dockerignore`); the
+    /// context's `.dockerignore` counts where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ignore: Option<String>,
+}
+
+impl DockerfileSource {
+    /// A Dockerfile without an ignore file of its own.
+    pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { name: name.into(), text: text.into(), ignore: None }
+    }
 }
 
 /// Where the build context is.

@@ -193,7 +193,7 @@ mod tests {
     }
 
     fn request(target: &str, runs_on: &[&str]) -> BuildRequest {
-        let dockerfile = DockerfileSource { name: "Dockerfile".into(), text: String::new() };
+        let dockerfile = DockerfileSource::new("Dockerfile", "");
         let context = ContextSource::Directory("/context".into());
         let mut request = BuildRequest::new(BuildId::generate(), platform(target), dockerfile, context);
         request.runs_on = runs_on.iter().map(|text| platform(text)).collect();

@@ -120,7 +120,7 @@ impl ScriptedBackend {
 
 /// A request that runs a command on its own platform.
 pub fn request(build: &BuildId, platform: &Platform) -> BuildRequest {
-    let dockerfile = DockerfileSource { name: "Dockerfile".into(), text: "FROM scratch\n".into() };
+    let dockerfile = DockerfileSource::new("Dockerfile", "FROM scratch\n");
     let context = ContextSource::Directory("/context".into());
     let mut request = BuildRequest::new(build.clone(), platform.clone(), dockerfile, context);
     request.runs_on = BTreeSet::from([platform.clone()]);

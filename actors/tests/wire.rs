@@ -83,7 +83,10 @@ fn errors() -> Vec<BuildError> {
 
 #[test]
 fn a_request_has_its_golden_form() {
-    let dockerfile = DockerfileSource { name: "Dockerfile".into(), text: "FROM scratch\n".into() };
+    let dockerfile = DockerfileSource {
+        ignore: Some("target\n".into()),
+        ..DockerfileSource::new("Dockerfile", "FROM scratch\n")
+    };
     let request = BuildRequest {
         build_contexts: BTreeMap::from([
             ("assets".into(), NamedContext::Directory("/assets".into())),
@@ -177,7 +180,7 @@ fn an_outcome_has_its_golden_form() {
 
 #[test]
 fn a_request_with_an_unknown_field_or_version_is_refused() {
-    let dockerfile = DockerfileSource { name: "Dockerfile".into(), text: String::new() };
+    let dockerfile = DockerfileSource::new("Dockerfile", "");
     let request = BuildRequest::new(build(), platform(), dockerfile, ContextSource::Directory("/c".into()));
     let mut value = serde_json::to_value(&request).expect("written");
     assert_eq!(serde_json::from_value::<BuildRequest>(value.clone()).expect("read"), request);

@@ -191,14 +191,13 @@ async fn an_ignore_file_of_the_dockerfile_alone_counts() {
     }
     let folder = folder();
     let (_, backend) = backend(folder.path());
-    let ask = || request(folder.path(), "linux/amd64", "FROM scratch\nCOPY a.txt /\n");
-    let context = folder.path().join("context");
-    assert!(build(&backend, ask()).await.0.is_ok());
-    fs::write(context.join("Dockerfile.dockerignore"), "a.txt\n").expect("written");
-    assert!(matches!(build(&backend, ask()).await.0, Err(BuildError::Invalid { .. })));
-    fs::write(context.join("Dockerfile.dockerignore"), "").expect("written");
-    fs::write(context.join(".dockerignore"), "a.txt\n").expect("written");
-    assert!(build(&backend, ask()).await.0.is_ok());
+    let mut ask = request(folder.path(), "linux/amd64", "FROM scratch\nCOPY a.txt /\n");
+    assert!(build(&backend, ask.clone()).await.0.is_ok());
+    ask.dockerfile.ignore = Some("a.txt\n".into());
+    assert!(matches!(build(&backend, ask.clone()).await.0, Err(BuildError::Invalid { .. })));
+    ask.dockerfile.ignore = Some(String::new());
+    fs::write(folder.path().join("context/.dockerignore"), "a.txt\n").expect("written");
+    assert!(build(&backend, ask).await.0.is_ok());
 }
 
 #[tokio::test]

@@ -50,7 +50,7 @@ pub(crate) fn request(folder: &Path, platform: &str, dockerfile: &str) -> BuildR
     let context = folder.join("context");
     fs::create_dir_all(&context).expect("a context");
     fs::write(context.join("a.txt"), "hello\n").expect("a file");
-    let dockerfile = DockerfileSource { name: "Dockerfile".into(), text: dockerfile.into() };
+    let dockerfile = DockerfileSource::new("Dockerfile", dockerfile);
     let platform = platform.parse().expect("platform");
     BuildRequest::new(BuildId::generate(), platform, dockerfile, ContextSource::Directory(context))
 }

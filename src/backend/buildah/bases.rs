@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_named_context_replaces_the_image_of_that_name() {
-        let dockerfile = DockerfileSource { name: "Dockerfile".into(), text: String::new() };
+        let dockerfile = DockerfileSource::new("Dockerfile", "");
         let platform: Platform = "linux/arm64".parse().expect("platform");
         let mut request = BuildRequest::new(
             BuildId::generate(),

@@ -3,12 +3,12 @@
 use std::{
     collections::BTreeMap,
     fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
 use polyarch_actors::{
-    BackendId, BuildCx, BuildError, BuildRequest, BuiltImage, ContextSource, EventKind, ImageOs, Platform,
+    BackendId, BuildCx, BuildError, BuildRequest, BuiltImage, EventKind, ImageOs, Platform,
 };
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -17,12 +17,11 @@ use super::{
     command::{self, BuildPlan, Storage},
     export::{Exported, Exporter},
     failure::{self, FailedBuild},
-    from_lines::{Variables, uses_heredocs},
     layout::{Layout, folder_name},
     machine::Machine,
     output::OutputParser,
-    pin::{Pins, pin},
-    storage,
+    pin::{Pins, Planned},
+    storage::{self, ImageConfig},
     trial::{Trial, start_guard},
     version::supports_heredocs,
     worker::Worker,
@@ -36,6 +35,8 @@ use crate::{
 const FLUSH: Duration = Duration::from_millis(50);
 /// How much of the standard error is kept to say what went wrong.
 const LAST_WORDS: usize = 32 << 10;
+/// How much of an image config is read.
+const LARGEST_CONFIG: usize = 8 << 20;
 
 /// What every build needs.
 #[derive(Debug)]
@@ -56,7 +57,10 @@ impl Builder<'_> {
                 message: format!("buildah builds no {} images", request.platform),
             });
         }
-        if !supports_heredocs(self.machine.version) && uses_heredocs(&request.dockerfile.text) {
+        let build_platform = Platform::host_linux();
+        let planned = Planned::new(request, &build_platform)
+            .map_err(|error| BuildError::Invalid { message: error.to_string() })?;
+        if !supports_heredocs(self.machine.version) && planned.uses_heredocs() {
             let version = self.machine.version;
             let message =
                 format!("the Dockerfile has heredocs (<<), which buildah {version} does not know; 1.33 does");
@@ -75,7 +79,7 @@ impl Builder<'_> {
         let storage = worker.storage(&self.machine.program, self.trial, shared);
         let mut guard = start_guard(self.machine, &worker, &storage).await.map_err(lost)?;
         let mut attempt =
-            Attempt { builder: self, request, cx, worker: &worker, storage, isolation, unfounded };
+            Attempt { builder: self, request, planned, cx, worker: &worker, storage, isolation, unfounded };
         let result = tokio::select! {
             biased;
             () = cx.cancel.cancelled() => Err(BuildError::Cancelled),
@@ -114,6 +118,7 @@ impl Builder<'_> {
 struct Attempt<'a> {
     builder: &'a Builder<'a>,
     request: &'a BuildRequest,
+    planned: Planned,
     cx: &'a BuildCx,
     worker: &'a Worker,
     storage: Storage,
@@ -132,9 +137,8 @@ impl Attempt<'_> {
             pinned.push(bases.fetch(guard, self.request, &base).await?);
         }
         let build_platform = Platform::host_linux();
-        let variables = variables(self.request, &build_platform);
-        let mut pins = pin(&self.request.dockerfile.text, &pinned, &self.request.platform, &variables)
-            .map_err(|message| BuildError::Invalid { message })?;
+        let pins = self.planned.pin(&self.request.dockerfile.text, &pinned, &self.request.platform);
+        let mut pins = pins.map_err(|message| BuildError::Invalid { message })?;
         pins.by_name.extend(bases::named(self.request, &pinned));
         let names = pinned.iter().map(|base| (base.image.clone(), base.reference.clone())).collect();
         let image = self.build(guard, &pins, names, &build_platform).await?;
@@ -168,14 +172,17 @@ impl Attempt<'_> {
         let tmp = self.worker.tmp();
         let (dockerfile, id_file) = (tmp.join("Dockerfile"), tmp.join("image-id"));
         fs::write(&dockerfile, &pins.dockerfile).map_err(host)?;
-        let ignore_file = ignore_file(self.request);
+        let ignore_file = self.request.dockerfile.ignore.as_ref().map(|text| (tmp.join("ignore"), text));
+        if let Some((path, text)) = &ignore_file {
+            fs::write(path, text).map_err(host)?;
+        }
         let plan = BuildPlan {
             request: self.request,
             version: self.builder.machine.version,
             isolation: self.isolation,
             build_platform,
             dockerfile: &dockerfile,
-            ignore_file: ignore_file.as_deref(),
+            ignore_file: ignore_file.as_ref().map(|(path, _)| path.as_path()),
             id_file: &id_file,
             runtime_root: &tmp.join("runtime"),
             cgroup: &self.worker.cgroup(),
@@ -247,23 +254,18 @@ impl Attempt<'_> {
             based: bases::needed(self.request).iter().any(|base| base.platform == self.request.platform),
         };
         let folder = self.worker.tmp().join("pushed");
-        let (root, driver) = (self.storage.root.clone(), self.storage.driver.clone());
         let known = {
-            let (exporter, folder, image) = (exporter.clone(), folder.clone(), image.to_owned());
-            blocking(move || {
-                if let Some(known) = exporter.known(&image) {
-                    return Ok(Some(known));
-                }
-                // Without the config every layer is pushed, which is only slower.
-                let config = storage::read_config(&root, &driver, &image);
-                let diff_ids = config.map(|config| config.rootfs.diff_ids).unwrap_or_default();
-                exporter.prepare(&folder, &diff_ids).map_err(host)?;
-                Ok(None)
-            })
-            .await?
+            let (exporter, image) = (exporter.clone(), image.to_owned());
+            blocking(move || Ok(exporter.known(&image))).await?
         };
         if let Some(known) = known {
             return Ok(known);
+        }
+        let config = self.config(guard, image).await?;
+        {
+            let (exporter, folder) = (exporter.clone(), folder.clone());
+            let diff_ids = config.rootfs.diff_ids.clone();
+            blocking(move || exporter.prepare(&folder, &diff_ids).map_err(host)).await?;
         }
         let push = command::push(&self.storage, image, &folder);
         let (exit, _, stderr) = guard.output(&push, LAST_WORDS).await.map_err(lost)?;
@@ -274,31 +276,27 @@ impl Attempt<'_> {
             return Err(failure::classify_pull(exit, &stderr, image, platform, &storage));
         }
         let image = image.to_owned();
-        blocking(move || exporter.take(&image, &folder)).await
+        blocking(move || exporter.take(&image, &folder, &config)).await
     }
-}
 
-/// The values that variables in FROM lines can have.
-fn variables(request: &BuildRequest, build_platform: &Platform) -> Variables {
-    let of = |prefix: &str, platform: &Platform| {
-        [
-            (format!("{prefix}PLATFORM"), platform.to_string()),
-            (format!("{prefix}OS"), platform.os().to_string()),
-            (format!("{prefix}ARCH"), platform.arch().to_owned()),
-            (format!("{prefix}VARIANT"), platform.variant().unwrap_or_default().to_owned()),
-        ]
-    };
-    let platforms = of("BUILD", build_platform).into_iter().chain(of("TARGET", &request.platform));
-    platforms.chain(request.build_args.clone()).collect()
-}
-
-/// An ignore file that belongs to this Dockerfile alone stands beside it, where buildah does not look because it is
-/// given a copy.
-fn ignore_file(request: &BuildRequest) -> Option<PathBuf> {
-    let ContextSource::Directory(context) = &request.context;
-    let file = Path::new(&format!("{}.dockerignore", request.dockerfile.name)).to_owned();
-    // An absolute name stands for itself.
-    Some(context.join(file)).filter(|file| file.is_file())
+    /// The config of an image as buildah keeps it.
+    async fn config(&self, guard: &mut Guard, image: &str) -> Result<ImageConfig, BuildError> {
+        let (root, driver) = (self.storage.root.clone(), self.storage.driver.clone());
+        let id = image.to_owned();
+        let read = blocking(move || Ok(storage::read_config(&root, &driver, &id).ok())).await?;
+        if let Some(config) = read {
+            return Ok(config);
+        }
+        let inspect = command::inspect_config(&self.storage, image);
+        let (_, stdout, stderr) = guard.output(&inspect, LARGEST_CONFIG).await.map_err(lost)?;
+        ImageConfig::parse(&stdout).map_err(|error| BuildError::Host {
+            reason: format!(
+                "cannot read the config of {image}: {error}; {}",
+                String::from_utf8_lossy(&stderr).trim()
+            ),
+            retryable: false,
+        })
+    }
 }
 
 /// Runs what blocks on a thread where that is no harm.

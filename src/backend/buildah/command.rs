@@ -83,11 +83,13 @@ pub(super) struct BuildPlan<'a> {
 }
 
 /// `buildah build`.
+///
+/// In Docker's format, because buildah leaves SHELL, HEALTHCHECK and ONBUILD out of the other.
 pub(super) fn build(storage: &Storage, plan: &BuildPlan<'_>) -> Result<Command, BuildError> {
     let BuildPlan { request, version, .. } = plan;
     let mut command = storage.command();
     command.mask = plan.mask.to_vec();
-    command.args(["build", "--layers", "--jobs=1", "--format=oci", "--force-rm", "--pull=never"]);
+    command.args(["build", "--layers", "--jobs=1", "--format=docker", "--force-rm", "--pull=never"]);
     // RUN shares the network of the host, as in the native engine. A network of its own would leave a namespace,
     // addresses and firewall rules behind when the build is killed.
     command.args(["--network=host", "--isolation", plan.isolation]);
@@ -170,6 +172,13 @@ pub(super) fn pull(
 pub(super) fn push(storage: &Storage, image: &str, layout: &Path) -> Command {
     let mut command = storage.command();
     command.args(["push", "--quiet", "--format=oci", image]).arg(joined("oci:", layout));
+    command
+}
+
+/// `buildah inspect`, which writes the config of an image as it is stored.
+pub(super) fn inspect_config(storage: &Storage, image: &str) -> Command {
+    let mut command = storage.command();
+    command.args(["inspect", "--type=image", "--format={{.Config}}", image]);
     command
 }
 

@@ -2,7 +2,7 @@ use super::*;
 use polyarch_actors::{BuildId, DockerfileSource};
 
 fn request() -> BuildRequest {
-    let dockerfile = DockerfileSource { name: "Dockerfile".into(), text: "FROM scratch".into() };
+    let dockerfile = DockerfileSource::new("Dockerfile", "FROM scratch");
     let context = ContextSource::Directory("/ctx".into());
     BuildRequest::new(BuildId::generate(), "linux/arm/v7".parse().expect("platform"), dockerfile, context)
 }

@@ -78,8 +78,13 @@ impl Exporter {
         Ok(())
     }
 
-    /// Takes the image that was pushed to a layout into the store.
-    pub(super) fn take(&self, image: &str, layout: &Path) -> Result<Exported, BuildError> {
+    /// Takes the image that was pushed to a layout into the store. `stored` is its config as buildah keeps it.
+    pub(super) fn take(
+        &self,
+        image: &str,
+        layout: &Path,
+        stored: &ImageConfig,
+    ) -> Result<Exported, BuildError> {
         let index: Index = parse(&read(&layout.join("index.json"))?, "the layout's index")?;
         let [pushed] = &index.manifests[..] else {
             return Err(odd(format!("the layout has {} images", index.manifests.len())));
@@ -95,7 +100,7 @@ impl Exporter {
         for (layer, diff_id) in manifest.layers.iter_mut().zip(&config.rootfs.diff_ids) {
             *layer = self.take_layer(layer, diff_id, &blob(&layer.digest))?;
         }
-        let config_bytes = self.checked(config_bytes, &config)?;
+        let config_bytes = completed(self.checked(config_bytes, &config)?, stored)?;
         let config = self.store.put(&config_bytes).map_err(store)?;
         MANIFEST.clone_into(&mut manifest.media_type);
         manifest.config = describe(CONFIG, config.clone(), config_bytes.len());
@@ -157,6 +162,19 @@ impl Exporter {
     fn memory(&self, image: &str) -> PathBuf {
         self.layout.exported(&folder_name(&self.platform), image)
     }
+}
+
+/// The config with what Docker's form says beyond OCI's.
+fn completed(bytes: Vec<u8>, stored: &ImageConfig) -> Result<Vec<u8>, BuildError> {
+    let fields = stored.beyond_oci();
+    if fields.is_empty() {
+        return Ok(bytes);
+    }
+    let mut document: serde_json::Value = parse(&bytes, "the config")?;
+    for (name, value) in fields {
+        document["config"][name] = value;
+    }
+    serde_json::to_vec(&document).map_err(odd)
 }
 
 /// Remembers something that saves work later; without it the work is done again.

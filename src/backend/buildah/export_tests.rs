@@ -15,6 +15,11 @@ fn fixture(platform: &str, based: bool) -> Fixture {
 }
 
 impl Fixture {
+    fn take(&self, image: &str, layout: &Path) -> Result<Exported, BuildError> {
+        let stored = ImageConfig::parse(br#"{"os":"linux","architecture":"amd64"}"#).expect("a config");
+        self.exporter.take(image, layout, &stored)
+    }
+
     /// Does what `buildah push` does: skips layers whose uncompressed digest is the name of a file.
     fn push(&self, name: &str, architecture: &str, layers: &[&str]) -> (PathBuf, usize) {
         let layout = self.folder.path().join(name);
@@ -53,14 +58,14 @@ fn a_layer_is_compressed_once_and_the_manifest_is_the_same_with_and_without() {
     let (layout, written) = fixture.push("first", "amd64", &["base", "top"]);
     assert_eq!(written, 2);
     assert_eq!(fixture.exporter.known("image"), None);
-    let first = fixture.exporter.take("image", &layout).expect("taken");
+    let first = fixture.take("image", &layout).expect("taken");
     assert_eq!(fixture.exporter.known("image"), Some(first.clone()));
     let (layout, written) = fixture.push("second", "amd64", &["base", "top"]);
     assert_eq!(written, 0);
-    assert_eq!(fixture.exporter.take("image", &layout).expect("taken"), first);
+    assert_eq!(fixture.take("image", &layout).expect("taken"), first);
     let (layout, written) = fixture.push("third", "amd64", &["base", "other"]);
     assert_eq!(written, 1);
-    let third = fixture.exporter.take("image2", &layout).expect("taken");
+    let third = fixture.take("image2", &layout).expect("taken");
     let manifest: Manifest =
         parse(&fixture.exporter.store.read_document(&third.manifest.digest).expect("read"), "")
             .expect("parsed");
@@ -72,12 +77,12 @@ fn a_layer_is_compressed_once_and_the_manifest_is_the_same_with_and_without() {
 fn what_the_store_lost_is_pushed_again() {
     let fixture = fixture("linux/amd64", true);
     let (layout, _) = fixture.push("first", "amd64", &["base"]);
-    fixture.exporter.take("image", &layout).expect("taken");
+    fixture.take("image", &layout).expect("taken");
     fs::remove_file(fixture.exporter.store.blob_path(&digest_of(b"gzip of base"))).expect("removed");
     assert_eq!(fixture.exporter.known("image"), None);
     let (layout, written) = fixture.push("second", "amd64", &["base"]);
     assert_eq!(written, 1);
-    fixture.exporter.take("image", &layout).expect("taken");
+    fixture.take("image", &layout).expect("taken");
     assert!(fixture.exporter.known("image").is_some());
 }
 
@@ -93,7 +98,7 @@ fn an_image_for_another_platform_is_refused() {
     ] {
         let fixture = fixture(requested, based);
         let (layout, _) = fixture.push("pushed", built, &["x"]);
-        match fixture.exporter.take("image", &layout) {
+        match fixture.take("image", &layout) {
             Ok(exported) => {
                 assert!(fine, "{requested} {built}");
                 let config = fixture.exporter.store.read_document(&exported.config).expect("config");
@@ -112,6 +117,19 @@ fn a_layer_that_is_not_what_it_says_never_enters() {
     let (layout, _) = fixture.push("pushed", "amd64", &["x"]);
     let blob = digest_of(b"gzip of x");
     fs::write(layout.join("blobs/sha256").join(blob.hex()), "something else").expect("written");
-    assert!(fixture.exporter.take("image", &layout).is_err());
+    assert!(fixture.take("image", &layout).is_err());
     assert!(!fixture.exporter.store.contains(&blob));
+}
+
+#[test]
+fn what_only_dockers_form_says_stays_in_the_config() {
+    let fixture = fixture("linux/amd64", false);
+    let (layout, _) = fixture.push("first", "amd64", &["top"]);
+    let stored = br#"{"os":"linux","architecture":"amd64","config":{"Shell":["sh"],"OnBuild":[],"Healthcheck":{"Test":["NONE"]}}}"#;
+    let stored = ImageConfig::parse(stored).expect("a config");
+    let taken = fixture.exporter.take("image", &layout, &stored).expect("taken");
+    let config = fixture.exporter.store.read_document(&taken.config).expect("read");
+    let config: serde_json::Value = serde_json::from_slice(&config).expect("JSON");
+    assert_eq!(config["config"], serde_json::json!({"Shell": ["sh"], "Healthcheck": {"Test": ["NONE"]}}));
+    assert_eq!(config["os"], "linux");
 }

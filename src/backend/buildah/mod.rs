@@ -4,7 +4,6 @@
 //! [guard](crate::guard). Base images stand in read-only stores that all workers share, and every `FROM` is
 //! pinned to an image id there, so that no name can stand for an image of another CPU.
 
-
 mod backend;
 mod bases;
 mod binfmt;
@@ -12,7 +11,6 @@ mod build;
 mod command;
 mod export;
 mod failure;
-mod from_lines;
 mod layout;
 mod lock;
 mod machine;

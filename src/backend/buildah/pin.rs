@@ -2,14 +2,14 @@
 //!
 //! buildah looks up a base by name and takes what the storage has under it, even for another CPU: 1.28.2 builds
 //! `FROM --platform=$BUILDPLATFORM a` and then `FROM a` with the same image, and says nothing. An id stands for one
-//! image only. Most references can be replaced by buildah itself (`--build-context name=image`); where one stands
-//! for several platforms, or for a stage as well, the FROM lines are rewritten.
+//! image only, so each FROM line gets the id of its own image. It gets the plain name of a stage that is named by a
+//! variable, which buildah does not find either.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use polyarch_actors::Platform;
+use polyarch_actors::{BuildRequest, Platform};
 
-use super::from_lines::{FromLine, Variables, expand, from_lines};
+use crate::dockerfile::{Base, Dockerfile, DockerfileError, Plan, PlanOptions, plan};
 
 /// A base image that has been fetched.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,80 +24,79 @@ pub(super) struct Pinned {
 /// How to make buildah use the pinned images.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Pins {
-    /// Names and the image that each stands for wherever it is used.
+    /// Names and the image that each stands for in COPY --from and RUN --mount.
     pub(super) by_name: BTreeMap<String, String>,
     /// The text of the Dockerfile.
     pub(super) dockerfile: String,
 }
 
-/// Decides how each base is pinned. Fails with the reason when a FROM line cannot be understood.
-pub(super) fn pin(
-    dockerfile: &str,
-    bases: &[Pinned],
-    target: &Platform,
-    variables: &Variables,
-) -> Result<Pins, String> {
-    let lines = from_lines(dockerfile);
-    let stages: BTreeSet<String> = lines.iter().filter_map(|line| line.stage.clone()).collect();
-    let mut by_reference: BTreeMap<&str, BTreeMap<&Platform, &str>> = BTreeMap::new();
-    for base in bases {
-        by_reference.entry(&base.reference).or_default().insert(&base.platform, &base.image);
-    }
-    let mut pins = Pins { by_name: BTreeMap::new(), dockerfile: dockerfile.to_owned() };
-    let mut ambiguous = BTreeMap::new();
-    for (reference, platforms) in by_reference {
-        let is_stage = stages.contains(&reference.to_lowercase());
-        let only = if platforms.len() == 1 { platforms.values().next() } else { platforms.get(target) };
-        if let Some(image) = only.filter(|_| !is_stage) {
-            pins.by_name.insert(reference.to_owned(), (*image).to_owned());
-        }
-        if is_stage || platforms.len() > 1 {
-            ambiguous.insert(reference, platforms);
-        }
-    }
-    if !ambiguous.is_empty() {
-        pins.dockerfile = rewrite(dockerfile, &lines, &ambiguous, target, variables)?;
-    }
-    Ok(pins)
+/// A Dockerfile and what one request needs of it.
+#[derive(Debug)]
+pub(super) struct Planned {
+    dockerfile: Dockerfile,
+    plan: Plan,
 }
 
-fn rewrite(
-    dockerfile: &str,
-    lines: &[FromLine],
-    ambiguous: &BTreeMap<&str, BTreeMap<&Platform, &str>>,
-    target: &Platform,
-    variables: &Variables,
-) -> Result<String, String> {
-    let mut text = dockerfile.to_owned();
-    // From the end, so that what was found stays where it is.
-    for (index, line) in lines.iter().enumerate().rev() {
-        let written = &dockerfile[line.image.clone()];
-        let unclear = || format!("FROM {written}: its variables cannot be expanded");
-        let reference = expand(written, &line.globals, variables).ok_or_else(unclear)?;
-        let of_stage =
-            |earlier: &FromLine| earlier.stage.as_deref() == Some(reference.to_lowercase().as_str());
-        let Some(platforms) =
-            ambiguous.get(reference.as_str()).filter(|_| !lines[..index].iter().any(of_stage))
-        else {
-            continue;
+impl Planned {
+    /// Plans a request anew: a request that came from another machine brings no plan.
+    pub(super) fn new(request: &BuildRequest, build_platform: &Platform) -> Result<Self, DockerfileError> {
+        let source = &request.dockerfile;
+        let dockerfile = Dockerfile::parse(&source.name, &source.text)?;
+        let contexts: BTreeSet<String> = request.build_contexts.keys().cloned().collect();
+        let options = PlanOptions {
+            target: request.target.as_deref(),
+            platform: &request.platform,
+            build_platform,
+            build_args: &request.build_args,
+            contexts: &contexts,
         };
-        let platform = match &line.platform {
-            None => target.clone(),
-            Some(flag) => expand(flag, &line.globals, variables)
-                .ok_or_else(unclear)?
-                .parse()
-                .map_err(|error| format!("FROM {written}: {error}"))?,
-        };
-        let image = platforms.get(&platform).ok_or_else(|| {
-            format!("FROM {written}: the image for {platform} was not among those asked for")
-        })?;
-        text.replace_range(line.image.clone(), image);
+        let plan = plan(&dockerfile, &options)?;
+        Ok(Self { dockerfile, plan })
     }
-    Ok(text)
+
+    /// Whether any instruction has a heredoc.
+    pub(super) fn uses_heredocs(&self) -> bool {
+        !self.plan.heredocs.is_empty()
+    }
+
+    /// Pins the bases in the text. Fails with the reason when one was not fetched.
+    pub(super) fn pin(&self, text: &str, bases: &[Pinned], target: &Platform) -> Result<Pins, String> {
+        let mut dockerfile = text.to_owned();
+        // From the end, so that what was found stays where it is.
+        for planned in self.plan.stages.iter().rev() {
+            let written = &self.dockerfile.stages[planned.number].base;
+            let replacement = match &planned.base {
+                Base::Image { reference } => {
+                    let is_meant =
+                        |base: &&Pinned| base.reference == *reference && base.platform == planned.platform;
+                    let found = bases.iter().find(is_meant);
+                    let missing =
+                        || format!("FROM {reference}: its image for {} was not fetched", planned.platform);
+                    found.ok_or_else(missing)?.image.clone()
+                }
+                Base::Stage(number) => match &self.dockerfile.stages[*number].name {
+                    Some(name) if !written.text.eq_ignore_ascii_case(name) => name.clone(),
+                    _ => continue,
+                },
+                Base::Scratch | Base::Context { .. } => continue,
+            };
+            dockerfile.replace_range(written.span.start..written.span.end, &replacement);
+        }
+        let is_stage = |name: &str| {
+            let mut names = self.dockerfile.stages.iter().filter_map(|stage| stage.name.as_deref());
+            names.any(|stage| stage.eq_ignore_ascii_case(name))
+        };
+        // What is copied into an image comes from images of its own platform.
+        let copied = bases.iter().filter(|base| base.platform == *target && !is_stage(&base.reference));
+        let by_name = copied.map(|base| (base.reference.clone(), base.image.clone())).collect();
+        Ok(Pins { by_name, dockerfile })
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use polyarch_actors::{BuildId, ContextSource, DockerfileSource};
+
     use super::*;
 
     fn platform(text: &str) -> Platform {
@@ -108,38 +107,24 @@ mod tests {
         Pinned { reference: reference.into(), platform: platform(of), image: image.into() }
     }
 
-    fn pins(dockerfile: &str, bases: &[Pinned]) -> Result<Pins, String> {
-        let variables = Variables::from([
-            ("BUILDPLATFORM", "linux/amd64"),
-            ("TARGETPLATFORM", "linux/arm64"),
-            ("V", "2"),
-        ]);
-        pin(dockerfile, bases, &platform("linux/arm64"), &variables)
+    fn pins(text: &str, bases: &[Pinned]) -> Result<Pins, String> {
+        let dockerfile = DockerfileSource::new("Dockerfile", text);
+        let context = ContextSource::Directory("/context".into());
+        let mut request =
+            BuildRequest::new(BuildId::generate(), platform("linux/arm64"), dockerfile, context);
+        request.build_args.insert("V".into(), "2".into());
+        let planned = Planned::new(&request, &platform("linux/amd64")).expect("a plan");
+        planned.pin(text, bases, &request.platform)
     }
 
     #[test]
-    fn a_reference_for_one_platform_is_pinned_by_name() {
-        let text = "FROM --platform=$BUILDPLATFORM golang AS b\nFROM alpine\nCOPY --from=nginx /a /a\n";
-        let bases = [
-            base("golang", "linux/amd64", "id1"),
-            base("alpine", "linux/arm64", "id2"),
-            base("nginx", "linux/arm64", "id3"),
-        ];
-        let pins = pins(text, &bases).expect("pins");
-        assert_eq!(pins.dockerfile, text);
-        let expected = [("golang", "id1"), ("alpine", "id2"), ("nginx", "id3")];
-        assert_eq!(pins.by_name, expected.map(|(name, id)| (name.to_owned(), id.to_owned())).into());
-    }
-
-    #[test]
-    fn a_reference_for_two_platforms_is_pinned_line_by_line() {
-        let text =
-            "ARG V=1\nFROM --platform=$BUILDPLATFORM a:${V} AS b\nRUN x\nFROM a:$V\nCOPY --from=a:2 /x /y\n";
+    fn each_line_gets_the_image_of_its_own_platform() {
+        let text = "ARG V=1\nFROM --platform=$BUILDPLATFORM a:${V} AS b\nRUN x\nFROM a:$V\nCOPY --from=b /x /y\nCOPY --from=a:2 /x /y\n";
         let bases = [base("a:2", "linux/amd64", "amd"), base("a:2", "linux/arm64", "arm")];
         let pins = pins(text, &bases).expect("pins");
         assert_eq!(
             pins.dockerfile,
-            "ARG V=1\nFROM --platform=$BUILDPLATFORM amd AS b\nRUN x\nFROM arm\nCOPY --from=a:2 /x /y\n"
+            "ARG V=1\nFROM --platform=$BUILDPLATFORM amd AS b\nRUN x\nFROM arm\nCOPY --from=b /x /y\nCOPY --from=a:2 /x /y\n"
         );
         assert_eq!(pins.by_name, BTreeMap::from([("a:2".to_owned(), "arm".to_owned())]));
     }
@@ -153,10 +138,16 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_pinned_is_refused() {
-        let bases = [base("a", "linux/amd64", "amd"), base("a", "linux/arm64", "arm")];
-        let error = pins("FROM --platform=linux/s390x a\n", &bases).expect_err("not asked for");
-        assert!(error.contains("linux/s390x"), "{error}");
-        assert!(pins("FROM --platform=${X%y} a\n", &bases).is_err());
+    fn a_stage_that_a_variable_names_is_written_out() {
+        let text = "ARG KIND=two\nFROM scratch AS one\nFROM scratch AS two\nFROM ${KIND}\n";
+        let pins = pins(text, &[]).expect("pins");
+        assert_eq!(pins.dockerfile, "ARG KIND=two\nFROM scratch AS one\nFROM scratch AS two\nFROM two\n");
+    }
+
+    #[test]
+    fn a_base_that_was_not_fetched_is_named() {
+        let error =
+            pins("FROM --platform=linux/s390x a\n", &[base("a", "linux/amd64", "id")]).expect_err("missing");
+        assert_eq!(error, "FROM a: its image for linux/s390x was not fetched");
     }
 }

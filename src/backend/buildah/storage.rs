@@ -1,7 +1,7 @@
 //! What stands in buildah's storage, read without starting buildah.
 //!
 //! The files are those of containers/storage: a folder for each image, and in it the image's documents under
-//! base64 names. They are read only to save a process; whoever reads them can do without.
+//! base64 names. They are read only to save a process; whoever reads them can ask buildah instead.
 
 use std::{
     fs, io,
@@ -20,6 +20,19 @@ pub(super) struct ImageConfig {
     pub(super) variant: Option<String>,
     #[serde(default)]
     pub(super) rootfs: RootFs,
+    #[serde(default)]
+    config: Option<DockerFields>,
+}
+
+/// What Docker's image config says beyond OCI's, and every runtime of Docker's kind reads.
+///
+/// Source: moby's image specification v1.3; BuildKit writes these fields in its OCI images too.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct DockerFields {
+    healthcheck: serde_json::Value,
+    shell: serde_json::Value,
+    on_build: serde_json::Value,
 }
 
 /// The layers of an image by the digests of their uncompressed content.
@@ -32,6 +45,16 @@ pub(super) struct RootFs {
 impl ImageConfig {
     pub(super) fn parse(bytes: &[u8]) -> io::Result<Self> {
         Ok(serde_json::from_slice(bytes)?)
+    }
+
+    /// The fields that are lost when the config is written as OCI has it, with their names.
+    pub(super) fn beyond_oci(&self) -> Vec<(&'static str, serde_json::Value)> {
+        let fields = self.config.clone().unwrap_or_default();
+        let all =
+            [("Healthcheck", fields.healthcheck), ("Shell", fields.shell), ("OnBuild", fields.on_build)];
+        let says_nothing =
+            |value: &serde_json::Value| value.is_null() || value.as_array().is_some_and(Vec::is_empty);
+        all.into_iter().filter(|(_, value)| !says_nothing(value)).collect()
     }
 
     /// The platform it says it is for, if that is one.
