@@ -54,6 +54,12 @@ pub enum SpecError {
         /// Its platform.
         platform: Platform,
     },
+    /// A name for the image says which image it is already.
+    #[error("{name} cannot be a tag: what has a digest cannot be given another meaning")]
+    DigestInTag {
+        /// The name.
+        name: String,
+    },
     /// There is nothing to push to.
     #[error("nothing says where to push: the build has no tag")]
     NothingToPush,

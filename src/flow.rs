@@ -5,7 +5,11 @@ use std::{
     collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use actix::Addr;
@@ -30,6 +34,9 @@ use crate::{
     registry::{ClientOptions, RegistryError, RetryLimits, TransferCx, TransferEvent},
     spec::{Annotation, AnnotationLevel, BuildSpec, Output},
 };
+
+/// How often the progress of a push is told.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
 
 /// One build on its way.
 pub(crate) struct Flow {
@@ -199,13 +206,19 @@ impl Flow {
     /// Follows one transfer: its progress and its retries become events of the build.
     fn transfer(&self, limits: RetryLimits) -> TransferCx {
         let events = self.events.clone();
-        let attempts = Arc::new(std::sync::atomic::AtomicU32::new(0));
+        let attempts = AtomicU32::new(0);
+        let shown = Mutex::new(None::<Instant>);
         TransferCx::new(self.cancel.clone(), limits, move |event| match event {
             TransferEvent::Advanced { done, total } => {
-                events.emit(EventKind::PushProgressed { sent: done, total });
+                // One chunk is no news: a long push must not crowd the build's other events out of the log.
+                let mut shown = shown.lock().unwrap_or_else(PoisonError::into_inner);
+                if done >= total || shown.is_none_or(|shown| shown.elapsed() >= PROGRESS_INTERVAL) {
+                    *shown = Some(Instant::now());
+                    events.emit(EventKind::PushProgressed { sent: done, total });
+                }
             }
             TransferEvent::Retried { reason, wait, .. } => events.emit(EventKind::Retried {
-                attempt: attempts.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1,
+                attempt: attempts.fetch_add(1, Ordering::Relaxed) + 1,
                 delay_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
                 error: BuildError::Registry { reason, retryable: true },
             }),

@@ -186,7 +186,8 @@ impl Images {
             let entry = found
                 .ok_or_else(|| StoreError::NoEntry { index: name.familiar(), entry: which.to_string() })?;
             change(entry, changes);
-            Ok(())
+            // Two entries may now be for the same platform, which adding them again shows.
+            std::mem::take(&mut index.manifests).into_iter().try_for_each(|entry| Ok(index.add(entry)?))
         })
     }
 

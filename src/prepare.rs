@@ -188,6 +188,9 @@ fn check_files(spec: &BuildSpec) -> Result<(), SpecError> {
             return Err(SpecError::Occupied { path: path.clone(), reason });
         }
     }
+    if let Some(tag) = spec.tags.iter().find(|tag| tag.digest().is_some()) {
+        return Err(SpecError::DigestInTag { name: tag.familiar() });
+    }
     if spec.outputs.contains(&Output::Registry) && spec.tags.is_empty() {
         return Err(SpecError::NothingToPush);
     }

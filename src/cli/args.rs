@@ -185,7 +185,7 @@ pub(super) struct TagArgs {
     /// The name the image has
     pub(super) image: Reference,
     /// The names it gets
-    #[arg(required = true)]
+    #[arg(required = true, value_parser = new_name)]
     pub(super) names: Vec<Reference>,
 }
 
@@ -205,6 +205,7 @@ pub(super) enum ManifestCommand {
     /// Make a manifest list, with images if some are given
     Create {
         /// The name of the list
+        #[arg(value_parser = new_name)]
         list: Reference,
         /// Images of the store or of a registry ("docker://" asks the registry at once)
         #[arg(value_name = "IMAGE")]
@@ -266,6 +267,12 @@ pub(super) struct EntryArgs {
     /// An annotation of the entry
     #[arg(long = "annotation", value_name = "KEY=VALUE")]
     pub(super) annotations: Vec<String>,
+}
+
+/// A name that something is to get, which can have no digest.
+fn new_name(text: &str) -> Result<Reference, String> {
+    let name: Reference = text.parse().map_err(|error: crate::oci::ReferenceError| error.to_string())?;
+    if name.digest().is_some() { Err("a name with a digest cannot be given".into()) } else { Ok(name) }
 }
 
 fn entry_name(text: &str) -> Result<EntryName, String> {

@@ -23,7 +23,9 @@ pub(super) fn further_command(error: &Error, args: &BuildArgs, store: Option<&Pa
         }
     };
     add("--platform", &failed.platform);
-    store.iter().for_each(|store| add("--store", &store.display()));
+    if let Some(store) = store {
+        add("--store", &store.display());
+    }
     args.file.iter().for_each(|file| add("-f", &file.display()));
     args.target.iter().for_each(|target| add("--target", target));
     args.build_args.iter().for_each(|argument| add("--build-arg", argument));

@@ -126,6 +126,7 @@ impl From<Error> for Failure {
                     if matches!(
                         spec,
                         SpecError::DuplicatePlatform { .. }
+                            | SpecError::DigestInTag { .. }
                             | SpecError::NothingToPush
                             | SpecError::UnusedAnnotation { .. }
                     ) {

@@ -1,19 +1,19 @@
 //! Mistakes in what a person gives: one clear sentence, an exit code, and nothing is left half done.
 
-use std::{fs, io::Write as _, os::unix::fs::PermissionsExt as _, process::Stdio};
+use std::{fs, io::Write as _, os::unix::fs::PermissionsExt as _, path::PathBuf, process::Stdio};
 
 use crate::support::{
     buildah::left_behind,
     command::{Desk, Ended, ready},
 };
 
+const DIGEST: &str = "app@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 const COPY: &str = "FROM scratch\nCOPY a.txt /a.txt\n";
 
 /// Checks that a failed build has left nothing: no name, no temporary file, no output.
 fn untouched(desk: &Desk) {
     assert_eq!(desk.names(), [""; 0]);
-    let scratch = fs::read_dir(desk.store().join("tmp")).into_iter().flatten().flatten();
-    assert_eq!(scratch.map(|entry| entry.path()).collect::<Vec<_>>(), [""; 0].map(std::path::PathBuf::from));
+    assert_eq!(desk.scratch(&desk.store()), Vec::<PathBuf>::new());
     assert_eq!(left_behind(&desk.store(), None), Vec::<String>::new());
     for output in ["app.tar", "layout", "id"] {
         assert!(!desk.path(output).exists(), "{output}");
@@ -42,11 +42,11 @@ fn a_missing_dockerfile_or_context_is_named() {
     build(&desk, &["empty"]).fails(3, &["no Dockerfile at empty/Dockerfile"]);
     build(&desk, &["-f", "gone/Docker file", "empty"]).fails(3, &["gone/Docker file"]);
     build(&desk, &["nowhere"]).fails(3, &["context nowhere does not exist"]);
-    build(&desk, &["-f", "empty", "empty"]).fails(3, &["cannot read the Dockerfile empty"]);
+    build(&desk, &["-f", "empty", "empty"]).fails(3, &["cannot read", "empty"]);
     let context = desk.context("app", COPY);
     build(&desk, &[&format!("{context}/a.txt")]).fails(3, &["app/a.txt is not a directory"]);
     desk.context("binary", b"FROM scratch\n\xff\xfe\n");
-    build(&desk, &["binary"]).fails(3, &["cannot read the Dockerfile binary/Dockerfile", "UTF-8"]);
+    build(&desk, &["binary"]).fails(3, &["cannot read", "binary/Dockerfile", "UTF-8"]);
     untouched(&desk);
 }
 
@@ -56,7 +56,7 @@ fn a_syntax_error_shows_the_line_with_a_caret() {
     for (dockerfile, words, caret) in [
         ("FROM scratch\nCOPYY a.txt /\n", &["Dockerfile:2", "did you mean COPY?"][..], "    │ ^^^^^"),
         ("FROM scratch\nCOPY a.txt\n", &["Dockerfile:2", "destination"], "    │ ^"),
-        ("FROM scratch\nENV A=${\n", &["Dockerfile:2"], "    │"),
+        ("FROM scratch\nRUN <<END\nx\n", &["Dockerfile:2", "never closed"], "    │     ^^^"),
         ("RUN true\n", &["Dockerfile:1", "before the first FROM"], "    │ ^^^"),
         ("", &["no instruction"], "    │ ^"),
         ("FROM scratch AS a\nFROM a AS A\nCOPY --from=b a.txt /\n", &["Dockerfile:"], "    │"),
@@ -95,6 +95,7 @@ fn a_wrong_stage_or_option_is_refused_before_anything_runs() {
         (2, &["--tag", "UPPER"], &["UPPER", "lower-case"]),
         (2, &["--tag", "a:b:c"], &["a:b:c"]),
         (2, &["--tag", ""], &["empty"]),
+        (2, &["--tag", DIGEST], &[DIGEST, "digest"]),
         (2, &["--push", "--output", "type=registry,dest=x"], &["dest"]),
         (2, &["--output", "type=docker"], &["\"docker\"", "not supported"]),
         (2, &["--output", "type=local,dest=x"], &["\"local\"", "not supported"]),
@@ -105,6 +106,8 @@ fn a_wrong_stage_or_option_is_refused_before_anything_runs() {
         ended.fails(code, words);
     }
     desk.run(["build", "--push", &context]).fails(2, &["no tag"]);
+    desk.run(["tag", "app:1", DIGEST]).fails(2, &[DIGEST, "digest"]);
+    desk.run(["manifest", "create", DIGEST]).fails(2, &[DIGEST, "digest"]);
     untouched(&desk);
 }
 

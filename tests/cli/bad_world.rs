@@ -12,7 +12,7 @@ use crate::support::{
     bases::busybox,
     buildah::{left_behind, run, skip},
     command::{Desk, has_tag, is_root, raw, ready},
-    registry::{PASSWORD, TestRegistry},
+    registry::{PASSWORD, TestRegistry, USER},
     tools::require,
 };
 
@@ -76,7 +76,9 @@ fn missing_and_wrong_credentials_are_told_apart() {
     desk.run(push.iter().chain(&["--authfile", "gone.json"])).fails(8, &["gone.json"]);
     assert!(!has_tag(&other) && desk.names().is_empty());
 
-    let authfile = closed.authfile(PASSWORD).display().to_string();
+    let authfile = desk.path("auth.json").display().to_string();
+    let login = ["login", "--tls-verify=false", "--authfile", &authfile, "-u", USER, "-p", PASSWORD];
+    run(Command::new("skopeo").args(login).arg(&closed.address));
     desk.ok(push.iter().chain(&["--authfile", &authfile]));
     assert!(has_tag(&other));
     desk.run(["push", &name]).fails(8, &["no credentials"]);
@@ -119,30 +121,31 @@ fn a_base_image_that_lacks_one_platform_stops_the_build() {
 fn a_full_disk_is_said_and_nothing_is_left_of_the_build() {
     let Some(base) = (ready() && is_root()).then(busybox).flatten() else { return };
     let desk = Desk::new();
-    let Some(disk) = SmallDisk::mount(&desk.path("disk"), "6m") else { return };
+    let Some(disk) = SmallDisk::mount(&desk.path("disk"), "2m") else { return };
     let store = disk.0.join("store").display().to_string();
     let names = || run(Command::new("jq").args(["-c", ".manifests", &format!("{store}/index.json")]));
     let small = desk.context("small", COPY);
     desk.ok(["build", "--store", &store, "-t", "small:1", "--platform", "linux/amd64", &small]);
     let before = names();
 
-    let large =
-        desk.context("large", format!("FROM {base}\nRUN busybox head -c 20000000 /dev/urandom > /large\n"));
-    let copied = desk.context("copied", "FROM scratch\nCOPY large /\n");
-    fs::write(desk.path("copied/large"), vec![7; 20_000_000]).expect("written");
-    for context in [large, copied] {
+    // One does not fit as a base image, the other as a layer.
+    let above = desk.context("above", format!("FROM {base}\nCOPY a.txt /\n"));
+    let large = desk.context("large", "FROM scratch\nCOPY large /\n");
+    fs::write(desk.path("large/large"), vec![7; 20_000_000]).expect("written");
+    for context in [above, large] {
         let ended = desk.run(["build", "--store", &store, "-t", "small:1", "-t", "large:1", &context]);
         ended.fails(9, &["no space left", "disk"]);
         ended.says("hint: free some space");
         assert_eq!(names(), before);
-        let scratch = fs::read_dir(disk.0.join("store/tmp")).expect("a folder").count();
-        assert_eq!(scratch, 0);
+        assert_eq!(desk.scratch(&disk.0.join("store")), Vec::<PathBuf>::new());
+        // The disk itself is mounted below the path that is looked for. A container whose description found no
+        // space stays in a list of buildah's, which itself does not take it for one of its own.
+        let allowed = ["a mount of", "mounts:", "containers:"];
         let left = left_behind(&disk.0.join("store"), None);
-        assert!(left.iter().all(|left| left.starts_with("a mount of")), "{left:?}");
+        assert!(left.iter().all(|left| allowed.iter().any(|word| left.starts_with(word))), "{left:?}");
     }
     desk.ok(["build", "--store", &store, "-t", "small:1", "--platform", "linux/amd64", &small]);
 
-    fs::write(desk.path("small/a.txt"), vec![7; 1_000_000]).expect("written");
     let Some(full) = SmallDisk::mount(&desk.path("full"), "100k") else { return };
     for output in ["type=oci,dest=full/app.tar", "type=oci,dest=full/app,tar=false"] {
         // Random content does not become small.

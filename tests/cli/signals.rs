@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    path::PathBuf,
     process::{Child, Command},
     sync::atomic::{AtomicU32, Ordering},
     thread,
@@ -40,7 +41,11 @@ impl Sleeping {
         let outputs = ["-o", "type=oci,dest=app.tar", "--iidfile", "id", "-t", "app:1"];
         let process = desk.begin("log", ["build", "--platform", BOTH, &context].iter().chain(&outputs));
         let sleeping = Self { desk, process, mark };
-        wait_for("the steps", Duration::from_secs(60), || sleeping.steps() >= 4);
+        let begun = Instant::now();
+        while sleeping.steps() < 4 {
+            assert!(begun.elapsed() < Duration::from_mins(1), "the steps did not begin");
+            thread::sleep(Duration::from_millis(20));
+        }
         Some(sleeping)
     }
 
@@ -62,10 +67,20 @@ impl Sleeping {
 
     fn left(&self) -> Vec<String> {
         let mut left = left_behind(&self.desk.store(), Some(&self.mark));
-        let find = Command::new("find").arg(self.desk.store().join("tmp")).args(["-type", "f"]).output();
+        // A killed process leaves its empty folder there and the lock on it, for the next command to remove.
+        let files = ["-type", "f", "!", "-name", "lock"];
+        let find = Command::new("find").arg(self.desk.store().join("tmp")).args(files).output();
         let files = find.expect("find").stdout;
         left.extend(String::from_utf8_lossy(&files).lines().map(|file| format!("file {file}")));
         left
+    }
+
+    fn wait_for_the_clean_up(&self) {
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_secs(15) && !self.left().is_empty() {
+            thread::sleep(Duration::from_millis(50));
+        }
+        assert_eq!(self.left(), Vec::<String>::new());
     }
 
     /// Nothing is there that a build makes on its way, and buildah knows of no container.
@@ -84,8 +99,7 @@ impl Sleeping {
         assert!(!log.contains("panicked"), "{log}");
         self.desk.ok(["build", "-t", "quick:1", "--platform", BOTH, "quick"]);
         assert_eq!(self.desk.names(), ["docker.io/library/quick:1"]);
-        let scratch = fs::read_dir(self.desk.store().join("tmp")).expect("a folder").flatten();
-        assert_eq!(scratch.map(|entry| entry.path()).collect::<Vec<_>>(), Vec::<std::path::PathBuf>::new());
+        assert_eq!(self.desk.scratch(&self.desk.store()), Vec::<PathBuf>::new());
         assert_eq!(self.left(), Vec::<String>::new());
     }
 }
@@ -95,14 +109,6 @@ impl Drop for Sleeping {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
-    }
-}
-
-fn wait_for(what: &str, patience: Duration, mut done: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !done() {
-        assert!(begun.elapsed() < patience, "waited for {what}");
-        thread::sleep(Duration::from_millis(20));
     }
 }
 
@@ -133,7 +139,7 @@ fn a_killed_build_is_cleaned_up_behind_it() {
     let Some(mut build) = Sleeping::begin() else { return };
     build.send(Signal::SIGKILL);
     assert_eq!(build.process.wait().expect("ended").code(), None);
-    wait_for("the clean-up", Duration::from_secs(15), || build.left().is_empty());
+    build.wait_for_the_clean_up();
     build.check();
 }
 
@@ -148,6 +154,6 @@ fn a_second_ctrl_c_ends_at_once_and_is_cleaned_up_behind() {
     let status = build.process.wait().expect("ended");
     assert_eq!(status.code(), Some(130));
     assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
-    wait_for("the clean-up", Duration::from_secs(15), || build.left().is_empty());
+    build.wait_for_the_clean_up();
     build.check();
 }

@@ -90,6 +90,14 @@ impl Desk {
         run(Command::new("jq").args(["-r", names]).arg(path)).lines().map(str::to_owned).collect()
     }
 
+    /// What is left of temporary files in a store once the next command has looked after it: a process that ends
+    /// while another thread of it still holds the store leaves its empty folder.
+    pub(crate) fn scratch(&self, store: &Path) -> Vec<PathBuf> {
+        self.ok([OsStr::new("--store"), store.as_os_str(), OsStr::new("images")]);
+        let entries = fs::read_dir(store.join("tmp")).expect("a folder").flatten();
+        entries.map(|entry| entry.path()).collect()
+    }
+
     /// The index with this digest, byte for byte.
     pub(crate) fn index(&self, digest: &str) -> Value {
         let hex = digest.trim().strip_prefix("sha256:").expect("a digest");
