@@ -6,6 +6,7 @@
 //! (`moby/buildkit`, `frontend/dockerfile`), and everything is pure: no file, no network, no environment.
 
 mod ast;
+mod check;
 mod error;
 mod expand;
 mod flags;

@@ -6,6 +6,7 @@ use polyarch_actors::Platform;
 
 use super::{
     ast::{Dockerfile, InstructionKind},
+    check,
     error::{DockerfileError, ErrorKind, Mistake, Span},
     links::Links,
     scope::{self, GlobalScope},
@@ -134,6 +135,7 @@ fn resolve(dockerfile: &Dockerfile, options: &PlanOptions<'_>) -> Result<Plan, M
     let mut stages: Vec<PlannedStage> = Vec::new();
     for number in reachable {
         let stage = &dockerfile.stages[number];
+        check::expansions(stage, dockerfile.directives.escape)?;
         let base = links.base(number).clone();
         let stated = || platforms[number].as_ref().unwrap_or(options.platform).clone();
         let platform = match &base {

@@ -8,7 +8,7 @@ use std::{
 
 use nix::mount::{MntFlags, umount2};
 
-use super::protocol::{Cleanup, Command, Emptied};
+use super::protocol::{Cleanup, CleanupCommand, Emptied};
 
 /// Does the part of a clean-up that needs no command; nothing of what is cleaned may be running. `killed` says that
 /// something did not end by itself. Returns what could not be done.
@@ -21,9 +21,16 @@ pub(super) fn remove_files(cleanup: &Cleanup, killed: bool) -> Vec<String> {
 }
 
 /// The commands that are needed.
-pub(super) fn due(cleanup: &Cleanup) -> Vec<Command> {
-    let due = cleanup.commands.iter().filter(|command| holds_entries(&command.if_listed));
-    due.map(|due| due.command.clone()).collect()
+pub(super) fn due(cleanup: &Cleanup) -> Vec<CleanupCommand> {
+    cleanup.commands.iter().filter(|command| holds_entries(&command.if_listed)).cloned().collect()
+}
+
+/// Removes what a command should have removed and did not. Returns what could not be done.
+pub(super) fn remove_otherwise(command: &CleanupCommand) -> Result<(), String> {
+    if !holds_entries(&command.if_listed) {
+        return Ok(());
+    }
+    empty(&Emptied { folder: command.otherwise.clone(), keep_prefix: None, only_after_kill: false })
 }
 
 /// Ends a clean-up. The markers stay where something could not be done, so that the next one to come tries again.
@@ -125,7 +132,7 @@ fn remove_groups(group: &Path) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::protocol::Command, *};
     use crate::guard::CleanupCommand;
 
     #[test]
@@ -174,16 +181,38 @@ mod tests {
         fs::write(&marker, "").expect("written");
         let command = Command::new("true");
         let cleanup = Cleanup {
-            commands: vec![CleanupCommand { if_listed: list.clone(), command: command.clone() }],
+            commands: vec![CleanupCommand {
+                if_listed: list.clone(),
+                command: command.clone(),
+                otherwise: folder.path().join("storage"),
+            }],
             markers: vec![marker.clone()],
             ..Cleanup::default()
         };
         assert_eq!(due(&cleanup), []);
         fs::write(&list, "[1]").expect("written");
-        assert_eq!(due(&cleanup), [command]);
+        assert_eq!(due(&cleanup), cleanup.commands);
         finish(&cleanup, &["a problem".to_owned()]);
         assert!(marker.exists());
         finish(&cleanup, &[]);
         assert!(!marker.exists());
+    }
+
+    #[test]
+    fn what_a_command_leaves_is_removed_without_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (storage, list) = (folder.path().join("storage"), folder.path().join("storage/list"));
+        fs::create_dir(&storage).expect("made");
+        fs::write(&list, "[]").expect("written");
+        let command = CleanupCommand {
+            if_listed: list.clone(),
+            command: Command::new("true"),
+            otherwise: storage.clone(),
+        };
+        remove_otherwise(&command).expect("nothing to do");
+        assert!(list.exists());
+        fs::write(&list, "[1]").expect("written");
+        remove_otherwise(&command).expect("emptied");
+        assert_eq!(fs::read_dir(&storage).expect("list").count(), 0);
     }
 }

@@ -87,6 +87,8 @@ pub struct CleanupCommand {
     pub if_listed: PathBuf,
     /// The command.
     pub command: Command,
+    /// What is emptied instead where the list is still not empty after the command.
+    pub otherwise: PathBuf,
 }
 
 /// How a command ended.

@@ -123,8 +123,10 @@ impl Session {
     async fn clean(&mut self) -> Vec<String> {
         let mut problems = cleanup::remove_files(&self.cleanup, self.killed);
         let commands = cleanup::due(&self.cleanup);
-        for command in &commands {
-            problems.extend(self.run_quietly(command).await.err());
+        for due in &commands {
+            let ran = self.run_quietly(&due.command).await;
+            let removed = cleanup::remove_otherwise(due);
+            problems.extend(removed.and(ran).err());
         }
         if !commands.is_empty() {
             // The commands themselves leave some.

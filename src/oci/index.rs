@@ -146,9 +146,13 @@ impl Index {
     /// Adds an entry after the others.
     ///
     /// # Errors
-    /// [`DuplicatePlatform`] when another image stands for the same platform. The same image twice is one entry.
+    /// [`DuplicatePlatform`] when another image stands for the same platform. The same image twice for the same
+    /// platform is one entry.
     pub fn add(&mut self, entry: IndexEntry) -> Result<(), DuplicatePlatform> {
-        if self.manifests.iter().any(|other| other.descriptor.digest == entry.descriptor.digest) {
+        let same = |other: &IndexEntry| {
+            other.descriptor.digest == entry.descriptor.digest && other.platform == entry.platform
+        };
+        if self.manifests.iter().any(same) {
             return Ok(());
         }
         let platform = entry.platform.as_ref().and_then(EntryPlatform::to_platform);
@@ -258,6 +262,8 @@ mod tests {
         let error = index.add(entry("linux/aarch64", "b")).expect_err("another image").to_string();
         assert!(error.starts_with("the index already has an image for linux/arm64"), "{error}");
         assert_eq!(index.manifests.len(), 1);
+        index.add(entry("linux/riscv64", "a")).expect("the same image for another platform");
+        assert_eq!(index.manifests.len(), 2);
     }
 
     #[test]

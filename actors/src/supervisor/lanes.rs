@@ -1,9 +1,10 @@
 //! The actors of the backends: started, replaced when lost, and closed at the end.
 
-use std::time::Duration;
+use std::{thread, time::Duration};
 
 use actix::prelude::*;
 use futures::future::join_all;
+use tokio::{sync::oneshot, time::timeout};
 
 use super::BuildSupervisor;
 use crate::{
@@ -13,6 +14,9 @@ use crate::{
 
 /// The wait before a lost backend gets a new actor; each further one is twice as long.
 const RESTART_BACKOFF: Duration = Duration::from_millis(50);
+
+/// How long the threads of closed backends may take to end.
+const PARTING: Duration = Duration::from_secs(10);
 
 /// A backend and the actor that runs it now.
 pub(super) struct Lane {
@@ -59,10 +63,22 @@ impl BuildSupervisor {
         });
     }
 
-    /// Lets every backend give back what it holds, then stops.
+    /// Lets every backend give back what it holds, and stops when their threads have ended.
     pub(super) fn close_backends(&mut self, cx: &mut Context<Self>) {
-        let closing = join_all(self.lanes.values().map(|lane| lane.actor.send(Close)));
-        cx.spawn(closing.into_actor(self).map(|_, supervisor, cx| {
+        let lanes: Vec<Lane> = self.lanes.drain().map(|(_, lane)| lane).collect();
+        let closing = async move {
+            join_all(lanes.iter().map(|lane| lane.actor.send(Close))).await;
+            let (ended, end) = oneshot::channel();
+            // A thread of its own and a limit: a backend that blocks its arbiter must not keep the process.
+            let parting = thread::Builder::new().name("polyarch-parting".into()).spawn(move || {
+                lanes.into_iter().for_each(Lane::end);
+                let _ = ended.send(());
+            });
+            if parting.is_ok() && timeout(PARTING, end).await.is_err() {
+                tracing::warn!("a backend's thread did not end");
+            }
+        };
+        cx.spawn(closing.into_actor(self).map(|(), supervisor, cx| {
             for waiting in supervisor.shutdown.take().unwrap_or_default() {
                 let _ = waiting.send(());
             }
@@ -75,6 +91,14 @@ impl Lane {
     pub(super) fn start(backend: SharedBackend, slots: usize) -> Self {
         let (actor, arbiter) = start_actor(&backend, slots);
         Self { backend, slots, actor, arbiter, restarts: 0 }
+    }
+
+    /// Stops the arbiter and waits for its thread.
+    fn end(self) {
+        self.arbiter.stop();
+        if self.arbiter.join().is_err() {
+            tracing::warn!(backend = %self.backend.id(), "a backend's thread panicked");
+        }
     }
 }
 

@@ -105,6 +105,9 @@ impl Worker {
             commands: vec![CleanupCommand {
                 if_listed: storage::containers(&self.root(), &storage.driver),
                 command: remove,
+                // buildah forgets containers whose own files are missing, as they are after a full disk. What is
+                // lost then is a cache.
+                otherwise: self.root(),
             }],
             markers: vec![self.marker()],
         }

@@ -355,3 +355,18 @@ fn many_stages_need_neither_stack_nor_patience() {
     let text = "FROM scratch AS s0\n".to_owned() + &(0..19_999).map(stage).collect::<String>();
     assert_eq!(plan_of(&text, ARM).stages.len(), 20_000);
 }
+
+#[test]
+fn a_mistake_in_a_variable_is_found_before_anything_runs() {
+    for line in ["ENV A=${", "LABEL a=\"x", "COPY a${Y /b", "WORKDIR ${A!}", "USER ${}", "EXPOSE ${P"] {
+        let text = format!("FROM scratch AS used\n{line}\nFROM scratch\nCOPY --from=used / /\n");
+        let error = try_plan(&text, ARM).expect_err(line);
+        assert_eq!(error.span.line, 2, "{line}");
+        assert!(matches!(*error.kind, ErrorKind::Expand(_)), "{error}");
+    }
+}
+
+#[test]
+fn a_variable_without_a_value_is_no_mistake_in_the_file() {
+    plan_of("FROM scratch\nENV A=${UNKNOWN:?unset} B=$C\nCOPY ${D:-a} ${E}/\n", ARM);
+}
