@@ -185,6 +185,23 @@ async fn a_failing_step_gives_its_exit_code_and_last_lines() {
 }
 
 #[tokio::test]
+async fn an_image_without_layers_and_what_only_docker_knows_are_kept() {
+    if !ready() {
+        return;
+    }
+    let folder = folder();
+    let (store, backend) = backend(folder.path());
+    let dockerfile = "FROM scratch\nENV A=1\nSHELL [\"/sh\", \"-c\"]\nHEALTHCHECK CMD /ok\nONBUILD ENV B=2\n";
+    let image = build(&backend, request(folder.path(), "linux/amd64", dockerfile)).await.0.expect("built");
+    let layout = layout(folder.path(), &store, &image);
+    let config = config(&layout);
+    assert_eq!(config["rootfs"]["diff_ids"], serde_json::json!([]));
+    assert_eq!(config["config"]["Shell"], serde_json::json!(["/sh", "-c"]));
+    assert_eq!(config["config"]["Healthcheck"]["Test"], serde_json::json!(["CMD-SHELL", "/ok"]));
+    assert_eq!(config["config"]["OnBuild"], serde_json::json!(["ENV B=2"]));
+}
+
+#[tokio::test]
 async fn an_ignore_file_of_the_dockerfile_alone_counts() {
     if !ready() {
         return;

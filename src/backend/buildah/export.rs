@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     layout::{Layout, folder_name},
-    storage::ImageConfig,
+    storage::{ImageConfig, list_or_null},
 };
 use crate::oci::{LARGEST_DOCUMENT, Store, StoreError};
 
@@ -37,6 +37,7 @@ struct Manifest {
     #[serde(default)]
     media_type: String,
     config: Descriptor,
+    #[serde(default, deserialize_with = "list_or_null")]
     layers: Vec<Descriptor>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     annotations: BTreeMap<String, String>,
@@ -164,13 +165,16 @@ impl Exporter {
     }
 }
 
-/// The config with what Docker's form says beyond OCI's.
+/// The config with what Docker's form says beyond OCI's, and a list of layers even where there is none.
 fn completed(bytes: Vec<u8>, stored: &ImageConfig) -> Result<Vec<u8>, BuildError> {
     let fields = stored.beyond_oci();
-    if fields.is_empty() {
+    if fields.is_empty() && !stored.rootfs.diff_ids.is_empty() {
         return Ok(bytes);
     }
     let mut document: serde_json::Value = parse(&bytes, "the config")?;
+    if document["rootfs"]["diff_ids"].is_null() {
+        document["rootfs"]["diff_ids"] = serde_json::Value::Array(Vec::new());
+    }
     for (name, value) in fields {
         document["config"][name] = value;
     }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use polyarch_actors::{Digest, Platform};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 /// The parts of an image config that matter here.
 #[derive(Clone, Debug, Deserialize)]
@@ -38,8 +38,15 @@ struct DockerFields {
 /// The layers of an image by the digests of their uncompressed content.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(super) struct RootFs {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "list_or_null")]
     pub(super) diff_ids: Vec<Digest>,
+}
+
+/// buildah writes an empty list as `null`, as Go does.
+pub(super) fn list_or_null<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    document: D,
+) -> Result<Vec<T>, D::Error> {
+    Ok(Option::deserialize(document)?.unwrap_or_default())
 }
 
 impl ImageConfig {
