@@ -8,7 +8,7 @@ use std::{
 };
 
 use polyarch_actors::{
-    BackendId, BuildCx, BuildError, BuildRequest, BuiltImage, EventKind, ImageOs, Platform,
+    BackendId, BuildCx, BuildError, BuildRequest, BuiltImage, ContextSource, EventKind, ImageOs, Platform,
 };
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     guard::{Abandoned, Exit, Guard, Message},
-    oci::Store,
+    oci::{Store, digest_of},
 };
 
 /// How often output is passed on.
@@ -68,7 +68,8 @@ impl Builder<'_> {
         }
         let isolation = self.isolation(request)?;
         let workers = self.layout.workers(&folder_name(&request.platform));
-        let worker = blocking(move || Worker::take(&workers).map_err(host)).await?;
+        let project = project(request);
+        let worker = blocking(move || Worker::take(&workers, &project).map_err(host)).await?;
         let before = worker.remember_shared([]).map_err(host)?;
         let unfounded = before.iter().any(|platform| !self.layout.images(platform).is_dir());
         let platforms = bases::needed(request).into_iter().map(|base| folder_name(&base.platform));
@@ -297,6 +298,13 @@ impl Attempt<'_> {
             retryable: false,
         })
     }
+}
+
+/// What builds have in common whose steps may be the same.
+fn project(request: &BuildRequest) -> String {
+    let ContextSource::Directory(context) = &request.context;
+    let name = format!("{}\n{}", context.display(), request.dockerfile.name);
+    digest_of(name.as_bytes()).hex().to_owned()
 }
 
 /// Runs what blocks on a thread where that is no harm.

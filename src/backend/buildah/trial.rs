@@ -63,7 +63,7 @@ pub(super) async fn run(machine: &Machine, layout: &Layout) -> Result<Trial, Unu
     if let Some(known) = known() {
         return Ok(known);
     }
-    let worker = Worker::take(&layout.workers("trial")).map_err(trouble)?;
+    let worker = Worker::take(&layout.workers("trial"), "trial").map_err(trouble)?;
     let trial = attempt(machine, &worker, key).await?;
     let new = path.with_extension("new");
     let bytes = serde_json::to_vec_pretty(&trial).map_err(|error| trouble(error.into()))?;

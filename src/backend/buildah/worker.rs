@@ -6,6 +6,7 @@ use std::{
     fs::{self, File},
     io,
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 use super::{command::Storage, lock, storage, trial::Trial};
@@ -17,6 +18,11 @@ use crate::{
 /// The most workers of one platform: more builds at once than any machine has use for.
 const MOST: u32 = 512;
 
+/// The most workers of one platform that are kept each for a project of its own.
+const KEPT: usize = 32;
+/// The file of a worker that holds the last project it was used for.
+const PROJECT: &str = "project";
+
 /// A storage root that only this process uses while it holds the lock.
 #[derive(Debug)]
 pub(super) struct Worker {
@@ -27,10 +33,21 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    /// Takes the first worker in `folder` that nobody uses, in this process or another, and makes a new one where
-    /// all are in use. The first is tried first, because its cache is the fullest.
-    pub(super) fn take(folder: &Path) -> io::Result<Self> {
-        for number in 0..MOST {
+    /// Takes a worker in `folder` that nobody uses, in this process or another.
+    ///
+    /// `project` tells builds apart that have no cache in common: a project gets the worker it had before, a new one
+    /// otherwise, and from [`KEPT`] workers on the one that was not used for longest.
+    pub(super) fn take(folder: &Path, project: &str) -> io::Result<Self> {
+        let known = known(folder)?;
+        let own = known.iter().filter(|known| known.project == project).map(|known| known.number);
+        let unused = (0..MOST).filter(|number| known.iter().all(|known| known.number != *number));
+        let others = known.iter().filter(|known| known.project != project).map(|known| known.number);
+        let order: Vec<u32> = if known.len() < KEPT {
+            own.chain(unused).collect()
+        } else {
+            own.chain(others).chain(unused).collect()
+        };
+        for number in order {
             let folder = folder.join(number.to_string());
             if let Some(lock) = lock::try_lock(&folder.join("lock"))? {
                 let worker = Self { dirty: folder.join("dirty").exists(), folder, lock };
@@ -38,6 +55,7 @@ impl Worker {
                     fs::create_dir_all(folder)?;
                 }
                 fs::write(worker.marker(), "")?;
+                fs::write(worker.folder.join(PROJECT), project)?;
                 return Ok(worker);
             }
         }
@@ -149,31 +167,81 @@ impl Worker {
     }
 }
 
+/// A worker that was used before.
+struct Known {
+    number: u32,
+    project: String,
+    used: SystemTime,
+}
+
+/// The workers in a folder, the one first that was not used for longest.
+fn known(folder: &Path) -> io::Result<Vec<Known>> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut known: Vec<Known> = entries
+        .flatten()
+        .filter_map(|entry| {
+            let number = entry.file_name().to_str()?.parse().ok()?;
+            // One that is just being made by another process has no project yet, and is locked.
+            let path = entry.path().join(PROJECT);
+            let used = fs::metadata(&path).and_then(|file| file.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
+            Some(Known { number, project: fs::read_to_string(path).unwrap_or_default(), used })
+        })
+        .collect();
+    known.sort_by_key(|known| (known.used, known.number));
+    Ok(known)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_worker_is_used_once_at_a_time_and_the_first_is_preferred() {
+    fn a_worker_is_used_once_at_a_time_and_stays_with_its_project() {
         let folder = tempfile::tempdir().expect("a folder");
-        let first = Worker::take(folder.path()).expect("a worker");
-        let second = Worker::take(folder.path()).expect("another");
+        let first = Worker::take(folder.path(), "a").expect("a worker");
+        let second = Worker::take(folder.path(), "a").expect("another");
         assert_ne!(first.root(), second.root());
         assert!(!first.dirty);
         let root = first.root();
         let held = first.held().expect("a handle");
-        drop(first);
-        assert_ne!(Worker::take(folder.path()).expect("a third").root(), root);
+        drop((first, second));
+        assert_ne!(Worker::take(folder.path(), "b").expect("a third").root(), root);
+        assert_ne!(Worker::take(folder.path(), "a").expect("the second").root(), root);
         drop(held);
-        let again = Worker::take(folder.path()).expect("the first");
+        let again = Worker::take(folder.path(), "a").expect("the first");
         assert_eq!(again.root(), root);
         assert!(again.dirty, "nobody cleaned up");
     }
 
     #[test]
+    fn from_a_number_on_the_worker_is_reused_that_rested_longest() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for project in 0..KEPT {
+            Worker::take(folder.path(), &project.to_string()).expect("a worker");
+        }
+        let busy = Worker::take(folder.path(), "0").expect("its worker");
+        let reused = Worker::take(folder.path(), "new").expect("a worker");
+        assert_ne!(reused.root(), busy.root());
+        assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), KEPT);
+        drop(reused);
+        assert_eq!(
+            known(folder.path()).expect("workers").iter().filter(|known| known.project == "new").count(),
+            1
+        );
+        assert_eq!(
+            known(folder.path()).expect("workers").iter().filter(|known| known.project == "1").count(),
+            0
+        );
+    }
+
+    #[test]
     fn shared_storages_are_never_forgotten() {
         let folder = tempfile::tempdir().expect("a folder");
-        let worker = Worker::take(folder.path()).expect("a worker");
+        let worker = Worker::take(folder.path(), "a").expect("a worker");
         worker.remember_shared(["linux-arm64".to_owned()]).expect("written");
         let all = worker.remember_shared(["linux-amd64".to_owned()]).expect("written");
         assert_eq!(all.into_iter().collect::<Vec<_>>(), ["linux-amd64", "linux-arm64"]);
