@@ -3,6 +3,15 @@
 //! A [`BuildSupervisor`] actor routes each [`BuildRequest`] by its [`ImageOs`] and platform to the actor of
 //! one [`BuildBackend`], queues what has no free slot, retries faults of the host, and collects the results
 //! in the order they were asked for. The crate opens no socket, starts no process and reads no file.
+//!
+//! ```
+//! use polyarch_actors::{ImageOs, Platform};
+//!
+//! let platform: Platform = "linux/aarch64".parse()?;
+//! assert_eq!(platform.os(), ImageOs::Linux);
+//! assert_eq!(platform.to_string(), "linux/arm64");
+//! # Ok::<(), polyarch_actors::PlatformError>(())
+//! ```
 
 mod admission;
 mod backend;
