@@ -17,10 +17,12 @@
 //! # }
 //! ```
 
+pub mod archive;
 pub mod backend;
 #[doc(hidden)]
 pub mod cli;
 pub mod config;
+pub mod context;
 pub mod dockerfile;
 mod error;
 mod flow;

@@ -1,6 +1,7 @@
 //! OCI content: the store, names, references, indexes and layouts.
 
 pub mod index;
+pub mod layer;
 pub mod layout;
 pub mod media_type;
 mod names;

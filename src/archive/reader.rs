@@ -1,0 +1,310 @@
+//! Reads tar archives that nobody vouches for: names are cleaned, and everything has a limit.
+//!
+//! Source: POSIX.1-2017, `pax`; GNU tar's long names.
+
+use std::io::{self, Read};
+
+use super::header::{BLOCK, Header};
+use crate::context::{RelPath, Xattr};
+
+/// The most members of one archive.
+const MOST_MEMBERS: usize = 2_000_000;
+/// The longest path, as long as Linux takes one.
+const LONGEST_PATH: usize = 4096;
+/// The deepest path: an index of paths takes a stack frame a level.
+const DEEPEST: usize = 512;
+/// The most that one extended header may hold.
+const LONGEST_EXTENSION: u64 = 1 << 20;
+/// The most that all members together may hold.
+const MOST_BYTES: u64 = 256 << 30;
+
+/// One member.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Where it goes; it cannot lead out of the root.
+    pub path: RelPath,
+    /// What it is.
+    pub kind: MemberKind,
+    /// Permissions, with the setuid, setgid and sticky bits.
+    pub mode: u32,
+    /// The owner.
+    pub uid: u32,
+    /// The group.
+    pub gid: u32,
+    /// When it was modified, in seconds since 1970, as layers keep it.
+    pub modified: i64,
+    /// Its extended attributes.
+    pub xattrs: Vec<Xattr>,
+    /// Where its bytes begin in the uncompressed archive.
+    pub offset: u64,
+    /// How many there are.
+    pub size: u64,
+}
+
+/// What a member is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MemberKind {
+    /// A file.
+    File,
+    /// A directory.
+    Directory,
+    /// A symbolic link, and where it leads.
+    Symlink(Vec<u8>),
+    /// Another name of a member that came before, perhaps in a layer below.
+    Hardlink(RelPath),
+    /// A named pipe.
+    Fifo,
+    /// A character device.
+    CharDevice {
+        /// The kind of device.
+        major: u32,
+        /// Which one of them.
+        minor: u32,
+    },
+    /// A block device.
+    BlockDevice {
+        /// The kind of device.
+        major: u32,
+        /// Which one of them.
+        minor: u32,
+    },
+}
+
+/// An archive that is being read. Between two members, it reads the bytes of the last one.
+#[derive(Debug)]
+pub struct Archive<R> {
+    source: R,
+    at: u64,
+    /// The body of the member that was read last, as far as nobody has read it yet.
+    body: u64,
+    /// What fills up its last block. The last of an archive may lack it: umoci writes such layers.
+    padding: u64,
+    members: usize,
+}
+
+/// What extended headers say about the next member.
+#[derive(Default)]
+struct Extension {
+    path: Option<Vec<u8>>,
+    link: Option<Vec<u8>>,
+    size: Option<u64>,
+    uid: Option<u64>,
+    gid: Option<u64>,
+    modified: Option<i64>,
+    xattrs: Vec<Xattr>,
+}
+
+impl<R: Read> Archive<R> {
+    /// Reads the uncompressed archive `source`.
+    pub fn new(source: R) -> Self {
+        Self { source, at: 0, body: 0, padding: 0, members: 0 }
+    }
+
+    /// The next member; `None` at the end. Everything behind the end is read too.
+    pub fn next_member(&mut self) -> io::Result<Option<Member>> {
+        let mut extension = Extension::default();
+        loop {
+            self.skip()?;
+            let Some(block) = self.block()? else { return Ok(None) };
+            let header = Header::new(&block).ok_or_else(|| odd("a header has a wrong checksum"))?;
+            let size = header.size().ok_or_else(|| odd("a length is no number"))?;
+            self.members += 1;
+            if self.members > MOST_MEMBERS || self.at.saturating_add(size) > MOST_BYTES {
+                return Err(odd("it has more members or bytes than any image needs"));
+            }
+            match header.kind() {
+                b'L' => extension.path = Some(until_nul(self.text(size)?)),
+                b'K' => extension.link = Some(until_nul(self.text(size)?)),
+                b'x' => extension.read(&self.text(size)?)?,
+                b'g' => _ = self.text(size)?,
+                kind => return self.member(&header, kind, size, extension).map(Some),
+            }
+        }
+    }
+
+    fn member(
+        &mut self,
+        header: &Header<'_>,
+        kind: u8,
+        size: u64,
+        extension: Extension,
+    ) -> io::Result<Member> {
+        let name = extension.path.unwrap_or_else(|| header.name());
+        let path = clean(&name)?;
+        let link = extension.link.unwrap_or_else(|| header.link());
+        let (major, minor) = header.device();
+        let kind = match kind {
+            b'0' | 0 | b'7' if name.ends_with(b"/") => MemberKind::Directory,
+            b'0' | 0 | b'7' => MemberKind::File,
+            b'1' => MemberKind::Hardlink(clean(&link)?),
+            b'2' => MemberKind::Symlink(checked_target(link)?),
+            b'3' => MemberKind::CharDevice { major, minor },
+            b'4' => MemberKind::BlockDevice { major, minor },
+            b'5' => MemberKind::Directory,
+            b'6' => MemberKind::Fifo,
+            kind => return Err(odd(&format!("a member is of the unknown kind {:?}", char::from(kind)))),
+        };
+        // Only files have bytes; some programs give links the length of what they point at.
+        let size = if kind == MemberKind::File { extension.size.unwrap_or(size) } else { 0 };
+        if size > MOST_BYTES {
+            return Err(odd("a file is larger than any image needs"));
+        }
+        (self.body, self.padding) = (size, padding(size));
+        let id = |extended: Option<u64>, plain: Option<u64>| {
+            let id = extended.or(plain).and_then(|id| u32::try_from(id).ok());
+            id.ok_or_else(|| odd("an owner is no number"))
+        };
+        let seconds = i64::try_from(header.modified()).unwrap_or(0);
+        Ok(Member {
+            path,
+            kind,
+            mode: u32::try_from(header.mode().ok_or_else(|| odd("a mode is no number"))? & 0o7777)
+                .unwrap_or(0),
+            uid: id(extension.uid, header.uid())?,
+            gid: id(extension.gid, header.gid())?,
+            modified: extension.modified.unwrap_or(seconds),
+            xattrs: extension.xattrs,
+            offset: self.at,
+            size,
+        })
+    }
+
+    /// The body of an extension.
+    fn text(&mut self, size: u64) -> io::Result<Vec<u8>> {
+        if size > LONGEST_EXTENSION {
+            return Err(odd("an extended header is too long"));
+        }
+        let mut text = Vec::new();
+        let read = self.source.by_ref().take(size).read_to_end(&mut text)? as u64;
+        self.at += read;
+        if read < size {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.padding = padding(size);
+        Ok(text)
+    }
+
+    fn skip(&mut self) -> io::Result<()> {
+        let body = std::mem::take(&mut self.body);
+        let read = io::copy(&mut self.source.by_ref().take(body), &mut io::sink())?;
+        if read < body {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let padding = std::mem::take(&mut self.padding);
+        self.at += read + io::copy(&mut self.source.by_ref().take(padding), &mut io::sink())?;
+        Ok(())
+    }
+
+    /// A header block. The end is a block of zeros or the end of the file.
+    fn block(&mut self) -> io::Result<Option<[u8; BLOCK]>> {
+        let mut block = [0; BLOCK];
+        let mut filled = 0;
+        while filled < BLOCK {
+            match self.source.read(&mut block[filled..])? {
+                0 if filled == 0 => return Ok(None),
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                read => filled += read,
+            }
+        }
+        self.at += BLOCK as u64;
+        if block.iter().any(|byte| *byte != 0) {
+            return Ok(Some(block));
+        }
+        if io::copy(&mut self.source.by_ref().take(MOST_BYTES), &mut io::sink())? == MOST_BYTES {
+            return Err(odd("it does not end"));
+        }
+        Ok(None)
+    }
+}
+
+impl<R: Read> Read for Archive<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = usize::try_from(self.body).map_or(buffer.len(), |left| left.min(buffer.len()));
+        let read = self.source.read(&mut buffer[..length])?;
+        if read == 0 && length > 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.at += read as u64;
+        self.body -= read as u64;
+        Ok(read)
+    }
+}
+
+impl Extension {
+    /// Records of the form `length key=value\n`.
+    fn read(&mut self, mut text: &[u8]) -> io::Result<()> {
+        let malformed = || odd("an extended header is malformed");
+        while !text.is_empty() {
+            let space = text.iter().position(|byte| *byte == b' ').ok_or_else(malformed)?;
+            let length = std::str::from_utf8(&text[..space]).ok().and_then(|digits| digits.parse().ok());
+            let length: usize = length.filter(|length| *length > space + 1).ok_or_else(malformed)?;
+            let record = text.get(space + 1..length).and_then(|record| record.strip_suffix(b"\n"));
+            let record = record.ok_or_else(malformed)?;
+            let equals = record.iter().position(|byte| *byte == b'=').ok_or_else(malformed)?;
+            let (key, value) = (&record[..equals], &record[equals + 1..]);
+            let number = || std::str::from_utf8(value).ok().and_then(|digits| digits.parse::<u64>().ok());
+            match key {
+                b"path" => self.path = Some(value.to_vec()),
+                b"linkpath" => self.link = Some(value.to_vec()),
+                b"size" => self.size = Some(number().ok_or_else(malformed)?),
+                b"uid" => self.uid = Some(number().ok_or_else(malformed)?),
+                b"gid" => self.gid = Some(number().ok_or_else(malformed)?),
+                b"mtime" => self.modified = time(value),
+                key if key.starts_with(b"GNU.sparse.") => {
+                    return Err(odd("it holds a sparse file, which is not supported"));
+                }
+                key => {
+                    if let Some(name) = key.strip_prefix(b"SCHILY.xattr.") {
+                        self.xattrs.push((name.to_vec(), value.to_vec()));
+                    }
+                }
+            }
+            text = &text[length..];
+        }
+        Ok(())
+    }
+}
+
+/// The whole seconds of a time with a fraction.
+fn time(text: &[u8]) -> Option<i64> {
+    let text = std::str::from_utf8(text).ok()?;
+    text.split('.').next()?.parse().ok()
+}
+
+/// How many bytes fill up the last block of a body.
+fn padding(size: u64) -> u64 {
+    let block = BLOCK as u64;
+    (block - size % block) % block
+}
+
+fn clean(name: &[u8]) -> io::Result<RelPath> {
+    let path = RelPath::clean(name);
+    let too_deep = path.components().nth(DEEPEST).is_some();
+    if name.len() > LONGEST_PATH || too_deep || path.components().any(|part| part.len() > 255) {
+        return Err(odd("a name is longer than any file system takes"));
+    }
+    if name.contains(&0) {
+        return Err(odd("a name holds a NUL"));
+    }
+    Ok(path)
+}
+
+fn checked_target(target: Vec<u8>) -> io::Result<Vec<u8>> {
+    if target.len() > LONGEST_PATH || target.contains(&0) {
+        return Err(odd("the target of a symbolic link is malformed"));
+    }
+    Ok(target)
+}
+
+fn until_nul(mut text: Vec<u8>) -> Vec<u8> {
+    text.truncate(text.iter().position(|byte| *byte == 0).unwrap_or(text.len()));
+    text
+}
+
+pub(super) fn odd(reason: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, reason)
+}
+
+#[cfg(test)]
+#[path = "reader_tests.rs"]
+mod tests;

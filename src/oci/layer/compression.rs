@@ -1,0 +1,211 @@
+//! Compressing a layer block by block, each on its own, so that any number of threads gives the same bytes.
+//!
+//! Both gzip (RFC 1952, section 2.2) and zstd (RFC 8878, section 3) say that several members or frames one after
+//! the other are the content of all of them. The bytes do depend on the versions of libdeflate and zstd.
+
+use std::io;
+
+use libdeflater::{CompressionLvl, Compressor as Deflate};
+
+/// How much of an archive is compressed on its own. Larger blocks give hardly smaller layers: deflate looks back
+/// no further than 32 KiB.
+pub(super) const BLOCK: usize = 1 << 20;
+
+/// How the bytes of a layer are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compression {
+    /// As they are.
+    None,
+    /// With gzip, which everything reads.
+    Gzip(Level),
+    /// With zstd, smaller and faster; engines from before 2021 cannot read it.
+    Zstd(Level),
+}
+
+/// How hard to compress: from 1, fast, to 9, small.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Level(u8);
+
+impl Level {
+    /// The usual level of gzip: libdeflate's is as small as zlib's 6, and faster.
+    pub const GZIP: Self = Self(6);
+    /// The usual level of zstd.
+    pub const ZSTD: Self = Self(3);
+
+    /// A level from 1 to 9.
+    pub fn new(level: u8) -> Option<Self> {
+        (1..=9).contains(&level).then_some(Self(level))
+    }
+}
+
+impl Default for Compression {
+    fn default() -> Self {
+        Self::Gzip(Level::GZIP)
+    }
+}
+
+impl Compression {
+    /// The media type of a layer.
+    ///
+    /// Source: OCI image specification, `media-types.md`.
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Self::None => "application/vnd.oci.image.layer.v1.tar",
+            Self::Gzip(_) => "application/vnd.oci.image.layer.v1.tar+gzip",
+            Self::Zstd(_) => "application/vnd.oci.image.layer.v1.tar+zstd",
+        }
+    }
+}
+
+/// Compresses blocks. Each thread has its own.
+pub(super) enum Compressor {
+    Gzip { level: Deflate, probe: Deflate, store: Deflate },
+    Zstd(Box<zstd::bulk::Compressor<'static>>),
+}
+
+impl Compressor {
+    /// `None` where nothing is to be compressed.
+    pub(super) fn new(compression: Compression) -> io::Result<Option<Self>> {
+        let deflate = |level: u8| {
+            let level = CompressionLvl::new(i32::from(level));
+            level.map(Deflate::new).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))
+        };
+        match compression {
+            Compression::None => Ok(None),
+            Compression::Gzip(Level(level)) => {
+                let (level, probe, store) = (deflate(level)?, deflate(1)?, deflate(0)?);
+                Ok(Some(Self::Gzip { level, probe, store }))
+            }
+            Compression::Zstd(Level(level)) => {
+                Ok(Some(Self::Zstd(Box::new(zstd::bulk::Compressor::new(i32::from(level))?))))
+            }
+        }
+    }
+
+    /// Puts `block` into `output`, compressed, in place of what is there.
+    pub(super) fn compress(&mut self, block: &[u8], output: &mut Vec<u8>) -> io::Result<()> {
+        match self {
+            Self::Gzip { level, probe, store } => {
+                let deflate = if is_compressible(block, probe) { level } else { store };
+                output.resize(deflate.gzip_compress_bound(block.len()), 0);
+                let written = deflate
+                    .gzip_compress(block, output)
+                    .map_err(|error| io::Error::other(error.to_string()))?;
+                output.truncate(written);
+            }
+            Self::Zstd(zstd) => {
+                output.resize(zstd::zstd_safe::compress_bound(block.len()), 0);
+                let written = zstd.compress_to_buffer(block, output)?;
+                output.truncate(written);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How many pieces of a block are tried.
+const PROBES: usize = 16;
+/// And how long they are.
+const PROBE: usize = 2 << 10;
+
+/// Whether a block is worth the time that deflate takes: what is compressed or encrypted already never is, and is
+/// stored more than ten times as fast. A few small pieces from all over the block tell; they cost it 3 %.
+fn is_compressible(block: &[u8], probe: &mut Deflate) -> bool {
+    if block.len() < PROBES * PROBE * 2 {
+        return true;
+    }
+    // Room for output that is worth it, so that deflate stops early at what is not.
+    let mut output = [0; PROBE - PROBE / 32];
+    let step = (block.len() - PROBE) / (PROBES - 1);
+    let mut pieces = (0..PROBES).map(|at| &block[at * step..at * step + PROBE]);
+    pieces.any(|piece| probe.deflate_compress(piece, &mut output).is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read as _, Write as _};
+
+    fn random(length: usize) -> Vec<u8> {
+        let mut state = 88_172_645_463_325_252_u64;
+        let mut next = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state.to_le_bytes()
+        };
+        let mut bytes: Vec<u8> = (0..length.div_ceil(8)).flat_map(|_| next()).collect();
+        bytes.truncate(length);
+        bytes
+    }
+
+    fn compress(compression: Compression, block: &[u8]) -> Vec<u8> {
+        let mut output = b"before".to_vec();
+        let compressor = Compressor::new(compression).expect("a level");
+        compressor.expect("a compressor").compress(block, &mut output).expect("compressed");
+        output
+    }
+
+    #[test]
+    fn a_level_is_from_one_to_nine() {
+        for (level, valid) in [(0, false), (1, true), (9, true), (10, false)] {
+            assert_eq!(Level::new(level).is_some(), valid, "{level}");
+        }
+    }
+
+    #[test]
+    fn what_is_compressed_comes_back_at_every_level() {
+        let blocks = [Vec::new(), b"x".to_vec(), random(BLOCK), b"text ".repeat(BLOCK / 5)];
+        for level in [1, 6, 9].into_iter().filter_map(Level::new) {
+            for block in &blocks {
+                let mut gzip = libdeflater::Decompressor::new();
+                let mut text = vec![0; block.len()];
+                let length = gzip.gzip_decompress(&compress(Compression::Gzip(level), block), &mut text);
+                assert_eq!((length.ok(), &text), (Some(block.len()), block));
+                let zstd = compress(Compression::Zstd(level), block);
+                assert_eq!(zstd::bulk::decompress(&zstd, BLOCK).expect("readable"), *block);
+            }
+        }
+    }
+
+    #[test]
+    fn a_gzip_member_tells_neither_time_nor_system() {
+        let member = compress(Compression::default(), b"hello");
+        // Magic, deflate, no flags, no time, no extra flags at this level, and an unknown system.
+        assert_eq!(member[..10], [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255]);
+    }
+
+    #[test]
+    fn only_a_block_without_anything_to_gain_is_stored() {
+        let noise = random(BLOCK);
+        assert!(compress(Compression::default(), &noise).len() < BLOCK + BLOCK / 1000);
+        let mut probe = Deflate::new(CompressionLvl::new(1).expect("a level"));
+        assert!(!is_compressible(&noise, &mut probe));
+        // One piece in sixteen that can be compressed is enough.
+        let mut mixed = noise.clone();
+        mixed[500_000..600_000].fill(b'a');
+        assert!(is_compressible(&mixed, &mut probe));
+        let base64: Vec<u8> = noise.iter().map(|byte| b'A' + byte % 64).collect();
+        assert!(is_compressible(&base64, &mut probe));
+        assert!(is_compressible(&noise[..40_000], &mut probe), "a short block is never stored");
+    }
+
+    #[test]
+    fn members_one_after_the_other_are_one_stream_to_gzip() {
+        let Ok(mut gzip) = std::process::Command::new("gzip")
+            .arg("-dc")
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+        else {
+            return;
+        };
+        let mut stream = compress(Compression::default(), b"one ");
+        stream.extend(compress(Compression::default(), b"two"));
+        gzip.stdin.take().expect("a pipe").write_all(&stream).expect("written");
+        let mut text = String::new();
+        gzip.stdout.take().expect("a pipe").read_to_string(&mut text).expect("read");
+        assert!(gzip.wait().expect("ended").success());
+        assert_eq!(text, "one two");
+    }
+}

@@ -1,0 +1,13 @@
+//! Writing layers: the same entries give the same bytes, on any machine and with any number of threads.
+
+mod compression;
+mod entry;
+mod error;
+mod header;
+mod pipeline;
+mod writer;
+
+pub use compression::{Compression, Level};
+pub use entry::{EntryKind, LayerEntry, Mtime, Policy};
+pub use error::LayerError;
+pub use writer::{Layer, LayerOptions, LayerWriter};

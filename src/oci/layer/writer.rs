@@ -1,0 +1,234 @@
+//! Writing a layer entry by entry.
+
+use std::{
+    fmt,
+    io::{self, Read},
+    num::NonZero,
+    thread,
+};
+
+use polyarch_actors::Digest;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    compression::Compression,
+    entry::{EntryKind, LayerEntry, Policy},
+    error::LayerError,
+    header,
+    pipeline::Pipeline,
+};
+use crate::oci::Store;
+
+/// How the names of deletions begin.
+///
+/// Source: OCI image specification, `layer.md`, "Whiteouts".
+const WHITEOUT: &[u8] = b".wh.";
+/// The name of the entry that hides everything below layers have in its directory.
+const OPAQUE: &[u8] = b".wh..wh..opq";
+
+/// How a layer is written.
+#[derive(Clone, Debug, Default)]
+pub struct LayerOptions {
+    /// How its bytes are stored.
+    pub compression: Compression,
+    /// What it says of every entry.
+    pub policy: Policy,
+    /// How many threads compress: one per CPU where it is not said. The bytes do not depend on it.
+    pub threads: Option<NonZero<usize>>,
+    /// Stops it between two reads.
+    pub cancel: CancellationToken,
+}
+
+/// A layer in the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layer {
+    /// The digest of the blob.
+    pub digest: Digest,
+    /// The length of the blob in bytes.
+    pub size: u64,
+    /// The digest of the archive in it, which the image config lists.
+    pub diff_id: Digest,
+    /// What the blob is.
+    pub media_type: &'static str,
+    /// The length of the archive in bytes.
+    pub uncompressed_size: u64,
+}
+
+/// A layer that is being written. Dropping it leaves nothing in the store.
+///
+/// It blocks and computes: use it on a thread of its own, never on an arbiter.
+pub struct LayerWriter {
+    pipeline: Pipeline,
+    policy: Policy,
+    media_type: &'static str,
+    cancel: CancellationToken,
+    header: Vec<u8>,
+    broken: bool,
+}
+
+impl LayerWriter {
+    /// Begins a layer in `store`.
+    pub fn new(store: &Store, options: LayerOptions) -> Result<Self, LayerError> {
+        let LayerOptions { compression, policy, threads, cancel } = options;
+        let threads =
+            threads.or_else(|| thread::available_parallelism().ok()).unwrap_or(NonZero::<usize>::MIN);
+        let pipeline = Pipeline::new(store, compression, threads)?;
+        let media_type = compression.media_type();
+        Ok(Self { pipeline, policy, media_type, cancel, header: Vec::new(), broken: false })
+    }
+
+    /// Appends one entry. `content` must give exactly as many bytes as a file has; other entries have none.
+    ///
+    /// Entries stand in the layer in the order in which they are appended: a directory must come before what is
+    /// in it, and a file before its hard links. After a failure there is no layer any more.
+    pub fn append(&mut self, entry: &LayerEntry<'_>, content: impl Read) -> Result<(), LayerError> {
+        self.whole(|writer| {
+            check(entry)?;
+            writer.put(&writer.policy.apply(*entry), content)
+        })
+    }
+
+    /// Appends the deletion of `path` from the layers below.
+    pub fn whiteout(&mut self, path: &[u8]) -> Result<(), LayerError> {
+        let name = path.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
+        self.mark(path, &[&path[..name], WHITEOUT, &path[name..]].concat())
+    }
+
+    /// Appends the deletion of everything that the layers below have in `directory`.
+    pub fn opaque(&mut self, directory: &[u8]) -> Result<(), LayerError> {
+        self.mark(directory, &[directory, b"/", OPAQUE].concat())
+    }
+
+    /// Ends the layer and makes it visible in the store.
+    pub fn finish(mut self) -> Result<Layer, LayerError> {
+        self.whole(|writer| {
+            writer.go_on()?;
+            // Two empty blocks end an archive.
+            writer.pipeline.push(&[0; 2 * header::BLOCK])
+        })?;
+        let stored = self.pipeline.finish()?;
+        Ok(Layer {
+            digest: stored.digest,
+            size: stored.size,
+            diff_id: stored.input_digest,
+            media_type: self.media_type,
+            uncompressed_size: stored.input_size,
+        })
+    }
+
+    /// Does a step that must not fail, or there is no layer.
+    fn whole(&mut self, step: impl FnOnce(&mut Self) -> Result<(), LayerError>) -> Result<(), LayerError> {
+        if self.broken {
+            return Err(LayerError::Broken);
+        }
+        self.broken = true;
+        step(self)?;
+        self.broken = false;
+        Ok(())
+    }
+
+    fn mark(&mut self, path: &[u8], name: &[u8]) -> Result<(), LayerError> {
+        self.whole(|writer| {
+            check_path(path)?;
+            let kind = EntryKind::File { size: 0 };
+            let entry = LayerEntry { name, kind, mode: 0, uid: 0, gid: 0, mtime: 0, xattrs: &[] };
+            writer.put(&entry, io::empty())
+        })
+    }
+
+    fn put(&mut self, entry: &LayerEntry<'_>, content: impl Read) -> Result<(), LayerError> {
+        self.go_on()?;
+        self.header.clear();
+        header::write(entry, &mut self.header);
+        self.pipeline.push(&self.header)?;
+        match entry.kind {
+            EntryKind::File { size } => self.copy(entry.name, size, content),
+            _ => Ok(()),
+        }
+    }
+
+    fn copy(&mut self, name: &[u8], size: u64, mut content: impl Read) -> Result<(), LayerError> {
+        let shown = || shown(name);
+        let mut left = size;
+        while left > 0 {
+            self.go_on()?;
+            let room = self.pipeline.room();
+            let length = usize::try_from(left).map_or(room.len(), |left| left.min(room.len()));
+            match content.read(&mut room[..length]) {
+                Ok(0) => {
+                    return Err(LayerError::Shrank { name: shown(), expected: size, found: size - left });
+                }
+                Ok(read) => {
+                    self.pipeline.advance(read)?;
+                    left -= read as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(source) => return Err(LayerError::Read { name: shown(), source }),
+            }
+        }
+        loop {
+            match content.read(&mut [0]) {
+                Ok(0) => break,
+                Ok(_) => return Err(LayerError::Grew { name: shown(), expected: size }),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(source) => return Err(LayerError::Read { name: shown(), source }),
+            }
+        }
+        self.pipeline.push(&[0; header::BLOCK][..header::padding(size)])
+    }
+
+    fn go_on(&self) -> Result<(), LayerError> {
+        if self.cancel.is_cancelled() { Err(LayerError::Cancelled) } else { Ok(()) }
+    }
+}
+
+impl fmt::Debug for LayerWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LayerWriter").field("policy", &self.policy).finish_non_exhaustive()
+    }
+}
+
+/// Refuses what would mean something else to whoever unpacks the layer.
+fn check(entry: &LayerEntry<'_>) -> Result<(), LayerError> {
+    check_path(entry.name)?;
+    match entry.kind {
+        EntryKind::HardLink { target } => check_path(target)?,
+        EntryKind::Symlink { target: b"" } => return Err(refused(entry.name, "a link needs a target")),
+        EntryKind::Symlink { target } if target.contains(&0) => {
+            return Err(refused(target, "it has a NUL"));
+        }
+        _ => {}
+    }
+    let odd = entry
+        .xattrs
+        .iter()
+        .find(|(name, _)| name.is_empty() || name.iter().any(|byte| b"=\0".contains(byte)));
+    odd.map_or(Ok(()), |(name, _)| Err(refused(name, "an extended attribute has no such name")))
+}
+
+fn check_path(path: &[u8]) -> Result<(), LayerError> {
+    if path.contains(&0) {
+        return Err(refused(path, "it has a NUL"));
+    }
+    for component in path.split(|byte| *byte == b'/') {
+        if matches!(component, b"" | b"." | b"..") {
+            return Err(refused(path, "it is no plain path from the root of the image"));
+        }
+        if component.starts_with(WHITEOUT) {
+            return Err(refused(path, "names that begin with .wh. mean deletions in a layer"));
+        }
+    }
+    Ok(())
+}
+
+fn refused(name: &[u8], reason: &'static str) -> LayerError {
+    LayerError::Name { name: shown(name), reason }
+}
+
+fn shown(name: &[u8]) -> String {
+    String::from_utf8_lossy(name).into_owned()
+}
+
+#[cfg(test)]
+#[path = "writer_tests.rs"]
+mod tests;
