@@ -24,6 +24,8 @@ pub mod cli;
 pub mod config;
 pub mod context;
 pub mod dockerfile;
+#[cfg(target_os = "linux")]
+pub mod engine;
 mod error;
 mod flow;
 pub mod guard;

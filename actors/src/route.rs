@@ -134,6 +134,9 @@ fn fit(report: &BackendReport, request: &BuildRequest) -> Result<Fit, String> {
         if can.native.iter().any(|host| host.runs(platform)) {
             continue;
         }
+        if can.native.is_empty() && can.emulated.is_empty() {
+            return Err("runs no steps here, it only puts images together".into());
+        }
         if !can.emulated.iter().any(|host| host.runs(platform)) {
             return Err(format!(
                 "cannot run steps for {platform}: this machine has neither that CPU nor an emulator"

@@ -20,10 +20,14 @@ pub fn detect(store: &Store, options: DetectOptions) -> Vec<SharedBackend> {
     let mut backends: Vec<SharedBackend> = Vec::new();
     #[cfg(target_os = "linux")]
     {
-        use super::buildah::{BuildahBackend, BuildahOptions};
+        use super::{
+            buildah::{BuildahBackend, BuildahOptions},
+            sandbox::{SandboxBackend, SandboxOptions},
+        };
         let DetectOptions { helper, slots } = options;
         let options = BuildahOptions { helper, slots, ..BuildahOptions::default() };
         backends.push(Arc::new(BuildahBackend::new(store.clone(), options)));
+        backends.push(Arc::new(SandboxBackend::new(store.clone(), SandboxOptions { slots })));
     }
     backends
 }

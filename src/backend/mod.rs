@@ -3,5 +3,7 @@
 #[cfg(target_os = "linux")]
 pub mod buildah;
 mod detect;
+#[cfg(target_os = "linux")]
+pub mod sandbox;
 
 pub use detect::{DetectOptions, detect, ways_out};

@@ -34,6 +34,10 @@ pub(super) async fn run(store: Option<PathBuf>, args: BuildArgs) -> Result<(), F
     if let Some(store) = &store {
         builder = builder.store(store);
     }
+    // Who asks why wants to hear of the others too.
+    if let Some(backend) = spec.backend.as_ref().filter(|_| !args.explain) {
+        builder = builder.only(backend.clone());
+    }
     let orchestrator = builder.start().await?;
     let result = if args.explain {
         explain(&orchestrator, spec).await

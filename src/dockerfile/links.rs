@@ -22,6 +22,36 @@ pub(super) struct Links<'d> {
     triggers: Vec<Vec<Use>>,
 }
 
+/// What the names of stages and contexts refer to, once every stage is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Names {
+    stages: BTreeMap<String, usize>,
+    count: usize,
+    contexts: BTreeSet<String>,
+}
+
+impl Names {
+    pub(super) fn new(dockerfile: &Dockerfile, contexts: &BTreeSet<String>) -> Self {
+        let named = dockerfile.stages.iter().enumerate();
+        let stages = named.filter_map(|(number, stage)| Some((stage.name.clone()?, number)));
+        Self { stages: stages.collect(), count: dockerfile.stages.len(), contexts: contexts.clone() }
+    }
+
+    /// What a name refers to; stages go before contexts, and contexts before images.
+    pub(super) fn resolve(&self, name: &str, numbers: bool) -> Base {
+        if let Some(number) = self.stages.get(&name.to_ascii_lowercase()) {
+            return Base::Stage(*number);
+        }
+        match name.parse().ok().filter(|number| numbers && *number < self.count) {
+            Some(number) => Base::Stage(number),
+            None if name == "scratch" => Base::Scratch,
+            None => {
+                context(name, &self.contexts).unwrap_or_else(|| Base::Image { reference: name.to_owned() })
+            }
+        }
+    }
+}
+
 /// A COPY or a mount from somewhere other than the build context.
 pub(super) struct Use {
     pub(super) from: Base,
@@ -70,6 +100,11 @@ impl<'d> Links<'d> {
 
     pub(super) fn base(&self, number: usize) -> &Base {
         &self.bases[number]
+    }
+
+    /// Whether a named context stands in for a stage.
+    pub(super) fn is_replaced(&self, number: usize) -> bool {
+        self.replaced[number]
     }
 
     /// What a stage uses: first through the triggers of the stage it begins from, then on its own.

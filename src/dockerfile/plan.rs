@@ -8,7 +8,7 @@ use super::{
     ast::{Dockerfile, InstructionKind},
     check,
     error::{DockerfileError, ErrorKind, Mistake, Span},
-    links::Links,
+    links::{Links, Names},
     scope::{self, GlobalScope},
     suggest::nearest,
 };
@@ -39,6 +39,8 @@ pub struct Plan {
     pub heredocs: Vec<Span>,
     images: Vec<ExternalImage>,
     declared_args: BTreeSet<String>,
+    globals: BTreeMap<String, String>,
+    names: Names,
 }
 
 /// A stage that the target needs.
@@ -54,6 +56,8 @@ pub struct PlannedStage {
     pub platform: Platform,
     /// Its first RUN, in the triggers it inherits or on its own.
     pub first_run: Option<Span>,
+    /// Whether a named context stands in for the whole stage, so that none of its instructions count.
+    pub replaced: bool,
 }
 
 /// Where files come from.
@@ -112,6 +116,16 @@ impl Plan {
         self.stages.iter().filter(|stage| stage.first_run.is_some()).map(|stage| &stage.platform).collect()
     }
 
+    /// What `ARG name` without a default takes: the platforms, and the declarations before the first FROM.
+    pub fn globals(&self) -> &BTreeMap<String, String> {
+        &self.globals
+    }
+
+    /// What `--from=name` of a COPY or a mount refers to. Numbers are known to COPY only.
+    pub fn source(&self, name: &str, numbers: bool) -> Base {
+        self.names.resolve(name, numbers)
+    }
+
     /// The build arguments that the file declares, in any stage.
     pub fn declared_args(&self) -> &BTreeSet<String> {
         &self.declared_args
@@ -153,10 +167,18 @@ fn resolve(dockerfile: &Dockerfile, options: &PlanOptions<'_>) -> Result<Plan, M
             images.add(&link.from, options.platform, link.word.span);
         }
         let first_run = links.first_run(number);
-        stages.push(PlannedStage { number, name: stage.name.clone(), base, platform, first_run });
+        let replaced = links.is_replaced(number);
+        stages.push(PlannedStage { number, name: stage.name.clone(), base, platform, first_run, replaced });
     }
-    let declared_args = scope::declared(dockerfile);
-    Ok(Plan { stages, target, heredocs: heredocs(dockerfile), images: images.found, declared_args })
+    Ok(Plan {
+        stages,
+        target,
+        heredocs: heredocs(dockerfile),
+        images: images.found,
+        declared_args: scope::declared(dockerfile),
+        globals: scope.values,
+        names: Names::new(dockerfile, options.contexts),
+    })
 }
 
 /// The value of each stage's `--platform`, needed or not: a mistake in one should not wait for its use.

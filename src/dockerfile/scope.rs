@@ -19,7 +19,7 @@ const PREDEFINED: [&str; 6] =
 /// The variables that FROM instructions see.
 pub(super) struct GlobalScope {
     escape: char,
-    values: BTreeMap<String, String>,
+    pub(super) values: BTreeMap<String, String>,
 }
 
 impl GlobalScope {

@@ -8,3 +8,5 @@ mod orchestrator;
 mod registry;
 mod registry_faults;
 mod registry_tokens;
+#[cfg(target_os = "linux")]
+mod sandbox;

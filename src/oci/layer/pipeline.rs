@@ -107,6 +107,11 @@ impl Pipeline {
         Ok(Self { settings, threads, block: Block::new(), input_size: 0, input_hash, blob, running: None })
     }
 
+    /// How many bytes have gone in.
+    pub(super) fn position(&self) -> u64 {
+        self.input_size + self.block.filled as u64
+    }
+
     /// Room for the next bytes, never none. [`Self::advance`] says how much of it was used.
     pub(super) fn room(&mut self) -> &mut [u8] {
         &mut self.block.input[self.block.filled..]

@@ -77,11 +77,12 @@ impl LayerWriter {
         Ok(Self { pipeline, policy, media_type, cancel, header: Vec::new(), broken: false })
     }
 
-    /// Appends one entry. `content` must give exactly as many bytes as a file has; other entries have none.
+    /// Appends one entry. `content` must give exactly as many bytes as a file has; other entries have none. Returns
+    /// where its bytes begin in the archive.
     ///
     /// Entries stand in the layer in the order in which they are appended: a directory must come before what is
     /// in it, and a file before its hard links. After a failure there is no layer any more.
-    pub fn append(&mut self, entry: &LayerEntry<'_>, content: impl Read) -> Result<(), LayerError> {
+    pub fn append(&mut self, entry: &LayerEntry<'_>, content: impl Read) -> Result<u64, LayerError> {
         self.whole(|writer| {
             check(entry)?;
             writer.put(&writer.policy.apply(*entry), content)
@@ -117,14 +118,14 @@ impl LayerWriter {
     }
 
     /// Does a step that must not fail, or there is no layer.
-    fn whole(&mut self, step: impl FnOnce(&mut Self) -> Result<(), LayerError>) -> Result<(), LayerError> {
+    fn whole<T>(&mut self, step: impl FnOnce(&mut Self) -> Result<T, LayerError>) -> Result<T, LayerError> {
         if self.broken {
             return Err(LayerError::Broken);
         }
         self.broken = true;
-        step(self)?;
+        let done = step(self)?;
         self.broken = false;
-        Ok(())
+        Ok(done)
     }
 
     fn mark(&mut self, path: &[u8], name: &[u8]) -> Result<(), LayerError> {
@@ -132,19 +133,20 @@ impl LayerWriter {
             check_path(path)?;
             let kind = EntryKind::File { size: 0 };
             let entry = LayerEntry { name, kind, mode: 0, uid: 0, gid: 0, mtime: 0, xattrs: &[] };
-            writer.put(&entry, io::empty())
+            writer.put(&entry, io::empty()).map(drop)
         })
     }
 
-    fn put(&mut self, entry: &LayerEntry<'_>, content: impl Read) -> Result<(), LayerError> {
+    fn put(&mut self, entry: &LayerEntry<'_>, content: impl Read) -> Result<u64, LayerError> {
         self.go_on()?;
         self.header.clear();
         header::write(entry, &mut self.header);
         self.pipeline.push(&self.header)?;
-        match entry.kind {
-            EntryKind::File { size } => self.copy(entry.name, size, content),
-            _ => Ok(()),
+        let begin = self.pipeline.position();
+        if let EntryKind::File { size } = entry.kind {
+            self.copy(entry.name, size, content)?;
         }
+        Ok(begin)
     }
 
     fn copy(&mut self, name: &[u8], size: u64, mut content: impl Read) -> Result<(), LayerError> {

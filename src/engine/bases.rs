@@ -1,0 +1,244 @@
+//! Base images: from a registry into the store, each for one exact platform.
+//!
+//! The registry decides what a name means, as for BuildKit; names in the local store are not looked at. What a
+//! name meant is remembered, so that without `--pull` a base that is complete in the store is not asked for again.
+
+use std::{fs, io, path::PathBuf};
+
+use futures::{StreamExt as _, TryStreamExt as _};
+use polyarch_actors::{BuildError, Descriptor, Digest, EventKind, EventSink, Platform, PullPolicy};
+use serde::{Deserialize, Serialize};
+use tokio::sync::OnceCell;
+
+use super::config::{ImageConfig, ImageManifest};
+use crate::{
+    oci::{
+        Reference, Store, StoreError, digest_of,
+        index::{EntryPlatform, Index},
+        media_type,
+    },
+    registry::{RegistryClient, RegistryError, TransferCx},
+};
+
+/// Where it is remembered what names mean, in the store.
+const FOLDER: &str = "backends/sandbox/bases";
+/// How many layers of one image are fetched at once.
+const AT_ONCE: usize = 4;
+/// The most layers of one image.
+const MOST_LAYERS: usize = 512;
+
+/// A base image: what it says of itself, and where its layers are.
+#[derive(Debug)]
+pub(super) struct Base {
+    pub(super) config: ImageConfig,
+    /// Its layers, with OCI's media types.
+    pub(super) layers: Vec<Descriptor>,
+    name: Reference,
+    /// Whether its layers are in the store.
+    complete: OnceCell<()>,
+}
+
+/// Fetches base images.
+#[derive(Clone, Debug)]
+pub(super) struct Puller {
+    /// Where to.
+    pub(super) store: Store,
+    /// Where from.
+    pub(super) client: RegistryClient,
+    /// What accompanies the fetching.
+    pub(super) cx: TransferCx,
+    /// Whether a registry is asked although the image is there.
+    pub(super) pull: PullPolicy,
+    pub(super) events: EventSink,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Remembered {
+    reference: String,
+    platform: Platform,
+    manifest: Digest,
+}
+
+impl Puller {
+    /// The image that `reference` means for `platform`; its layers wait until [`Puller::complete`].
+    ///
+    /// # Errors
+    /// [`BuildError::BaseImage`] when there is none.
+    pub(super) async fn find(&self, reference: &str, platform: &Platform) -> Result<Base, BuildError> {
+        let missing = |reason: String| BuildError::BaseImage {
+            image: reference.to_owned(),
+            platform: platform.clone(),
+            reason,
+        };
+        let name: Reference = reference.parse().map_err(|error| missing(format!("{error}")))?;
+        let slot = digest_of(format!("{name} {platform}").as_bytes());
+        if self.pull == PullPolicy::Missing {
+            let (store, slot, platform, name) =
+                (self.store.clone(), slot.clone(), platform.clone(), name.clone());
+            if let Some(found) = blocking(move || Ok(recall(&store, &slot, &platform, name))).await? {
+                return Ok(found);
+            }
+        }
+        let failed = |error: RegistryError| match error {
+            RegistryError::NotFound { .. } => missing(error.to_string()),
+            error => error.into(),
+        };
+        let manifest = self.manifest(&name, platform, &missing).await?;
+        let image: ImageManifest = serde_json::from_slice(&manifest.1)
+            .map_err(|error| missing(format!("its manifest is malformed: {error}")))?;
+        if image.layers.len() > MOST_LAYERS {
+            let count = image.layers.len();
+            return Err(missing(format!(
+                "it has {count} layers, more than the {MOST_LAYERS} that are accepted"
+            )));
+        }
+        self.client.pull_blob(&name, &image.config, &self.store, &self.cx).await.map_err(failed)?;
+        let (store, digest) = (self.store.clone(), image.config.digest.clone());
+        let config = blocking(move || store.read_document(&digest)).await?;
+        let base = read(&image, &config, platform, name).map_err(&missing)?;
+        let store = self.store.clone();
+        let (text, wanted) = (reference.to_owned(), platform.clone());
+        blocking(move || {
+            let manifest = store.put(&manifest.1)?;
+            remember(&store, &slot, &Remembered { reference: text, platform: wanted, manifest })
+        })
+        .await?;
+        Ok(base)
+    }
+
+    /// Fetches the layers that are not in the store yet, once.
+    pub(super) async fn complete(&self, base: &Base) -> Result<(), BuildError> {
+        let fetch = || async {
+            let (store, layers) = (self.store.clone(), base.layers.clone());
+            let lacking = blocking(move || {
+                Ok(layers.into_iter().filter(|layer| !store.contains(&layer.digest)).collect::<Vec<_>>())
+            });
+            let lacking = lacking.await?;
+            if lacking.is_empty() {
+                return Ok(());
+            }
+            let pulls: Vec<_> = lacking
+                .iter()
+                .map(|layer| self.client.pull_blob(&base.name, layer, &self.store, &self.cx))
+                .collect();
+            let pulls = futures::stream::iter(pulls).buffer_unordered(AT_ONCE);
+            pulls.try_for_each(|_| async { Ok(()) }).await?;
+            self.events.emit(EventKind::Pulled { image: base.name.familiar() });
+            Ok(())
+        };
+        base.complete.get_or_try_init(fetch).await.copied()
+    }
+
+    /// The manifest for the platform, and its bytes.
+    async fn manifest(
+        &self,
+        name: &Reference,
+        platform: &Platform,
+        missing: &impl Fn(String) -> BuildError,
+    ) -> Result<(Digest, Vec<u8>), BuildError> {
+        let failed = |error: RegistryError| match error {
+            RegistryError::NotFound { .. } => missing(error.to_string()),
+            error => error.into(),
+        };
+        let found = self.client.manifest(name, &self.cx).await.map_err(failed)?;
+        if !media_type::is_index(&found.descriptor.media_type) {
+            return Ok((found.descriptor.digest, found.bytes));
+        }
+        let index: Index = serde_json::from_slice(&found.bytes)
+            .map_err(|error| missing(format!("its index is malformed: {error}")))?;
+        let entries =
+            index.manifests.iter().filter(|entry| media_type::is_manifest(&entry.descriptor.media_type));
+        let stated: Vec<(Platform, &Descriptor)> = entries
+            .filter_map(|entry| Some((entry.platform.as_ref()?.to_platform()?, &entry.descriptor)))
+            .collect();
+        let Some(chosen) = choose(platform, &stated) else {
+            let mut there: Vec<String> = stated.iter().map(|(platform, _)| platform.to_string()).collect();
+            there.dedup();
+            let there = if there.is_empty() { "none".to_owned() } else { there.join(", ") };
+            return Err(missing(format!("the registry has it for other platforms only: {there}")));
+        };
+        let image = self.client.manifest(&name.with_digest(chosen.digest.clone()), &self.cx).await;
+        let image = image.map_err(failed)?;
+        Ok((image.descriptor.digest, image.bytes))
+    }
+}
+
+/// The entry for a platform: the exact one, or the newest older variant of the same CPU.
+fn choose<'d>(wanted: &Platform, stated: &[(Platform, &'d Descriptor)]) -> Option<&'d Descriptor> {
+    let exact = stated.iter().find(|(platform, _)| wanted.is_satisfied_by(platform));
+    let older = || {
+        let usable = stated.iter().filter(|(platform, _)| suits(wanted, platform));
+        usable
+            .reduce(|best, other| if other.0.runs(&best.0) && !best.0.runs(&other.0) { other } else { best })
+    };
+    exact.or_else(older).map(|(_, descriptor)| *descriptor)
+}
+
+fn suits(wanted: &Platform, found: &Platform) -> bool {
+    wanted.is_satisfied_by(found) || (wanted.arch() == found.arch() && wanted.runs(found))
+}
+
+/// What a manifest and its config say, if they are for the platform.
+fn read(image: &ImageManifest, config: &[u8], wanted: &Platform, name: Reference) -> Result<Base, String> {
+    let mut config: ImageConfig =
+        serde_json::from_slice(config).map_err(|error| format!("its config is malformed: {error}"))?;
+    let found = config.platform.to_platform();
+    if !found.as_ref().is_some_and(|found| suits(wanted, found)) {
+        return Err(format!("the registry has it for {} only", config.platform));
+    }
+    if config.rootfs.diff_ids.len() != image.layers.len() {
+        let (layers, digests) = (image.layers.len(), config.rootfs.diff_ids.len());
+        return Err(format!("its manifest has {layers} layers and its config {digests}"));
+    }
+    let layers = image
+        .layers
+        .iter()
+        .map(|layer| Descriptor { media_type: oci_layer(&layer.media_type).to_owned(), ..layer.clone() });
+    // The variant is what was asked for: an older one serves it.
+    let os = std::mem::take(&mut config.platform);
+    let (os_version, os_features) = (os.os_version, os.os_features);
+    config.platform = EntryPlatform { os_version, os_features, ..EntryPlatform::from(wanted) };
+    Ok(Base { layers: layers.collect(), config, name, complete: OnceCell::new() })
+}
+
+/// Docker's names of layers in OCI's words.
+fn oci_layer(kind: &str) -> &str {
+    match kind {
+        "application/vnd.docker.image.rootfs.diff.tar" => "application/vnd.oci.image.layer.v1.tar",
+        "application/vnd.docker.image.rootfs.diff.tar.gzip" => "application/vnd.oci.image.layer.v1.tar+gzip",
+        "application/vnd.docker.image.rootfs.diff.tar.zstd" => "application/vnd.oci.image.layer.v1.tar+zstd",
+        kind => kind,
+    }
+}
+
+/// The base that the name meant before.
+fn recall(store: &Store, slot: &Digest, platform: &Platform, name: Reference) -> Option<Base> {
+    let text = fs::read(path(store, slot)).ok()?;
+    let remembered: Remembered = serde_json::from_slice(&text).ok()?;
+    let manifest = store.read_document(&remembered.manifest).ok()?;
+    let image: ImageManifest = serde_json::from_slice(&manifest).ok()?;
+    let config = store.read_document(&image.config.digest).ok()?;
+    read(&image, &config, platform, name).ok()
+}
+
+fn remember(store: &Store, slot: &Digest, remembered: &Remembered) -> Result<(), StoreError> {
+    let folder = store.root().join(FOLDER);
+    let io = |action, path: PathBuf| move |source: io::Error| StoreError::Io { action, path, source };
+    fs::create_dir_all(&folder).map_err(io("make", folder.clone()))?;
+    let text = serde_json::to_vec(remembered).unwrap_or_default();
+    store.replace(FOLDER, &format!("{}.json", slot.hex()), &text)
+}
+
+fn path(store: &Store, slot: &Digest) -> PathBuf {
+    store.root().join(FOLDER).join(format!("{}.json", slot.hex()))
+}
+
+/// Runs what waits for the disk on a thread that may.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, BuildError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    let lost =
+        |error: tokio::task::JoinError| BuildError::Host { reason: error.to_string(), retryable: false };
+    done.map_err(lost)?.map_err(|error| RegistryError::from(error).into())
+}

@@ -1,0 +1,399 @@
+//! One build, from a planned Dockerfile to the manifest of an image.
+//!
+//! Every stage that the target needs is begun at once and goes on as soon as what it needs is there. Steps of one
+//! stage follow each other. What computes or waits for the disk runs on threads of its own.
+
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use dashmap::DashMap;
+use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
+use polyarch_actors::{
+    BuildError, BuildRequest, ContextSource, EventKind, EventSink, NamedContext, Platform,
+};
+use tokio::sync::OnceCell;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    bases::{Base as BaseImage, Puller},
+    chain::Chain,
+    digests::Digests,
+    engine::Engine,
+    error::{EngineError, blocking, with_sources},
+    index,
+    records::Records,
+    seal::{self, Assembled},
+    source::Source,
+    spool::Spools,
+    stage::Stage,
+    step,
+    tree::Tree,
+};
+use crate::{
+    context::{Context, Ignore},
+    dockerfile::{Base, Dockerfile, Instruction, Plan, PlannedStage},
+};
+
+/// A build on its way.
+pub(super) struct Build {
+    pub(super) engine: Arc<Engine>,
+    pub(super) request: BuildRequest,
+    pub(super) dockerfile: Dockerfile,
+    pub(super) plan: Plan,
+    pub(super) records: Records,
+    pub(super) spools: Spools,
+    pub(super) puller: Puller,
+    pub(super) events: EventSink,
+    pub(super) cancel: CancellationToken,
+    /// `SOURCE_DATE_EPOCH`: nothing in a new layer is later.
+    pub(super) epoch: Option<i64>,
+    stages: Vec<OnceCell<Result<Stage, BuildError>>>,
+    images: DashMap<(String, Platform), Arc<OnceCell<Found>>>,
+    contexts: Mutex<HashMap<Option<String>, KnownContext>>,
+    trees: Mutex<HashMap<String, Tree>>,
+    steps: AtomicU32,
+}
+
+/// A base image that was looked for.
+type Found = Result<Arc<BaseImage>, BuildError>;
+/// An open context.
+type KnownContext = (Arc<Context>, Arc<Digests>);
+
+impl Build {
+    pub(super) fn new(
+        engine: Arc<Engine>,
+        request: BuildRequest,
+        dockerfile: Dockerfile,
+        plan: Plan,
+        puller: Puller,
+        cancel: CancellationToken,
+    ) -> Result<Self, EngineError> {
+        let store = engine.store.clone();
+        let epoch = match request.build_args.get("SOURCE_DATE_EPOCH").map(String::as_str) {
+            None | Some("") => None,
+            Some(text) => Some(text.parse::<i64>().ok().filter(|epoch| *epoch >= 0).ok_or_else(|| {
+                EngineError::Invalid(format!("SOURCE_DATE_EPOCH={text} is no number of seconds since 1970"))
+            })?),
+        };
+        Ok(Self {
+            records: Records { store: store.clone(), policy: request.cache, build: request.build.clone() },
+            spools: Spools::new(store, cancel.clone())?,
+            events: puller.events.clone(),
+            stages: dockerfile.stages.iter().map(|_| OnceCell::new()).collect(),
+            images: DashMap::new(),
+            contexts: Mutex::default(),
+            trees: Mutex::default(),
+            steps: AtomicU32::new(0),
+            engine,
+            request,
+            dockerfile,
+            plan,
+            puller,
+            cancel,
+            epoch,
+        })
+    }
+
+    /// Builds the target.
+    pub(super) async fn run(self: &Arc<Self>) -> Result<Assembled, BuildError> {
+        let mut running: FuturesUnordered<BoxFuture<'_, Result<(), BuildError>>> = FuturesUnordered::new();
+        for planned in &self.plan.stages {
+            running.push(self.stage(planned.number).map(|built| built.map(drop)).boxed());
+        }
+        running.push(self.fetch_early().boxed());
+        let mut failed: Option<BuildError> = None;
+        while let Some(ended) = running.next().await {
+            let Err(error) = ended else { continue };
+            // What else is running ends too, and is gone when this returns. The first failure is the one to tell.
+            self.cancel.cancel();
+            match &failed {
+                None | Some(BuildError::Cancelled) => failed = Some(error),
+                Some(_) => {}
+            }
+        }
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        drop(running);
+        let stage = self.stage(self.plan.target).await?;
+        self.complete(&stage.chain).await?;
+        seal::seal(self, stage).await
+    }
+
+    /// What the image is made of is needed in the end, so its base is fetched while the stages are built.
+    async fn fetch_early(&self) -> Result<(), BuildError> {
+        let mut number = self.plan.target;
+        while let Some(planned) = self.plan.stages.iter().find(|stage| stage.number == number) {
+            match &planned.base {
+                Base::Stage(parent) => number = *parent,
+                Base::Image { reference } => {
+                    let base = self.image(reference, &planned.platform).await?;
+                    return self.puller.complete(&base).await;
+                }
+                Base::Scratch | Base::Context { .. } => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// A stage, which is built when it is first asked for.
+    pub(super) fn stage(self: &Arc<Self>, number: usize) -> BoxFuture<'_, Result<Stage, BuildError>> {
+        async move {
+            let planned = self.plan.stages.iter().find(|stage| stage.number == number);
+            let (Some(planned), Some(cell)) = (planned, self.stages.get(number)) else {
+                let message = format!("stage {number} is not among those that the target needs");
+                return Err(BuildError::Invalid { message });
+            };
+            cell.get_or_init(|| self.build_stage(planned)).await.clone()
+        }
+        .boxed()
+    }
+
+    async fn build_stage(self: &Arc<Self>, planned: &PlannedStage) -> Result<Stage, BuildError> {
+        let written = &self.dockerfile.stages[planned.number];
+        let from = self.place(written.span.line);
+        let name = format!("FROM {}", written.base.text);
+        let begin = async {
+            let stage = self.begin(planned).await.map_err(|error| error.at(&from))?;
+            Ok((stage, false))
+        };
+        let mut stage = self.reported(&name, begin).await?;
+        let triggers = std::mem::take(&mut stage.config.config.on_build);
+        for trigger in &triggers {
+            let read = Dockerfile::parse("the base's ONBUILD", &format!("FROM scratch\n{trigger}\n"));
+            let read = read.map_err(|error| BuildError::Invalid { message: format!("{from}: {error}") })?;
+            for instruction in read.stages.iter().flat_map(|stage| &stage.instructions) {
+                let place = format!("{from}: ONBUILD {trigger} of the base");
+                stage = self.carry_out(stage, instruction, trigger, &place).await?;
+            }
+        }
+        if !planned.replaced {
+            for instruction in &written.instructions {
+                let place = self.place(instruction.span.line);
+                stage = self.carry_out(stage, instruction, &self.text_of(instruction), &place).await?;
+            }
+        }
+        Ok(stage)
+    }
+
+    async fn carry_out(
+        self: &Arc<Self>,
+        mut stage: Stage,
+        instruction: &Instruction,
+        text: &str,
+        place: &str,
+    ) -> Result<Stage, BuildError> {
+        let number = self.steps.fetch_add(1, Ordering::Relaxed) + 1;
+        let work = async {
+            let step = step::Step { build: self, place };
+            let cached = step.carry_out(&mut stage, instruction).await.map_err(|error| error.at(place))?;
+            Ok((stage, cached))
+        };
+        self.told(number, text, work).await
+    }
+
+    /// Does something as a step of the build and tells about it.
+    async fn reported<T>(
+        &self,
+        text: &str,
+        work: impl Future<Output = Result<(T, bool), BuildError>>,
+    ) -> Result<T, BuildError> {
+        let number = self.steps.fetch_add(1, Ordering::Relaxed) + 1;
+        self.told(number, text, work).await
+    }
+
+    async fn told<T>(
+        &self,
+        step: u32,
+        text: &str,
+        work: impl Future<Output = Result<(T, bool), BuildError>>,
+    ) -> Result<T, BuildError> {
+        if self.cancel.is_cancelled() {
+            return Err(BuildError::Cancelled);
+        }
+        self.events.emit(EventKind::StepStarted { step, instruction: text.to_owned() });
+        let (done, cached) = work.await?;
+        self.events.emit(EventKind::StepFinished { step, cached });
+        Ok(done)
+    }
+
+    /// What a stage begins from.
+    async fn begin(self: &Arc<Self>, planned: &PlannedStage) -> Result<Stage, EngineError> {
+        let platform = &planned.platform;
+        match &planned.base {
+            Base::Scratch => Ok(Stage::from_scratch(platform.clone())),
+            Base::Stage(number) => Ok(Stage::after(self.stage(*number).await?)),
+            Base::Image { reference } => {
+                Ok(Stage::from_base(&self.image(reference, platform).await?, platform.clone()))
+            }
+            Base::Context { name } => {
+                if let Some(NamedContext::Image(reference)) = self.request.build_contexts.get(name) {
+                    let base = self.image(reference, platform).await?;
+                    return Ok(Stage::from_base(&base, platform.clone()));
+                }
+                let mut stage = Stage::from_scratch(platform.clone());
+                step::copy_context(self, &mut stage, name).await?;
+                Ok(stage)
+            }
+        }
+    }
+
+    /// An image from elsewhere, whose layers may still have to be fetched.
+    async fn image(&self, reference: &str, platform: &Platform) -> Result<Arc<BaseImage>, BuildError> {
+        let key = (reference.to_owned(), platform.clone());
+        let cell = Arc::clone(&self.images.entry(key).or_default());
+        let find = || async {
+            let found = tokio::select! {
+                found = self.puller.find(reference, platform) => found,
+                () = self.cancel.cancelled() => Err(BuildError::Cancelled),
+            };
+            found.map(Arc::new)
+        };
+        cell.get_or_init(find).await.clone()
+    }
+
+    /// The root file system, or the context, that `--from` names.
+    pub(super) async fn origin(self: &Arc<Self>, name: &str, numbers: bool) -> Result<Origin, EngineError> {
+        let image = |reference: String| async move {
+            // What is copied into an image comes from images of its own platform.
+            let platform = self.request.platform.clone();
+            let base = self.image(&reference, &platform).await?;
+            Ok(Origin::Chain(Stage::from_base(&base, platform).chain, format!("the image {reference}")))
+        };
+        match self.plan.source(name, numbers) {
+            Base::Scratch => Ok(Origin::Chain(Chain::default(), "scratch".into())),
+            Base::Stage(number) => {
+                Ok(Origin::Chain(self.stage(number).await?.chain, format!("the stage {name}")))
+            }
+            Base::Image { reference } => image(reference).await,
+            Base::Context { name } => match self.request.build_contexts.get(&name) {
+                Some(NamedContext::Image(reference)) => image(reference.clone()).await,
+                _ => Ok(Origin::Context(Some(name))),
+            },
+        }
+    }
+
+    /// Sees to it that every layer of a chain is in the store.
+    pub(super) async fn complete(&self, chain: &Chain) -> Result<(), BuildError> {
+        for base in chain.bases() {
+            tokio::select! {
+                done = self.puller.complete(&base) => done?,
+                () = self.cancel.cancelled() => return Err(BuildError::Cancelled),
+            }
+        }
+        Ok(())
+    }
+
+    /// What the layers of a complete chain put where. It blocks.
+    pub(super) fn tree(&self, chain: &Chain) -> Result<Tree, EngineError> {
+        let known = |id: &str| {
+            let trees = self.trees.lock().unwrap_or_else(PoisonError::into_inner);
+            trees.get(id).cloned()
+        };
+        let layers = chain.layers();
+        let begin = (0..layers.len()).rev().find_map(|at| Some((at + 1, known(layers[at].id.as_str())?)));
+        let (mut seen, mut tree) = begin.unwrap_or_default();
+        while let Some(layer) = layers.get(seen) {
+            seen += 1;
+            let entries =
+                index::of_layer(&self.engine.store, &layer.blob.digest, &layer.diff_id, &self.cancel)?;
+            let spool = self.spools.of_layer(&layer.blob.digest);
+            for entry in entries {
+                tree.apply(entry, &spool, seen).map_err(|reason| EngineError::Malformed {
+                    what: format!("layer {}", layer.blob.digest),
+                    reason,
+                })?;
+            }
+        }
+        let mut trees = self.trees.lock().unwrap_or_else(PoisonError::into_inner);
+        trees.insert(chain.id().to_owned(), tree.clone());
+        Ok(tree)
+    }
+
+    /// The build context, or the named one. It blocks.
+    pub(super) fn context(&self, name: Option<&str>) -> Result<Source, EngineError> {
+        let mut contexts = self.contexts.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = name.map(str::to_owned);
+        if let Some((context, digests)) = contexts.get(&key) {
+            return Ok(Source::Context(Arc::clone(context), Arc::clone(digests)));
+        }
+        let folder: PathBuf = match (name, &self.request.context) {
+            (None, ContextSource::Directory(folder)) => folder.clone(),
+            (Some(name), _) => match self.request.build_contexts.get(name) {
+                Some(NamedContext::Directory(folder)) => folder.clone(),
+                _ => return Err(EngineError::Invalid(format!("the build context {name} is no directory"))),
+            },
+        };
+        let own = self.request.dockerfile.ignore.as_deref().filter(|_| name.is_none());
+        let text = match own {
+            Some(text) => text.as_bytes().to_vec(),
+            None => match std::fs::read(folder.join(".dockerignore")) {
+                Ok(text) => text,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+                Err(source) => {
+                    return Err(EngineError::Io { action: "read the .dockerignore".into(), source });
+                }
+            },
+        };
+        let ignore =
+            Ignore::parse(&text).map_err(|error| EngineError::Invalid(format!(".dockerignore, {error}")))?;
+        let digests = self.engine.digests(&folder);
+        let context =
+            Context::open(folder, ignore).map_err(|error| EngineError::Invalid(with_sources(&error)))?;
+        let context = Arc::new(context);
+        contexts.insert(key, (Arc::clone(&context), Arc::clone(&digests)));
+        Ok(Source::Context(context, digests))
+    }
+
+    fn place(&self, line: usize) -> String {
+        format!("{}:{line}", self.dockerfile.file)
+    }
+
+    /// An instruction on one line, without its documents.
+    fn text_of(&self, instruction: &Instruction) -> String {
+        let text = self.request.dockerfile.text.get(instruction.span.start..instruction.span.end);
+        let mut text = text.unwrap_or_default();
+        if step::has_documents(&instruction.kind) {
+            text = text.lines().next().unwrap_or_default();
+        }
+        let words = text.split_whitespace().filter(|word| !matches!(*word, "\\" | "`"));
+        words.collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// What `--from` names.
+#[derive(Clone, Debug)]
+pub(super) enum Origin {
+    /// The files of a stage or an image, and what to call it.
+    Chain(Chain, String),
+    /// A build context: the named one, or the one of the build.
+    Context(Option<String>),
+}
+
+impl Origin {
+    /// Where the files are. It blocks, and the chain must be complete.
+    pub(super) fn open(&self, build: &Build) -> Result<Source, EngineError> {
+        match self {
+            Self::Chain(chain, name) => Ok(Source::Tree(build.tree(chain)?, name.clone())),
+            Self::Context(name) => build.context(name.as_deref()),
+        }
+    }
+}
+
+/// Keeps what was learned of the contexts.
+pub(super) async fn save_digests(build: &Arc<Build>) {
+    let build = Arc::clone(build);
+    let save = move || {
+        let contexts = build.contexts.lock().unwrap_or_else(PoisonError::into_inner);
+        contexts.values().for_each(|(_, digests)| digests.save());
+        Ok(())
+    };
+    // It is of use to a later build only.
+    let _ = blocking(save).await;
+}

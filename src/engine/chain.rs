@@ -1,0 +1,60 @@
+//! Root file systems as chains of layers.
+
+use std::sync::Arc;
+
+use polyarch_actors::{Descriptor, Digest};
+
+use super::bases::Base;
+use crate::oci::digest_of;
+
+/// A layer of a chain.
+#[derive(Clone, Debug)]
+pub(super) struct ChainLayer {
+    /// The blob, which is in the store unless it belongs to a base that was not fetched yet.
+    pub(super) blob: Descriptor,
+    /// The digest of the archive in it.
+    pub(super) diff_id: Digest,
+    /// The chain up to and with this layer.
+    pub(super) id: Digest,
+    /// The base that brings it.
+    pub(super) base: Option<Arc<Base>>,
+}
+
+/// Layers from the bottom up.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Chain {
+    layers: Vec<ChainLayer>,
+}
+
+impl Chain {
+    pub(super) fn layers(&self) -> &[ChainLayer] {
+        &self.layers
+    }
+
+    /// What the chain is known by: two with the same id hold the same files. Empty for no layer.
+    pub(super) fn id(&self) -> &str {
+        self.layers.last().map_or("", |layer| layer.id.as_str())
+    }
+
+    /// Adds a layer on top.
+    ///
+    /// Source: OCI image specification, `config.md`, "Layer ChainID".
+    pub(super) fn push(&mut self, blob: Descriptor, diff_id: Digest, base: Option<Arc<Base>>) {
+        let id = match self.layers.last() {
+            None => diff_id.clone(),
+            Some(below) => digest_of(format!("{} {diff_id}", below.id).as_bytes()),
+        };
+        self.layers.push(ChainLayer { blob, diff_id, id, base });
+    }
+
+    /// The bases whose layers are in it.
+    pub(super) fn bases(&self) -> Vec<Arc<Base>> {
+        let mut bases: Vec<Arc<Base>> = Vec::new();
+        for base in self.layers.iter().filter_map(|layer| layer.base.as_ref()) {
+            if !bases.iter().any(|known| Arc::ptr_eq(known, base)) {
+                bases.push(Arc::clone(base));
+            }
+        }
+        bases
+    }
+}

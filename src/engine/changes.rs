@@ -1,0 +1,140 @@
+//! What one step puts in place, checked against what is there.
+
+use std::collections::BTreeMap;
+
+use super::{
+    error::EngineError,
+    layer::{Entries, NewEntry, NewKind},
+    tree::{Node, NodeKind, Tree},
+};
+use crate::context::RelPath;
+
+/// The changes of one step.
+#[derive(Debug)]
+pub(super) struct Changes {
+    tree: Tree,
+    /// When directories are modified that no source stands for.
+    modified: i64,
+    entries: Entries,
+}
+
+/// The layer that the changes will be: only whether two things come from the same one counts here.
+const LAYER: usize = usize::MAX;
+
+impl Changes {
+    /// Changes to `tree`.
+    pub(super) fn new(tree: Tree, modified: i64) -> Self {
+        Self { tree, modified, entries: Entries::new() }
+    }
+
+    /// What there is by now.
+    pub(super) fn tree(&self) -> &Tree {
+        &self.tree
+    }
+
+    /// What was put in place.
+    pub(super) fn finish(self) -> Entries {
+        self.entries
+    }
+
+    /// Where `path` leads when all symbolic links are followed.
+    pub(super) fn resolve(&self, path: &RelPath) -> Result<RelPath, EngineError> {
+        let circle = || EngineError::Invalid(format!("/{path} leads through symbolic links without end"));
+        self.tree.resolve(path).ok_or_else(circle)
+    }
+
+    /// Makes a directory and its parents where they are missing.
+    pub(super) fn make_directories(&mut self, path: &RelPath, owner: (u32, u32)) -> Result<(), EngineError> {
+        let mut at = RelPath::root();
+        for name in path.components() {
+            at = at.child(name);
+            match self.tree.get(&at) {
+                Some(node) if node.is_directory() => {}
+                Some(_) => {
+                    return Err(EngineError::Invalid(format!(
+                        "/{at} is no directory, so /{path} cannot be made"
+                    )));
+                }
+                None => {
+                    let entry = NewEntry {
+                        kind: NewKind::Directory,
+                        mode: 0o755,
+                        uid: owner.0,
+                        gid: owner.1,
+                        modified: self.modified,
+                        xattrs: Vec::new(),
+                    };
+                    self.put(&at, entry)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a directory even where a symbolic link or a file is, as `--link` has it.
+    pub(super) fn make_directories_anew(
+        &mut self,
+        path: &RelPath,
+        owner: (u32, u32),
+    ) -> Result<(), EngineError> {
+        let mut at = RelPath::root();
+        for name in path.components() {
+            at = at.child(name);
+            if self.tree.get(&at).is_some_and(|node| !node.is_directory()) {
+                self.tree.put(&at, Node::directory(owner.0, owner.1, self.modified, LAYER));
+                let (kind, modified) = (NewKind::Directory, self.modified);
+                let (uid, gid) = owner;
+                let entry = NewEntry { kind, mode: 0o755, uid, gid, modified, xattrs: Vec::new() };
+                self.entries.insert(at.as_bytes().to_vec(), entry);
+            }
+        }
+        self.make_directories(path, owner)
+    }
+
+    /// Puts an entry in place, as BuildKit's copying does: a directory takes no other thing's place, and no other
+    /// thing a directory's. The root keeps its attributes.
+    pub(super) fn put(&mut self, path: &RelPath, entry: NewEntry) -> Result<(), EngineError> {
+        if path.is_root() {
+            return Ok(());
+        }
+        let is_directory = matches!(entry.kind, NewKind::Directory);
+        match self.tree.get(path) {
+            Some(node) if node.is_directory() && !is_directory => {
+                return Err(EngineError::Invalid(format!("/{path} is a directory and cannot become a file")));
+            }
+            Some(node) if !node.is_directory() && is_directory => {
+                let reason =
+                    format!("/{path} is there and no directory, so no directory can be copied to it");
+                return Err(EngineError::Invalid(reason));
+            }
+            _ => {}
+        }
+        self.replace(path, entry)
+    }
+
+    /// Puts an entry in place, whatever is there; only its parents must be directories.
+    pub(super) fn replace(&mut self, path: &RelPath, entry: NewEntry) -> Result<(), EngineError> {
+        if let Some((parent, _)) = path.split() {
+            self.make_directories(&parent, (0, 0))?;
+        }
+        let is_directory = matches!(entry.kind, NewKind::Directory);
+        if !is_directory && self.tree.get(path).is_some_and(Node::is_directory) {
+            // What this step has put into the directory goes with it.
+            let below = [path.as_bytes(), b"/"].concat();
+            self.entries.retain(|other, _| !other.starts_with(&below));
+        }
+        let kind = match &entry.kind {
+            NewKind::Directory => NodeKind::Directory(BTreeMap::new()),
+            NewKind::Symlink(target) => NodeKind::Symlink(target.clone()),
+            // Nobody reads a file before it is in a layer.
+            NewKind::Fifo | NewKind::File { .. } => NodeKind::Fifo,
+            NewKind::CharDevice { major, minor } => NodeKind::CharDevice { major: *major, minor: *minor },
+            NewKind::BlockDevice { major, minor } => NodeKind::BlockDevice { major: *major, minor: *minor },
+        };
+        let (mode, uid, gid, modified) = (entry.mode, entry.uid, entry.gid, entry.modified);
+        let xattrs = entry.xattrs.clone();
+        self.tree.put(path, Node { kind, mode, uid, gid, modified, xattrs, layer: LAYER });
+        self.entries.insert(path.as_bytes().to_vec(), entry);
+        Ok(())
+    }
+}

@@ -1,0 +1,86 @@
+//! The engine of one process: what its builds share.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Weak},
+};
+
+use dashmap::DashMap;
+use polyarch_actors::{BuildCx, BuildError, BuildRequest};
+
+use super::{
+    bases::Puller,
+    build::{self, Build},
+    digests::Digests,
+    error::blocking,
+    flight::Flights,
+    seal::Assembled,
+};
+use crate::{
+    dockerfile::{Dockerfile, Plan},
+    oci::Store,
+    registry::{ClientOptions, RegistryClient, RetryLimits, TransferCx},
+};
+
+/// Builds images from planned Dockerfiles.
+#[derive(Debug)]
+pub struct Engine {
+    pub(super) store: Store,
+    pub(super) flights: Flights,
+    /// Those of contexts that a build uses right now.
+    digests: DashMap<PathBuf, Weak<Digests>>,
+}
+
+impl Engine {
+    /// An engine that puts its images into `store`.
+    pub fn new(store: Store) -> Arc<Self> {
+        Arc::new(Self { store, flights: Flights::default(), digests: DashMap::new() })
+    }
+
+    /// Builds an image. When the future is dropped, the build ends.
+    ///
+    /// # Errors
+    /// [`BuildError::Invalid`] with the file and line of what is wrong, [`BuildError::StepFailed`] for a command,
+    /// [`BuildError::BaseImage`] for an image that is not to be had, [`BuildError::Cancelled`] soon after
+    /// `cx.cancel` has fired.
+    pub async fn build(
+        self: &Arc<Self>,
+        request: BuildRequest,
+        dockerfile: Dockerfile,
+        plan: Plan,
+        cx: BuildCx,
+    ) -> Result<Assembled, BuildError> {
+        // Dropping this future must end the work too, which goes on in threads of its own.
+        let cancel = cx.cancel.child_token();
+        let _ends_with_this = cancel.clone().drop_guard();
+        let puller = Puller {
+            store: self.store.clone(),
+            client: RegistryClient::new(ClientOptions::of_process(request.registry.clone())),
+            cx: TransferCx::new(cancel.clone(), RetryLimits::default(), |_| {}),
+            pull: request.pull,
+            events: cx.events.clone(),
+        };
+        let (engine, file) = (Arc::clone(self), dockerfile.file.clone());
+        let begin = move || Build::new(engine, request, dockerfile, plan, puller, cancel);
+        let build = blocking(begin).await.map_err(|error| error.at(&file))?;
+        let build = Arc::new(build);
+        let done = build.run().await;
+        build::save_digests(&build).await;
+        match done {
+            // A failure that its own clean-up has caused is no news.
+            Err(_) if cx.cancel.is_cancelled() => Err(BuildError::Cancelled),
+            done => done,
+        }
+    }
+
+    /// What is known of the files in a context, shared with the builds of other platforms.
+    pub(super) fn digests(&self, folder: &Path) -> Arc<Digests> {
+        self.digests.retain(|_, digests| digests.strong_count() > 0);
+        let mut entry = self.digests.entry(folder.to_owned()).or_default();
+        entry.upgrade().unwrap_or_else(|| {
+            let digests = Arc::new(Digests::open(&self.store, folder));
+            *entry = Arc::downgrade(&digests);
+            digests
+        })
+    }
+}

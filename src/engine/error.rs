@@ -1,0 +1,94 @@
+//! What can go wrong while an image is put together.
+
+use std::io;
+
+use polyarch_actors::BuildError;
+
+use crate::oci::StoreError;
+
+/// Why an image cannot be put together.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum EngineError {
+    /// The Dockerfile asks for something that is wrong or cannot be done; the place is added on the way out.
+    #[error("{0}")]
+    Invalid(String),
+    /// The build is no longer wanted.
+    #[error("the build was cancelled")]
+    Cancelled,
+    /// Something that says by itself where and why.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// A layer or archive is not what it should be.
+    #[error("{what} cannot be read: {reason}")]
+    Malformed {
+        /// Which one.
+        what: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The operating system refused.
+    #[error("cannot {action}")]
+    Io {
+        /// What was tried, as a verb and its object.
+        action: String,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+impl EngineError {
+    /// Names the action in an I/O error.
+    pub(super) fn io(action: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        let action = action.into();
+        move |source| Self::Io { action, source }
+    }
+
+    /// What the orchestrator is told; `place` is the file and line of the instruction.
+    pub(super) fn at(self, place: &str) -> BuildError {
+        match self {
+            Self::Invalid(reason) => BuildError::Invalid { message: format!("{place}: {reason}") },
+            Self::Cancelled => BuildError::Cancelled,
+            Self::Build(error) => error,
+            Self::Malformed { .. } => BuildError::Invalid { message: format!("{place}: {self}") },
+            Self::Store(StoreError::Io { ref path, .. }) if matches!(&self, Self::Store(store) if store.is_full()) => {
+                BuildError::NoSpace { path: path.display().to_string() }
+            }
+            Self::Io { ref source, .. }
+                if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) =>
+            {
+                BuildError::NoSpace { path: "the store".into() }
+            }
+            Self::Store(_) | Self::Io { .. } => {
+                BuildError::Host { reason: with_sources(&self), retryable: false }
+            }
+        }
+    }
+}
+
+/// An error and its sources, as one sentence.
+pub(super) fn with_sources(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}
+
+/// Runs what waits for the disk or computes on a thread that may.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, EngineError> + Send + 'static,
+) -> Result<T, EngineError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => match error.try_into_panic() {
+            // The actor catches it: a panic is told as one, whichever thread it happened on.
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(error) => Err(BuildError::Host { reason: error.to_string(), retryable: true }.into()),
+        },
+    }
+}

@@ -1,0 +1,159 @@
+//! One step at a time for each key, in this process and across processes.
+//!
+//! When several builds need the same step at once, the first does it and the others take its result, failure
+//! included. Should the first be cancelled, the next does the step itself.
+
+use std::{
+    fs::{self, File, TryLockError},
+    os::unix::fs::MetadataExt as _,
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
+
+use dashmap::DashMap;
+use polyarch_actors::{BuildError, CachePolicy, Digest};
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    error::{EngineError, blocking},
+    key::Key,
+    records::{Record, Records},
+};
+
+/// Where the locks are, in the store.
+const FOLDER: &str = "backends/sandbox/flights";
+/// How often it is asked whether another process is done.
+const POLL: Duration = Duration::from_millis(25);
+
+/// The steps that are being done in this process.
+#[derive(Debug, Default)]
+pub(super) struct Flights {
+    open: DashMap<Digest, Arc<Slot>>,
+}
+
+/// The result, once there is one, for those who wait.
+type Slot = Mutex<Option<Result<Record, BuildError>>>;
+
+/// How a result came about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum How {
+    /// It was done now, by this build.
+    Done,
+    /// It was there, or another build did it meanwhile.
+    Cached,
+}
+
+impl Flights {
+    /// What `key` leads to: from the records, or from `work`, which nobody else does at the same time.
+    pub(super) async fn once(
+        &self,
+        key: &Digest,
+        records: &Records,
+        cancel: &CancellationToken,
+        work: impl Future<Output = Result<Record, BuildError>>,
+    ) -> Result<(Record, How), EngineError> {
+        if let Some(record) = recall(records, key).await? {
+            return Ok((record, How::Cached));
+        }
+        // Who ignores what others have made shares with the platforms of its own build only.
+        let slot = match records.policy {
+            CachePolicy::Use => key.clone(),
+            CachePolicy::Ignore => Key::new("flight").field(key.as_str()).field(records.build.as_str()).end(),
+        };
+        let flight =
+            Flight { flights: self, slot: self.open.entry(slot.clone()).or_default().clone(), key: slot };
+        let mut turn = tokio::select! {
+            turn = flight.slot.lock() => turn,
+            () = cancel.cancelled() => return Err(EngineError::Cancelled),
+        };
+        if let Some(shared) = &*turn {
+            return Ok((shared.clone()?, How::Cached));
+        }
+        let _lock = lock(records, &flight.key, cancel).await?;
+        if let Some(record) = recall(records, key).await? {
+            *turn = Some(Ok(record.clone()));
+            return Ok((record, How::Cached));
+        }
+        let result = work.await;
+        if let Ok(record) = &result {
+            let (records, key, record) = (records.clone(), key.clone(), record.clone());
+            blocking(move || Ok(records.remember(&key, &record)?)).await?;
+        }
+        if !matches!(result, Err(BuildError::Cancelled)) {
+            *turn = Some(result.clone());
+        }
+        Ok((result?, How::Done))
+    }
+}
+
+/// A place in the queue for a slot, which goes with the last that has one.
+struct Flight<'f> {
+    flights: &'f Flights,
+    key: Digest,
+    slot: Arc<Slot>,
+}
+
+impl Drop for Flight<'_> {
+    fn drop(&mut self) {
+        // One is held by the map and one here.
+        self.flights.open.remove_if(&self.key, |_, slot| Arc::strong_count(slot) <= 2);
+    }
+}
+
+async fn recall(records: &Records, key: &Digest) -> Result<Option<Record>, EngineError> {
+    let (records, key) = (records.clone(), key.clone());
+    blocking(move || Ok(records.recall(&key))).await
+}
+
+/// Waits until no other process does the step. The lock goes with this process.
+async fn lock(records: &Records, key: &Digest, cancel: &CancellationToken) -> Result<Lock, EngineError> {
+    let folder = records.store.root().join(FOLDER);
+    let path = folder.join(key.hex());
+    loop {
+        let (folder, path) = (folder.clone(), path.clone());
+        if let Some(lock) = blocking(move || try_lock(&folder, &path)).await? {
+            return Ok(lock);
+        }
+        tokio::select! {
+            () = tokio::time::sleep(POLL) => {}
+            () = cancel.cancelled() => return Err(EngineError::Cancelled),
+        }
+    }
+}
+
+/// A locked file, which is removed before it is unlocked.
+struct Lock {
+    path: std::path::PathBuf,
+    _file: File,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+fn try_lock(folder: &Path, path: &Path) -> Result<Option<Lock>, EngineError> {
+    let io = || EngineError::io(format!("lock {}", path.display()));
+    let open = || File::options().create(true).truncate(false).write(true).open(path);
+    let file = match open() {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            fs::create_dir_all(folder).map_err(io())?;
+            open()
+        }
+        opened => opened,
+    };
+    let file = file.map_err(io())?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Ok(None),
+        Err(TryLockError::Error(error)) => return Err(io()(error)),
+    }
+    // Who had it before has removed it; only the file that has the name counts.
+    let ours = file.metadata().map_err(io())?;
+    let is_ours =
+        fs::metadata(path).is_ok_and(|there| (there.dev(), there.ino()) == (ours.dev(), ours.ino()));
+    Ok(is_ours.then(|| Lock { path: path.to_owned(), _file: file }))
+}

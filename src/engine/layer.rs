@@ -1,0 +1,241 @@
+//! From what a step puts in place to a layer in the store.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    io,
+    sync::Arc,
+};
+
+use polyarch_actors::{Descriptor, Digest};
+use sha2::{Digest as _, Sha256};
+
+use super::{
+    error::{EngineError, with_sources},
+    index::{self, IndexEntry, IndexKind, travels},
+    key::Key,
+    records::RecordedLayer,
+    spool::{Bytes, Spools},
+};
+use crate::{
+    context::{Context, Entry, Xattr},
+    oci::layer::{EntryKind, LayerEntry, LayerError, LayerOptions, LayerWriter, Mtime, Policy},
+};
+
+/// One path of a new layer.
+#[derive(Clone, Debug)]
+pub(super) struct NewEntry {
+    pub(super) kind: NewKind,
+    pub(super) mode: u32,
+    pub(super) uid: u32,
+    pub(super) gid: u32,
+    /// In seconds since 1970.
+    pub(super) modified: i64,
+    pub(super) xattrs: Vec<Xattr>,
+}
+
+/// What it is.
+#[derive(Clone, Debug)]
+pub(super) enum NewKind {
+    Directory,
+    File { size: u64, content: Content },
+    Symlink(Vec<u8>),
+    Fifo,
+    CharDevice { major: u32, minor: u32 },
+    BlockDevice { major: u32, minor: u32 },
+}
+
+/// Where the bytes of a new file come from.
+#[derive(Clone, Debug)]
+pub(super) enum Content {
+    /// A build context, and the SHA-256 of what it was a moment ago.
+    Context(Arc<Context>, Box<Entry>, [u8; 32]),
+    /// The Dockerfile.
+    Inline(Vec<u8>),
+    /// Another layer, or an archive.
+    Stored(Bytes),
+}
+
+impl Content {
+    /// The SHA-256 of the bytes.
+    fn digest(&self) -> [u8; 32] {
+        match self {
+            Self::Context(_, _, digest) => *digest,
+            Self::Inline(bytes) => Sha256::digest(bytes).into(),
+            Self::Stored(bytes) => bytes.digest,
+        }
+    }
+
+    /// What files that are hard links to each other have in common.
+    fn identity(&self) -> Option<(u64, u64)> {
+        match self {
+            Self::Context(_, entry, _) => {
+                (entry.links > 1).then_some((entry.stamp.device, entry.stamp.inode))
+            }
+            Self::Inline(_) => None,
+            Self::Stored(bytes) => Some((Arc::as_ptr(&bytes.spool) as u64, bytes.offset)),
+        }
+    }
+}
+
+/// The entries of a new layer by their paths.
+pub(super) type Entries = BTreeMap<Vec<u8>, NewEntry>;
+
+/// What decides the bytes of a layer. Times do not count: a file that was only touched is the same file.
+pub(super) fn key(entries: &Entries, latest: Option<i64>) -> Digest {
+    let mut key = Key::new("layer").option(latest.map(i64::to_le_bytes));
+    let links = links(entries);
+    for (path, entry) in entries {
+        key.add(path);
+        match &entry.kind {
+            NewKind::Directory => key.add("directory"),
+            NewKind::File { content, .. } => {
+                key.add("file");
+                key.add(content.digest());
+            }
+            NewKind::Symlink(target) => {
+                key.add("symlink");
+                key.add(target);
+            }
+            NewKind::Fifo => key.add("fifo"),
+            NewKind::CharDevice { major, minor } => key.add(format!("char {major} {minor}")),
+            NewKind::BlockDevice { major, minor } => key.add(format!("block {major} {minor}")),
+        }
+        key.add(format!("{} {} {}", entry.mode, entry.uid, entry.gid));
+        key.add(links.get(path.as_slice()).copied().unwrap_or_default());
+        for (name, value) in &entry.xattrs {
+            key.add(name);
+            key.add(value);
+        }
+    }
+    key.end()
+}
+
+/// Paths that are hard links to a path before them.
+fn links(entries: &Entries) -> HashMap<&[u8], &[u8]> {
+    let mut first: HashMap<(u64, u64), (&[u8], &NewEntry)> = HashMap::new();
+    let mut links = HashMap::new();
+    for (path, entry) in entries {
+        let NewKind::File { content, .. } = &entry.kind else { continue };
+        let Some(identity) = content.identity() else { continue };
+        match first.get(&identity) {
+            // What differs in more than its name cannot be the same file.
+            Some((target, same)) if (same.mode, same.uid, same.gid) == (entry.mode, entry.uid, entry.gid) => {
+                links.insert(path.as_slice(), *target);
+            }
+            Some(_) => {}
+            None => _ = first.insert(identity, (path, entry)),
+        }
+    }
+    links
+}
+
+/// Writes the entries, and the index of what they became.
+pub(super) fn write(
+    entries: &Entries,
+    latest: Option<i64>,
+    spools: &Spools,
+) -> Result<RecordedLayer, EngineError> {
+    let mtime = latest.map_or(Mtime::Own, Mtime::AtMost);
+    let options = LayerOptions {
+        policy: Policy { mtime, ..Policy::default() },
+        cancel: spools.cancel.clone(),
+        ..LayerOptions::default()
+    };
+    let mut writer = LayerWriter::new(&spools.store, options)?;
+    let links = links(entries);
+    let mut written = Vec::with_capacity(entries.len());
+    for (path, entry) in entries {
+        let mut entry = entry.clone();
+        entry.modified = latest.map_or(entry.modified, |latest| entry.modified.min(latest));
+        written.push(append(&mut writer, path, &entry, links.get(path.as_slice()).copied(), spools)?);
+    }
+    let layer = writer.finish()?;
+    index::save(&spools.store, &layer.diff_id, &written)?;
+    let blob = Descriptor {
+        media_type: layer.media_type.to_owned(),
+        digest: layer.digest,
+        size: layer.size,
+        annotations: BTreeMap::new(),
+    };
+    Ok(RecordedLayer { blob, diff_id: layer.diff_id })
+}
+
+fn append(
+    writer: &mut LayerWriter,
+    path: &[u8],
+    entry: &NewEntry,
+    link: Option<&[u8]>,
+    spools: &Spools,
+) -> Result<IndexEntry, EngineError> {
+    let written = |kind, xattrs| LayerEntry {
+        name: path,
+        kind,
+        mode: entry.mode,
+        uid: entry.uid.into(),
+        gid: entry.gid.into(),
+        mtime: entry.modified,
+        xattrs,
+    };
+    let indexed = |kind, xattrs: &[Xattr]| IndexEntry {
+        path: path.to_vec(),
+        kind,
+        mode: entry.mode,
+        uid: entry.uid,
+        gid: entry.gid,
+        modified: entry.modified,
+        xattrs: xattrs.to_vec(),
+    };
+    if let Some(target) = link {
+        writer.append(&written(EntryKind::HardLink { target }, &[]), io::empty())?;
+        return Ok(indexed(IndexKind::Hardlink(target.to_vec()), &[]));
+    }
+    let (kind, shown) = match &entry.kind {
+        NewKind::Directory => (EntryKind::Directory, IndexKind::Directory),
+        NewKind::Symlink(target) => (EntryKind::Symlink { target }, IndexKind::Symlink(target.clone())),
+        NewKind::Fifo => (EntryKind::Fifo, IndexKind::Fifo),
+        NewKind::CharDevice { major, minor } => {
+            let (major, minor) = (*major, *minor);
+            (EntryKind::CharDevice { major, minor }, IndexKind::CharDevice { major, minor })
+        }
+        NewKind::BlockDevice { major, minor } => {
+            let (major, minor) = (*major, *minor);
+            (EntryKind::BlockDevice { major, minor }, IndexKind::BlockDevice { major, minor })
+        }
+        NewKind::File { size, content } => {
+            let kind = EntryKind::File { size: *size };
+            let mut xattrs = entry.xattrs.clone();
+            let offset = match content {
+                Content::Inline(bytes) => writer.append(&written(kind, &xattrs), bytes.as_slice())?,
+                Content::Stored(bytes) => writer.append(&written(kind, &xattrs), bytes.open(spools)?)?,
+                Content::Context(context, found, _) => {
+                    let mut reader = context.reader();
+                    let file = reader.open(found).map_err(|error| vanished(&error))?;
+                    xattrs = reader.xattrs(found, &file).map_err(|error| vanished(&error))?;
+                    xattrs.retain(|(name, _)| travels(name));
+                    let offset = writer.append(&written(kind, &xattrs), &file)?;
+                    reader.check(found, &file).map_err(|error| vanished(&error))?;
+                    offset
+                }
+            };
+            let (size, digest) = (*size, content.digest());
+            return Ok(indexed(IndexKind::File { size, digest, offset }, &xattrs));
+        }
+    };
+    writer.append(&written(kind, &entry.xattrs), io::empty())?;
+    Ok(indexed(shown, &entry.xattrs))
+}
+
+fn vanished(error: &dyn std::error::Error) -> EngineError {
+    EngineError::Invalid(with_sources(error))
+}
+
+impl From<LayerError> for EngineError {
+    fn from(error: LayerError) -> Self {
+        match error {
+            LayerError::Cancelled => Self::Cancelled,
+            LayerError::Store(error) => Self::Store(error),
+            LayerError::Compress(source) => Self::Io { action: "compress a layer".into(), source },
+            error => Self::Invalid(with_sources(&error)),
+        }
+    }
+}

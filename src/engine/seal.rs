@@ -1,0 +1,90 @@
+//! The end of a build: the config and the manifest of the image.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use polyarch_actors::{BuildError, Descriptor, Digest, Platform};
+
+use super::{
+    build::Build,
+    config::{COMMENT, History, ImageManifest},
+    error::{EngineError, blocking},
+    key::Key,
+    records::Record,
+    stage::Stage,
+    time,
+};
+use crate::oci::{
+    index::{EntryPlatform, canonical},
+    media_type,
+};
+
+/// A finished image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Assembled {
+    /// Its manifest, in the store with everything it points at.
+    pub manifest: Descriptor,
+    /// Its config.
+    pub config: Digest,
+    /// What it is for, as its config says.
+    pub platform: Platform,
+}
+
+/// Writes the config and the manifest.
+pub(super) async fn seal(build: &Arc<Build>, stage: Stage) -> Result<Assembled, BuildError> {
+    let file = build.dockerfile.file.clone();
+    let build = Arc::clone(build);
+    blocking(move || write(&build, stage)).await.map_err(|error| error.at(&file))
+}
+
+fn write(build: &Build, stage: Stage) -> Result<Assembled, EngineError> {
+    let Stage { mut config, chain, .. } = stage;
+    let labels = build.request.labels.iter().map(|(key, value)| (key.clone(), value.clone()));
+    config.config.labels.extend(labels);
+    let platform = &build.request.platform;
+    let base = std::mem::take(&mut config.platform);
+    let (os_version, os_features) = (base.os_version, base.os_features);
+    config.platform = EntryPlatform { os_version, os_features, ..EntryPlatform::from(platform) };
+    config.created = None;
+    // The same image again keeps the time at which it was first made, and so its digest.
+    let undated = canonical(&config, "an image config")?;
+    let epoch = build.epoch.map(i64::to_le_bytes);
+    let key = Key::new("image").field(&undated).option(epoch).end();
+    let created = match (build.epoch, build.records.recall(&key)) {
+        (Some(epoch), _) => time::rfc3339(epoch),
+        (None, Some(record)) => record.created,
+        (None, None) => {
+            let created = time::rfc3339(time::now());
+            let record = Record { layer: None, created: created.clone(), build: build.request.build.clone() };
+            build.records.remember(&key, &record)?;
+            created
+        }
+    };
+    let is_ours =
+        |history: &&mut History| history.created.is_none() && history.comment.as_deref() == Some(COMMENT);
+    for history in config.history.iter_mut().filter(is_ours) {
+        history.created = Some(created.clone());
+    }
+    config.created = Some(created);
+    let store = &build.engine.store;
+    let bytes = canonical(&config, "an image config")?;
+    let digest = store.put(&bytes)?;
+    let descriptor = |media_type: &str, digest: &Digest, size: usize| Descriptor {
+        media_type: media_type.to_owned(),
+        digest: digest.clone(),
+        size: size as u64,
+        annotations: BTreeMap::new(),
+    };
+    let manifest = ImageManifest {
+        schema_version: 2,
+        media_type: media_type::MANIFEST.to_owned(),
+        config: descriptor(media_type::CONFIG, &digest, bytes.len()),
+        layers: chain.layers().iter().map(|layer| layer.blob.clone()).collect(),
+    };
+    let manifest = canonical(&manifest, "an image manifest")?;
+    let manifest_digest = store.put(&manifest)?;
+    Ok(Assembled {
+        manifest: descriptor(media_type::MANIFEST, &manifest_digest, manifest.len()),
+        config: digest,
+        platform: platform.clone().with_os_version(config.platform.os_version),
+    })
+}

@@ -1,0 +1,184 @@
+//! What COPY and ADD copy from: a build context, or the file system of a stage or image.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    digests::{Digests, Sha},
+    error::{EngineError, with_sources},
+    key::Key,
+    layer::{self, Content, NewEntry, NewKind},
+    tree::{Node, NodeKind, Tree},
+};
+use crate::context::{self, Context, ContextError, Entry, Ignore, Kind, RelPath, SelectError, select};
+
+/// A place to copy from.
+#[derive(Clone, Debug)]
+pub(super) enum Source {
+    /// A directory of this machine. Everything in it belongs to root.
+    Context(Arc<Context>, Arc<Digests>),
+    /// A stage or an image, and what to call it.
+    Tree(Tree, String),
+}
+
+/// What one pattern selected.
+#[derive(Debug)]
+pub(super) struct Picked {
+    /// The name it goes by.
+    pub(super) name: Vec<u8>,
+    pub(super) is_directory: bool,
+    /// The thing itself, or what is in the directory; each directory before what is in it.
+    pub(super) items: Vec<Item>,
+}
+
+/// One thing to copy.
+#[derive(Debug)]
+pub(super) struct Item {
+    /// Its path below the directory that was selected; empty for a file that was.
+    pub(super) below: Vec<u8>,
+    /// Its path in the source.
+    pub(super) path: RelPath,
+    pub(super) entry: NewEntry,
+}
+
+impl Source {
+    /// What a pattern selects, in the order of names. Names without wildcards must be there.
+    pub(super) fn pick(
+        &self,
+        pattern: &str,
+        exclude: &Ignore,
+        cancel: &CancellationToken,
+    ) -> Result<Vec<Picked>, EngineError> {
+        let mut picked = match self {
+            Self::Context(context, digests) => {
+                let selected =
+                    select(&**context, pattern.as_bytes()).map_err(|error| not_there(error, None))?;
+                let mut picked = Vec::with_capacity(selected.len());
+                for selected in selected {
+                    picked.push(pick_from_context(context, digests, selected, cancel)?);
+                }
+                picked
+            }
+            Self::Tree(tree, name) => {
+                let selected =
+                    select(tree, pattern.as_bytes()).map_err(|error| not_there(error, Some(name)))?;
+                selected.into_iter().map(|selected| pick_from_tree(tree, selected)).collect()
+            }
+        };
+        if !exclude.is_empty() {
+            for one in &mut picked {
+                let name = one.name.clone();
+                one.items.retain(|item| {
+                    let below = if item.below.is_empty() { &name } else { &item.below };
+                    !exclude.is_ignored(below) && !exclude.is_ignored(item.path.as_bytes())
+                });
+            }
+            picked.retain(|one| one.is_directory || !one.items.is_empty());
+        }
+        Ok(picked)
+    }
+}
+
+fn pick_from_context(
+    context: &Arc<Context>,
+    digests: &Digests,
+    selected: context::Selected,
+    cancel: &CancellationToken,
+) -> Result<Picked, EngineError> {
+    let mut found = context.walk(&selected.path).map_err(unreadable)?.unwrap_or_default();
+    // A directory's own entry is not copied, but what is in it.
+    found.retain(|entry| (entry.path == selected.path) != selected.is_directory);
+    let files: Vec<&Entry> = found.iter().filter(|entry| entry.kind == Kind::File).collect();
+    let mut files = digests.of(context, &files, cancel)?.into_iter();
+    let items = found.into_iter().filter_map(|entry| {
+        let digest = if entry.kind == Kind::File { files.next()? } else { [0; 32] };
+        let below = entry.path.below(&selected.path)?.to_vec();
+        let path = entry.path.clone();
+        Some(Item { below, path, entry: of_context(context, entry, digest) })
+    });
+    Ok(Picked { name: selected.name, is_directory: selected.is_directory, items: items.collect() })
+}
+
+/// What a context holds belongs to root, as BuildKit has it.
+fn of_context(context: &Arc<Context>, entry: Entry, digest: Sha) -> NewEntry {
+    let (mode, modified) = (entry.mode, entry.stamp.modified.seconds);
+    let kind = match &entry.kind {
+        Kind::Directory => NewKind::Directory,
+        Kind::Symlink { target } => NewKind::Symlink(target.clone()),
+        Kind::Fifo => NewKind::Fifo,
+        Kind::CharDevice { major, minor } => NewKind::CharDevice { major: *major, minor: *minor },
+        Kind::BlockDevice { major, minor } => NewKind::BlockDevice { major: *major, minor: *minor },
+        Kind::File => {
+            let size = entry.stamp.size;
+            NewKind::File { size, content: Content::Context(Arc::clone(context), Box::new(entry), digest) }
+        }
+    };
+    NewEntry { kind, mode, uid: 0, gid: 0, modified, xattrs: Vec::new() }
+}
+
+/// What decides what was picked, but for times.
+pub(super) fn key(picked: &[Picked]) -> Key {
+    let mut key = Key::new("picked");
+    for one in picked {
+        key.add(&one.name);
+        key.add([u8::from(one.is_directory)]);
+        let items = one.items.iter().map(|item| (item.below.clone(), item.entry.clone())).collect();
+        key.add(layer::key(&items, None).as_str());
+    }
+    key
+}
+
+fn pick_from_tree(tree: &Tree, selected: context::Selected) -> Picked {
+    let mut items = Vec::new();
+    if let Some(node) = tree.get(&selected.path) {
+        if selected.is_directory {
+            collect(node, &RelPath::root(), &selected.path, &mut items);
+        } else {
+            items.push(Item { below: Vec::new(), path: selected.path.clone(), entry: of_node(node) });
+        }
+    }
+    Picked { name: selected.name, is_directory: selected.is_directory, items }
+}
+
+/// Everything in a file system.
+pub(super) fn contents(tree: &Tree) -> Vec<Item> {
+    let mut items = Vec::new();
+    if let Some(root) = tree.get(&RelPath::root()) {
+        collect(root, &RelPath::root(), &RelPath::root(), &mut items);
+    }
+    items
+}
+
+fn collect(node: &Node, below: &RelPath, at: &RelPath, items: &mut Vec<Item>) {
+    for (name, child) in node.children().into_iter().flatten() {
+        let (below, path) = (below.child(name), at.child(name));
+        items.push(Item { below: below.as_bytes().to_vec(), path: path.clone(), entry: of_node(child) });
+        collect(child, &below, &path, items);
+    }
+}
+
+/// What an image holds keeps its owner.
+fn of_node(node: &Node) -> NewEntry {
+    let kind = match &node.kind {
+        NodeKind::Directory(_) => NewKind::Directory,
+        NodeKind::Symlink(target) => NewKind::Symlink(target.clone()),
+        NodeKind::Fifo => NewKind::Fifo,
+        NodeKind::CharDevice { major, minor } => NewKind::CharDevice { major: *major, minor: *minor },
+        NodeKind::BlockDevice { major, minor } => NewKind::BlockDevice { major: *major, minor: *minor },
+        NodeKind::File(bytes) => NewKind::File { size: bytes.size, content: Content::Stored(bytes.clone()) },
+    };
+    let Node { mode, uid, gid, modified, xattrs, .. } = node;
+    NewEntry { kind, mode: *mode, uid: *uid, gid: *gid, modified: *modified, xattrs: xattrs.clone() }
+}
+
+fn not_there<E: std::error::Error + 'static>(error: SelectError<E>, place: Option<&str>) -> EngineError {
+    match place {
+        None => EngineError::Invalid(format!("{} (in the build context)", with_sources(&error))),
+        Some(place) => EngineError::Invalid(format!("{} in {place}", with_sources(&error))),
+    }
+}
+
+fn unreadable(error: ContextError) -> EngineError {
+    EngineError::Invalid(with_sources(&error))
+}

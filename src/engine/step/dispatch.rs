@@ -1,0 +1,103 @@
+//! Which part carries an instruction out.
+
+use std::sync::Arc;
+
+use polyarch_actors::Digest;
+
+use crate::{
+    dockerfile::{Instruction, InstructionKind},
+    engine::{
+        build::Build,
+        chain::Chain,
+        error::{EngineError, blocking},
+        flight::How,
+        layer::{self, Entries},
+        metadata::{self, Words},
+        records::Record,
+        stage::Stage,
+        time,
+    },
+};
+
+/// One instruction on its way.
+#[derive(Clone, Copy)]
+pub(in crate::engine) struct Step<'b> {
+    pub(in crate::engine) build: &'b Arc<Build>,
+    /// The file and line.
+    pub(in crate::engine) place: &'b str,
+}
+
+impl Step<'_> {
+    /// Carries the instruction out. Returns whether its result was there already.
+    pub(in crate::engine) async fn carry_out(
+        &self,
+        stage: &mut Stage,
+        instruction: &Instruction,
+    ) -> Result<bool, EngineError> {
+        match &instruction.kind {
+            InstructionKind::Run(_) => Err(EngineError::Invalid(
+                "RUN is not supported by the native engine; use --backend buildah".into(),
+            )),
+            InstructionKind::Workdir(path) => self.workdir(stage, path).await,
+            InstructionKind::Copy(copy) => self.copy(stage, copy).await,
+            InstructionKind::Add(add) => self.add(stage, add).await,
+            kind => {
+                let build = self.build;
+                let given = &build.request.build_args;
+                metadata::apply(stage, kind, self.escape(), build.plan.globals(), given).map(|_| false)
+            }
+        }
+    }
+
+    pub(super) fn escape(&self) -> char {
+        self.build.dockerfile.directives.escape
+    }
+
+    pub(super) fn words<'w>(&self, stage: &'w Stage) -> Words<'w> {
+        Words { escape: self.escape(), variables: &stage.variables }
+    }
+
+    /// Makes a layer of what `make` puts in place on top of the stage, or finds the one that was made before under
+    /// `key`. `reads` are the chains that `make` looks into.
+    pub(super) async fn change(
+        &self,
+        stage: &mut Stage,
+        created_by: &str,
+        key: Digest,
+        reads: Vec<Chain>,
+        make: impl FnOnce(&Build) -> Result<Entries, EngineError> + Send + 'static,
+    ) -> Result<bool, EngineError> {
+        let build = self.build;
+        let work = async {
+            for chain in &reads {
+                build.complete(chain).await?;
+            }
+            let owned = Arc::clone(build);
+            let made = blocking(move || to_layer(&owned, make(&owned)?)).await;
+            made.map_err(|error| error.at(self.place))
+        };
+        let done = build.engine.flights.once(&key, &build.records, &build.cancel, work).await?;
+        stage.add(created_by, done.0);
+        Ok(done.1 == How::Cached)
+    }
+}
+
+/// A time as configs write it: now, unless the build says when.
+fn created(build: &Build) -> String {
+    time::rfc3339(build.epoch.unwrap_or_else(time::now))
+}
+
+/// The layer that holds `entries`: the same entries have become one before, perhaps on top of other layers.
+fn to_layer(build: &Build, entries: Entries) -> Result<Record, EngineError> {
+    let record = |layer| Record { layer, created: created(build), build: build.request.build.clone() };
+    if entries.is_empty() {
+        return Ok(record(None));
+    }
+    let key = layer::key(&entries, build.epoch);
+    if let Some(known) = build.records.recall(&key) {
+        return Ok(known);
+    }
+    let made = record(Some(layer::write(&entries, build.epoch, &build.spools)?));
+    build.records.remember(&key, &made)?;
+    Ok(made)
+}
