@@ -10,7 +10,7 @@ use super::{
     error::EngineError,
     layer::{Content, NewEntry, NewKind},
     mode::Mode,
-    source::{Item, Picked, Source},
+    source::{self, Item, Picked, Source},
 };
 use crate::context::{Ignore, RelPath};
 
@@ -65,12 +65,17 @@ impl Destination {
 pub(super) fn pick(
     source: &Source,
     patterns: &[String],
+    parents: bool,
     exclude: &Ignore,
     cancel: &CancellationToken,
 ) -> Result<Vec<Picked>, EngineError> {
     let mut picked = Vec::new();
     for pattern in patterns {
-        picked.extend(source.pick(pattern, exclude, cancel)?);
+        if parents {
+            picked.extend(source::pick_with_parents(source, pattern, exclude, cancel)?);
+        } else {
+            picked.extend(source.pick(pattern, exclude, cancel)?);
+        }
     }
     Ok(picked)
 }

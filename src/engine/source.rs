@@ -80,6 +80,46 @@ impl Source {
     }
 }
 
+/// What `--parents` selects: everything that the pattern matches, with the directories above it as far down as the
+/// pivot `/./`, or all of them.
+pub(super) fn pick_with_parents(
+    source: &Source,
+    pattern: &str,
+    exclude: &Ignore,
+    cancel: &CancellationToken,
+) -> Result<Vec<Picked>, EngineError> {
+    let written = pattern;
+    let (base, pattern) = pattern.split_once("/./").unwrap_or(("/", pattern));
+    let pattern = RelPath::clean(pattern.as_bytes());
+    let wanted = Ignore::from_patterns([pattern.as_bytes()])
+        .map_err(|error| EngineError::Invalid(format!("{pattern}: {error}")))?;
+    let base = if base.is_empty() { "/" } else { base };
+    let mut picked = source.pick(base, exclude, cancel)?;
+    for one in picked.iter_mut().filter(|one| one.is_directory) {
+        let mut kept: Vec<Item> = Vec::new();
+        let mut parents: Vec<Item> = Vec::new();
+        for item in std::mem::take(&mut one.items) {
+            parents.retain(|parent| is_below(&item.below, &parent.below));
+            if pattern.is_root() || wanted.is_ignored(&item.below) {
+                kept.append(&mut parents);
+                kept.push(item);
+            } else if matches!(item.entry.kind, NewKind::Directory) {
+                parents.push(item);
+            }
+        }
+        one.items = kept;
+    }
+    let is_literal = !written.contains(['*', '?', '[', '\\']);
+    if is_literal && !pattern.is_root() && picked.iter().all(|one| one.items.is_empty()) {
+        return Err(EngineError::Invalid(format!("source {written:?} not found")));
+    }
+    Ok(picked)
+}
+
+fn is_below(path: &[u8], directory: &[u8]) -> bool {
+    path.strip_prefix(directory).is_some_and(|rest| rest.starts_with(b"/"))
+}
+
 fn pick_from_context(
     context: &Arc<Context>,
     digests: &Digests,

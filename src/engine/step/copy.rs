@@ -27,6 +27,7 @@ struct Flags<'i> {
     chmod: Option<&'i String>,
     exclude: &'i [String],
     link: bool,
+    parents: bool,
 }
 
 /// Sources and flags with their variables expanded.
@@ -40,21 +41,18 @@ struct Ready {
     chmod: Option<String>,
     patterns: Vec<String>,
     exclude: Ignore,
+    parents: bool,
     created_by: String,
 }
 
 impl Step<'_> {
     pub(super) async fn copy(&self, stage: &mut Stage, copy: &Copy) -> Result<bool, EngineError> {
-        if copy.parents {
-            return Err(EngineError::Invalid(
-                "COPY --parents is not supported by the native engine; use --backend buildah".into(),
-            ));
-        }
         let flags = Flags {
             chown: copy.chown.as_ref(),
             chmod: copy.chmod.as_ref(),
             exclude: &copy.exclude,
             link: copy.link,
+            parents: copy.parents,
         };
         let ready = self.ready("COPY", stage, &copy.sources, &flags)?;
         let origin = match &copy.from {
@@ -77,7 +75,8 @@ impl Step<'_> {
                 let (parent, created_by) = (stage.chain.clone(), ready.created_by.clone());
                 let make = move |build: &Build| {
                     let source = origin.open(build)?;
-                    let picked = copy::pick(&source, &ready.paths, &ready.exclude, &build.cancel)?;
+                    let picked =
+                        copy::pick(&source, &ready.paths, ready.parents, &ready.exclude, &build.cancel)?;
                     ready.put(picked, build, &parent)
                 };
                 self.change(stage, &created_by, key, reads, make).await
@@ -99,6 +98,7 @@ impl Step<'_> {
             chmod: instruction.chmod.as_ref(),
             exclude: &instruction.exclude,
             link: instruction.link,
+            parents: false,
         };
         let ready = self.ready("ADD", stage, &instruction.sources, &flags)?;
         if let Some(remote) = ready.paths.iter().find(|path| add::is_remote(path)) {
@@ -143,7 +143,7 @@ impl Step<'_> {
                 return Ok((Vec::new(), ready));
             }
             let source = origin.open(&build)?;
-            Ok((copy::pick(&source, &ready.paths, &ready.exclude, &build.cancel)?, ready))
+            Ok((copy::pick(&source, &ready.paths, ready.parents, &ready.exclude, &build.cancel)?, ready))
         })
         .await
     }
@@ -170,6 +170,7 @@ impl Step<'_> {
         created_by.extend(chown.iter().map(|chown| format!("--chown={chown}")));
         let chmod = flags.chmod.map(|chmod| words.expand(chmod)).transpose()?;
         created_by.extend(chmod.iter().map(|chmod| format!("--chmod={chmod}")));
+        created_by.extend(flags.parents.then(|| "--parents".to_owned()));
         destination.mode = chmod.as_deref().map(Mode::parse).transpose()?;
         let patterns = expand_all(flags.exclude)?;
         let exclude = Ignore::from_patterns(patterns.iter().map(String::as_bytes))
@@ -183,7 +184,19 @@ impl Step<'_> {
         created_by.extend(sources.heredocs.iter().map(|heredoc| format!("<<{}", heredoc.name)));
         created_by.push(target.clone());
         let created_by = created_by.join(" ");
-        Ok(Ready { paths, documents, target, destination, chown, chmod, patterns, exclude, created_by })
+        let parents = flags.parents;
+        Ok(Ready {
+            paths,
+            documents,
+            target,
+            destination,
+            chown,
+            chmod,
+            patterns,
+            exclude,
+            parents,
+            created_by,
+        })
     }
 }
 
@@ -195,7 +208,7 @@ impl Ready {
             .field(stage.chain.id())
             .field(self.destination.path.as_bytes())
             .field(&self.target)
-            .field([u8::from(self.destination.link), u8::from(self.destination.is_directory)])
+            .field([self.destination.link, self.destination.is_directory, self.parents].map(u8::from))
             .option(self.chown.as_ref())
             .option(self.chmod.as_ref())
             .list(documents)
@@ -260,6 +273,7 @@ pub(in crate::engine) async fn copy_context(
         chmod: None,
         patterns: Vec::new(),
         exclude: Ignore::default(),
+        parents: false,
         created_by: text.clone(),
     };
     let (picked, ready) = step.pick(Origin::Context(Some(name.to_owned())), ready).await?;
