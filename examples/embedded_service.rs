@@ -16,7 +16,7 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>
 
 fn main() -> Result<()> {
     // Builds are guarded by this program, executed again: this call must come first.
-    polyarch::guard::init();
+    polyarch::init();
     serve()
 }
 

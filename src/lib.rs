@@ -29,15 +29,19 @@ pub mod engine;
 mod error;
 mod flow;
 pub mod guard;
+pub mod helper;
 pub mod images;
 pub mod oci;
 mod orchestrator;
 mod prepare;
 mod receipt;
 pub mod registry;
+#[cfg(target_os = "linux")]
+pub mod session;
 mod spec;
 
 pub use error::{Error, FailedBuild, SpecError};
+pub use helper::init;
 pub use orchestrator::{BuildHandle, Orchestrator, OrchestratorBuilder};
 pub use polyarch_actors as actors;
 pub use receipt::{PushedReference, Receipt};

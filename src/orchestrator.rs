@@ -112,7 +112,7 @@ impl OrchestratorBuilder {
         self
     }
 
-    /// A program that calls [`guard::init`](crate::guard::init) first in its `main`, for an embedder whose own
+    /// A program that calls [`init`](crate::init) first in its `main`, for an embedder whose own
     /// program does not: the `polyarch` command is one.
     #[must_use]
     pub fn helper(mut self, program: impl Into<PathBuf>) -> Self {

@@ -79,7 +79,7 @@ struct Spent {
 
 fn main() {
     // This program is the helper of its own builds.
-    polyarch::guard::init();
+    polyarch::init();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.expect("a runtime");
     let folder = tempfile::tempdir().expect("a folder");

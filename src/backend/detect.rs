@@ -9,7 +9,7 @@ use crate::oci::Store;
 /// What the backends of this machine are started with.
 #[derive(Clone, Debug, Default)]
 pub struct DetectOptions {
-    /// The program that guards builds; this one if it has called [`guard::init`](crate::guard::init).
+    /// The program that guards builds; this one if it has called [`init`](crate::init).
     pub helper: Option<PathBuf>,
     /// How many builds each backend runs at once; its own choice if absent.
     pub slots: Option<usize>,

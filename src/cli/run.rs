@@ -12,11 +12,11 @@ use super::{
     backends, build, images, manifest,
     report::{Failure, exit},
 };
-use crate::guard;
+use crate::helper;
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    guard::init();
+    helper::init();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(refusal) => {

@@ -92,11 +92,16 @@ fn run(command: &Command) -> Result<Exit, String> {
         mount(Some("none"), folder, Some("tmpfs"), flags, None::<&Path>)
             .map_err(|error| format!("{} cannot be hidden: {error}", folder.display()))?;
     }
-    let child = command
+    let stdin = if command.input.is_empty() { Stdio::null() } else { Stdio::piped() };
+    let mut child = command
         .to_std()
-        .stdin(Stdio::null())
+        .stdin(stdin)
         .spawn()
         .map_err(|error| format!("{} cannot be run: {error}", command.program.display()))?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // A command that ends before it has read everything says so by the way it ends.
+        let _ = stdin.write_all(&command.input);
+    }
     let child = Pid::from_raw(i32::try_from(child.id()).map_err(|error| error.to_string())?);
     loop {
         // As process 1 this one is also the parent of whatever the command orphaned.

@@ -35,7 +35,7 @@ const MOST_COMPLAINTS: usize = 4 << 10;
 /// How to start a guard.
 #[derive(Debug)]
 pub struct Launch {
-    /// The program to execute as a helper; see [`super::helper`].
+    /// The program to execute as a helper; see [`crate::helper::program`].
     pub helper: PathBuf,
     /// What executes the helper, with its arguments; empty for nothing.
     pub through: Vec<OsString>,

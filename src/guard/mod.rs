@@ -16,5 +16,5 @@ mod protocol;
 mod session;
 
 pub use client::{Abandoned, Guard, GuardError, Launch, Message};
-pub use entry::{helper, init};
+pub(crate) use entry::serve;
 pub use protocol::{Cleanup, CleanupCommand, Command, Emptied, Exit, Mode};

@@ -22,6 +22,9 @@ pub struct Command {
     pub cwd: Option<PathBuf>,
     /// Folders that it sees empty. Only where it runs in a cell.
     pub mask: Vec<PathBuf>,
+    /// What it reads from its standard input. Only where it runs in a cell.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub input: Vec<u8>,
 }
 
 impl Command {

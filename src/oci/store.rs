@@ -148,6 +148,13 @@ impl Store {
         Ok(Self { inner: Arc::new(Inner { root, scratch }) })
     }
 
+    /// The store in `root`, as another process has opened it, for a helper of that process. Temporary files go to
+    /// `scratch`, a folder on the same device that the caller removes.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn opened(root: PathBuf, scratch: PathBuf) -> Self {
+        Self { inner: Arc::new(Inner { root, scratch: Scratch { folder: scratch, lock: None } }) }
+    }
+
     /// The directory.
     pub fn root(&self) -> &Path {
         &self.inner.root
@@ -396,7 +403,8 @@ fn write_once(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), StoreError>
 #[derive(Debug)]
 struct Scratch {
     folder: PathBuf,
-    _lock: File,
+    /// Absent where the folder is another process's to remove.
+    lock: Option<File>,
 }
 
 impl Scratch {
@@ -414,14 +422,16 @@ impl Scratch {
         let name = new.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let folder = parent.join(name.replacen(NEW, LIVE, 1));
         fs::rename(&new, &folder).map_err(at("rename", &new))?;
-        Ok(Self { folder, _lock: lock })
+        Ok(Self { folder, lock: Some(lock) })
     }
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // A folder that cannot be removed now is swept by the next process.
-        let _ = fs::remove_dir_all(&self.folder);
+        if self.lock.is_some() {
+            // A folder that cannot be removed now is swept by the next process.
+            let _ = fs::remove_dir_all(&self.folder);
+        }
     }
 }
 

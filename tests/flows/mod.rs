@@ -10,3 +10,5 @@ mod registry_faults;
 mod registry_tokens;
 #[cfg(target_os = "linux")]
 mod sandbox;
+#[cfg(target_os = "linux")]
+mod session;

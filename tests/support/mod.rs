@@ -8,4 +8,6 @@ pub(crate) mod buildah;
 pub(crate) mod command;
 pub(crate) mod registry;
 pub(crate) mod registry_proxy;
+#[cfg(target_os = "linux")]
+pub(crate) mod session;
 pub(crate) mod tools;

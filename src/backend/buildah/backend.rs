@@ -26,7 +26,7 @@ pub struct BuildahOptions {
     /// With a storage root for each build, throughput still grows up to four per CPU while each build gets slower
     /// from two on (2 CPUs, seconds for N builds: 1: 2.9, 2: 5.3, 4: 8.5, 8: 13–18, 16: 26–38).
     pub slots: Option<usize>,
-    /// A program that calls [`guard::init`](crate::guard::init) first; this one if absent.
+    /// A program that calls [`init`](crate::init) first; this one if absent.
     pub helper: Option<PathBuf>,
     /// Where caches are kept; a folder of the store if absent. Best on the store's device.
     pub folder: Option<PathBuf>,

@@ -11,7 +11,7 @@ use super::{
     backend::BuildahOptions,
     version::{BuildahVersion, OLDEST},
 };
-use crate::guard;
+use crate::helper;
 
 /// The programs and rights that were found.
 #[derive(Clone, Debug)]
@@ -44,10 +44,10 @@ impl Unusable {
 
 /// Looks for everything. Starts only `buildah --version`.
 pub(super) async fn find(options: &BuildahOptions) -> Result<Machine, Unusable> {
-    let helper = options.helper.clone().or_else(guard::helper).ok_or_else(|| {
+    let helper = options.helper.clone().or_else(helper::program).ok_or_else(|| {
         Unusable::new(
             "has no helper program",
-            "Call polyarch::guard::init() first in main, or name a program that does with BuildahOptions::helper.",
+            "Call polyarch::init() first in main, or name a program that does with BuildahOptions::helper.",
         )
     })?;
     let program = match &options.program {

@@ -100,6 +100,12 @@ impl LayerWriter {
         self.mark(directory, &[directory, b"/", OPAQUE].concat())
     }
 
+    /// How long the archive is so far, in bytes. Right after [`Self::append`] its end is that of the content, filled
+    /// up to a multiple of 512 bytes.
+    pub fn written(&self) -> u64 {
+        self.pipeline.position()
+    }
+
     /// Ends the layer and makes it visible in the store.
     pub fn finish(mut self) -> Result<Layer, LayerError> {
         self.whole(|writer| {

@@ -1,0 +1,255 @@
+//! The session, as whoever builds images sees it.
+
+use std::{
+    fs,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    error::{Failure, SessionError, Unusable},
+    outcome::{LayerRecord, StepOutcome, Stream},
+    probe::{self, SessionReport, Snapshots},
+    slot::{Slot, private},
+    step::Step,
+    userns::{self, Maps},
+    wire::{ANSWER, Answer, Done, RECORDS, STEP_ROLE, Task, Work},
+};
+use crate::{
+    guard::{Command, Guard, GuardError, Launch, Message},
+    helper,
+    oci::{
+        Store,
+        layer::{Compression, Layer},
+    },
+};
+
+/// How a session works.
+#[derive(Clone, Debug, Default)]
+pub struct SessionOptions {
+    /// A program that calls [`init`](crate::init) first; this one if absent.
+    pub helper: Option<PathBuf>,
+    /// How snapshots are kept; what works best is found out by trying if absent.
+    pub snapshots: Option<Snapshots>,
+}
+
+/// Runs steps. Cheap to clone; any number of steps may run at once.
+#[derive(Clone, Debug)]
+pub struct Session {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    store: Store,
+    folder: PathBuf,
+    options: SessionOptions,
+    /// What was found out about this machine.
+    machine: tokio::sync::OnceCell<Machine>,
+    /// Guards that wait for work.
+    idle: Mutex<Vec<Seat>>,
+}
+
+/// What running steps needs of this machine.
+#[derive(Clone, Debug)]
+pub(super) struct Machine {
+    helper: PathBuf,
+    /// The ids of the user namespace of an ordinary user.
+    maps: Option<Maps>,
+}
+
+/// A guard, and the place where its steps work.
+#[derive(Debug)]
+struct Seat {
+    guard: Guard,
+    slot: Slot,
+}
+
+impl Session {
+    /// A session whose snapshots and caches are kept in the store. Starts nothing yet.
+    pub fn new(store: Store, options: SessionOptions) -> Self {
+        let folder = store.root().join("backends/sandbox");
+        let (machine, idle) = (tokio::sync::OnceCell::new(), Mutex::default());
+        Self { inner: Arc::new(Inner { store, folder, options, machine, idle }) }
+    }
+
+    /// Finds out whether and how steps can be run here, by trying.
+    pub async fn probe(&self) -> Result<SessionReport, Unusable> {
+        let rootless = self.machine().await?.maps.is_some();
+        let advice =
+            "Run the command again with POLYARCH_LOG=debug, and see whether this user may make namespaces.";
+        let work = |error: SessionError| match error {
+            SessionError::Unusable(unusable) => unusable,
+            other => Unusable::new(other.to_string(), advice),
+        };
+        let mut seat = self.seat().await.map_err(work)?;
+        let done = seat.work(self.work(&seat, Task::Probe), &mut |_, _| {}).await.map_err(work)?;
+        self.put_back(seat);
+        Ok(probe::report(rootless, done))
+    }
+
+    /// Runs a step. `output` gets what the command writes, as it comes.
+    ///
+    /// When it is cancelled, everything of the step is gone before this returns. When the future is dropped,
+    /// everything goes soon afterwards.
+    pub async fn run(
+        &self,
+        step: Step,
+        output: &mut (dyn FnMut(Stream, &[u8]) + Send),
+        cancel: &CancellationToken,
+    ) -> Result<StepOutcome, SessionError> {
+        if cancel.is_cancelled() {
+            return Err(SessionError::Cancelled);
+        }
+        let mut seat = tokio::select! {
+            seat = self.seat() => seat?,
+            () = cancel.cancelled() => return Err(SessionError::Cancelled),
+        };
+        let work = self.work(&seat, Task::Run(Box::new(step)));
+        let done = tokio::select! {
+            done = seat.work(work, output) => Some(done),
+            () = cancel.cancelled() => None,
+        };
+        let Some(done) = done else {
+            seat.guard.end().await;
+            return Err(SessionError::Cancelled);
+        };
+        // Whatever cannot be explained by the step ends its guard as well.
+        let done = match done {
+            Err(error @ SessionError::Step(_)) => {
+                self.put_back(seat);
+                return Err(error);
+            }
+            done => done?,
+        };
+        let outcome = outcome(&seat, done);
+        self.put_back(seat);
+        outcome
+    }
+
+    /// Ends all helper processes that wait for work. Steps that run now are not touched.
+    pub async fn close(&self) {
+        let idle = std::mem::take(&mut *self.inner.idle.lock().unwrap_or_else(PoisonError::into_inner));
+        for seat in idle {
+            seat.guard.end().await;
+        }
+    }
+
+    async fn machine(&self) -> Result<&Machine, Unusable> {
+        self.inner.machine.get_or_try_init(async || self.find()).await
+    }
+
+    fn find(&self) -> Result<Machine, Unusable> {
+        let helper = self.inner.options.helper.clone().or_else(helper::program).ok_or_else(|| {
+            Unusable::new(
+                "there is no helper program",
+                "Call polyarch::init() first in main, or name a program that does with SessionOptions::helper.",
+            )
+        })?;
+        let maps = if nix::unistd::geteuid().is_root() { None } else { Some(userns::maps()?) };
+        private(&self.inner.folder).map_err(|error| {
+            let folder = self.inner.folder.display();
+            Unusable::new(format!("{folder} cannot be made: {error}"), format!("Make {folder} writable."))
+        })?;
+        Ok(Machine { helper, maps })
+    }
+
+    /// A guard that waits for work, or a new one.
+    async fn seat(&self) -> Result<Seat, SessionError> {
+        let machine = self.machine().await?;
+        let waiting = self.inner.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        if let Some(seat) = waiting {
+            return Ok(seat);
+        }
+        let start = |error: std::io::Error| GuardError::Start(error.to_string());
+        let slot = Slot::take(&self.inner.folder).map_err(start)?;
+        let mut launch = Launch {
+            helper: machine.helper.clone(),
+            through: Vec::new(),
+            env: Vec::new(),
+            held: Some(slot.held().map_err(start)?),
+            cleanup: slot.cleanup(),
+        };
+        if let Some(maps) = &machine.maps {
+            launch.through = maps.through(&machine.helper);
+        }
+        let mut guard = Guard::start(launch).await.map_err(|error| match &machine.maps {
+            Some(_) => userns::explain(error),
+            None => error.into(),
+        })?;
+        if slot.is_dirty() {
+            guard.clean().await?;
+        }
+        Ok(Seat { guard, slot })
+    }
+
+    fn put_back(&self, seat: Seat) {
+        self.inner.idle.lock().unwrap_or_else(PoisonError::into_inner).push(seat);
+    }
+
+    fn work(&self, seat: &Seat, task: Task) -> Work {
+        Work {
+            store: self.inner.store.root().to_owned(),
+            folder: self.inner.folder.clone(),
+            scratch: seat.slot.scratch(),
+            snapshots: self.inner.options.snapshots,
+            rootless: !nix::unistd::geteuid().is_root(),
+            task,
+        }
+    }
+}
+
+impl Seat {
+    /// Has a helper do something, and waits for its answer.
+    async fn work(
+        &mut self,
+        work: Work,
+        output: &mut (dyn FnMut(Stream, &[u8]) + Send),
+    ) -> Result<Done, SessionError> {
+        let mut command = Command::new("/proc/self/exe");
+        command.arg(STEP_ROLE);
+        command.input = serde_json::to_vec(&work).map_err(|error| GuardError::Run(error.to_string()))?;
+        self.guard.run(&command).await?;
+        let exit = loop {
+            match self.guard.next().await? {
+                Message::Stdout(bytes) => output(Stream::Stdout, &bytes),
+                Message::Stderr(bytes) => output(Stream::Stderr, &bytes),
+                Message::Exited(exit) => break exit,
+            }
+        };
+        let path = self.slot.scratch().join(ANSWER);
+        let answer = fs::read(&path).map(|bytes| serde_json::from_slice::<Answer>(&bytes));
+        match (exit.code, answer) {
+            (Some(0), Ok(Ok(answer))) => Ok(answer?),
+            (_, answer) => {
+                let how = match (exit.code, exit.signal) {
+                    (Some(code), _) => format!("it exited with {code}"),
+                    (None, signal) => format!("it was killed by signal {}", signal.unwrap_or_default()),
+                };
+                tracing::debug!(?answer, how, "a helper gave no answer");
+                Err(GuardError::Lost(how).into())
+            }
+        }
+    }
+}
+
+/// What the helper left, for whoever asked for the step.
+fn outcome(seat: &Seat, done: Done) -> Result<StepOutcome, SessionError> {
+    let Some(layer) = done.layer else {
+        return Ok(StepOutcome { ended: done.ended, layer: None, records: Vec::new() });
+    };
+    let path = seat.slot.scratch().join(RECORDS);
+    let odd = |error: &dyn std::fmt::Display| Failure::Write(format!("{}: {error}", path.display()));
+    let bytes = fs::read(&path).map_err(|error| odd(&error))?;
+    let records: Vec<LayerRecord> = postcard::from_bytes(&bytes).map_err(|error| odd(&error))?;
+    let layer = Layer {
+        digest: layer.digest,
+        size: layer.size,
+        diff_id: layer.diff_id,
+        media_type: Compression::default().media_type(),
+        uncompressed_size: layer.uncompressed_size,
+    };
+    Ok(StepOutcome { ended: done.ended, layer: Some(layer), records })
+}

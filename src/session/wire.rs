@@ -1,0 +1,66 @@
+//! What a session and its helper processes say to each other. Both are the same program, so there is no version.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::{error::Failure, outcome::Ended, probe::Snapshots, step::Step};
+
+/// The first argument that makes this program run a step.
+pub(super) const STEP_ROLE: &str = "__polyarch-step";
+/// The first argument that makes this program execute another in a new user namespace.
+pub(super) const USERNS_ROLE: &str = "__polyarch-userns";
+
+/// What a helper is asked to do, on its standard input.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Work {
+    /// The root of the store.
+    pub(super) store: PathBuf,
+    /// The folder of the session in the store.
+    pub(super) folder: PathBuf,
+    /// A folder on the store's device that only this helper uses. Whatever is left there is removed.
+    pub(super) scratch: PathBuf,
+    /// How snapshots are kept; found out by trying where it is not said.
+    pub(super) snapshots: Option<Snapshots>,
+    /// Whether this is a user namespace.
+    pub(super) rootless: bool,
+    /// What to do.
+    pub(super) task: Task,
+}
+
+/// What a helper does.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) enum Task {
+    /// Finds out what works here.
+    Probe,
+    /// Runs a step.
+    Run(Box<Step>),
+}
+
+/// What a helper answers, in the file [`ANSWER`] of its scratch folder.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Done {
+    pub(super) ended: Ended,
+    pub(super) layer: Option<WireLayer>,
+    /// How snapshots are kept.
+    pub(super) snapshots: Snapshots,
+    /// What does not work as well as it could.
+    pub(super) problems: Vec<String>,
+}
+
+/// The result of a helper.
+pub(super) type Answer = Result<Done, Failure>;
+
+/// A layer, as [`crate::oci::layer::Layer`] has it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct WireLayer {
+    pub(super) digest: polyarch_actors::Digest,
+    pub(super) size: u64,
+    pub(super) diff_id: polyarch_actors::Digest,
+    pub(super) uncompressed_size: u64,
+}
+
+/// The file of the answer.
+pub(super) const ANSWER: &str = "answer.json";
+/// The file of the records of the new layer.
+pub(super) const RECORDS: &str = "records";

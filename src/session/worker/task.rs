@@ -1,0 +1,173 @@
+//! The tasks of a helper process.
+
+use std::{
+    ffi::OsString,
+    fs::{self, File},
+    path::{Path, PathBuf},
+};
+
+use super::{
+    birth::{self, Birth},
+    chain::{Snapshots, chain_id, chain_of, mirror},
+    changes::Trees,
+    overlay::{MOST_LAYERS, Overlay},
+    plan::{self, Base},
+    records, stubs, user,
+    within::within,
+};
+use crate::{
+    oci::Store,
+    session::{
+        error::Failure,
+        outcome::Ended,
+        probe,
+        step::Step,
+        wire::{Done, RECORDS, Task, WireLayer, Work},
+    },
+};
+
+/// Does what is asked.
+pub(super) fn perform(work: &Work) -> Result<Done, Failure> {
+    match &work.task {
+        Task::Probe => Ok(Done {
+            ended: Ended::Code(0),
+            layer: None,
+            snapshots: probe::Snapshots::Overlay,
+            problems: Vec::new(),
+        }),
+        Task::Run(step) => run(work, step),
+    }
+}
+
+fn run(work: &Work, step: &Step) -> Result<Done, Failure> {
+    let scratch = work.scratch.as_path();
+    let blobs = scratch.join("blobs");
+    make(&blobs)?;
+    let store = Store::opened(work.store.clone(), blobs);
+    let mut snapshots = Snapshots::new(&store, &work.folder, scratch, work.rootless)?;
+    let chain = snapshots.chain(&step.layers)?;
+    if chain.len() > MOST_LAYERS {
+        return Err(Failure::System {
+            action: format!("mount {} layers", chain.len()),
+            reason: format!("{MOST_LAYERS} are the most"),
+            full: false,
+        });
+    }
+    let lower: Vec<PathBuf> = chain.iter().map(|snapshot| snapshot.path.clone()).collect();
+    let folder = scratch.join("step");
+    let upper = folder.join("upper");
+    let empty = scratch.join("empty");
+    make(&empty)?;
+    let below = lower.last().unwrap_or(&empty);
+    mirror(below, &upper)?;
+    let mut layers = lower.clone();
+    if layers.is_empty() {
+        layers.push(empty.clone());
+    }
+    let overlay = Overlay::mount(&folder, &layers, true, work.rootless)?;
+    let made = scratch.join("made");
+    let ended = start(step, scratch, overlay.root(), &made)?;
+    let mut done = Done { ended, layer: None, snapshots: probe::Snapshots::Overlay, problems: Vec::new() };
+    if ended == Ended::Code(0) {
+        let made = fs::read(&made).map_err(Failure::system("see which places were made"))?;
+        within(overlay.root(), || stubs::remove(&made))
+            .and_then(|removed| removed)
+            .map_err(Failure::system("remove the places of mounts"))?;
+        drop(overlay);
+        let changed = is_changed(&upper)?;
+        if changed {
+            done.layer = keep(work, step, &store, &snapshots, &lower, &upper)?;
+        }
+    }
+    Ok(done)
+}
+
+/// Runs the command in a mounted root file system.
+fn start(step: &Step, scratch: &Path, root: &Path, made: &Path) -> Result<Ended, Failure> {
+    let user = user::find(root, &step.user)?;
+    let file = |path: &Path| {
+        let file = File::options().create(true).truncate(true).read(true).write(true).open(path);
+        file.map_err(Failure::system(format!("make {}", path.display())))
+    };
+    let mut environment = step.environment();
+    environment.entry("HOME".into()).or_insert_with(|| OsString::from(&user.home));
+    let birth = Birth {
+        root: root.to_owned(),
+        base: Base::prepare()?,
+        mounts: plan::network_files(step, scratch)?,
+        user,
+        workdir: step.workdir.clone(),
+        hostname: plan::hostname(step),
+        network: step.network,
+        insecure: step.insecure,
+        made: file(made)?,
+        failure: file(&scratch.join("failure"))?,
+        filter: Vec::new(),
+    };
+    birth::run(birth, step, environment)
+}
+
+/// Writes what the upper directory holds as a layer, and keeps the directory as its snapshot.
+fn keep(
+    work: &Work,
+    step: &Step,
+    store: &Store,
+    snapshots: &Snapshots<'_>,
+    lower: &[PathBuf],
+    upper: &Path,
+) -> Result<Option<WireLayer>, Failure> {
+    let written = match lower {
+        [] | [_] => {
+            let empty = work.scratch.join("empty");
+            let before = lower.first().unwrap_or(&empty);
+            records::write(store, &Trees { now: upper, before, partial: true }, step.latest_mtime)
+        }
+        lower => {
+            let folder = work.scratch.join("before");
+            make(&folder)?;
+            let before = Overlay::mount(&folder, lower, false, work.rootless)?;
+            records::write(
+                store,
+                &Trees { now: upper, before: before.root(), partial: true },
+                step.latest_mtime,
+            )
+        }
+    };
+    let Some((layer, records)) = written.map_err(|error| Failure::Write(describe(&error)))? else {
+        return Ok(None);
+    };
+    let bytes = postcard::to_stdvec(&records).map_err(|error| Failure::Write(error.to_string()))?;
+    fs::write(work.scratch.join(RECORDS), bytes)
+        .map_err(Failure::system("write the records of the layer"))?;
+    let chain = chain_id(chain_of(&step.layers).as_ref(), &layer.diff_id);
+    let kept = work.scratch.join("kept");
+    make(&kept)?;
+    fs::rename(upper, kept.join("fs")).map_err(Failure::system("keep a snapshot"))?;
+    snapshots.adopt(&chain, &kept)?;
+    Ok(Some(WireLayer {
+        digest: layer.digest,
+        size: layer.size,
+        diff_id: layer.diff_id,
+        uncompressed_size: layer.uncompressed_size,
+    }))
+}
+
+/// Whether an upper directory holds anything.
+fn is_changed(upper: &Path) -> Result<bool, Failure> {
+    let mut entries = fs::read_dir(upper).map_err(Failure::system("look at what the step left"))?;
+    Ok(entries.next().is_some())
+}
+
+fn make(folder: &Path) -> Result<(), Failure> {
+    fs::create_dir_all(folder).map_err(Failure::system(format!("make {}", folder.display())))
+}
+
+fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text.extend([": ", &inner.to_string()]);
+        source = inner.source();
+    }
+    text
+}
