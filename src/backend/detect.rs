@@ -25,9 +25,9 @@ pub fn detect(store: &Store, options: DetectOptions) -> Vec<SharedBackend> {
             sandbox::{SandboxBackend, SandboxOptions},
         };
         let DetectOptions { helper, slots } = options;
-        let options = BuildahOptions { helper, slots, ..BuildahOptions::default() };
+        let options = BuildahOptions { helper: helper.clone(), slots, ..BuildahOptions::default() };
         backends.push(Arc::new(BuildahBackend::new(store.clone(), options)));
-        backends.push(Arc::new(SandboxBackend::new(store.clone(), SandboxOptions { slots })));
+        backends.push(Arc::new(SandboxBackend::new(store.clone(), SandboxOptions { slots, helper })));
     }
     backends
 }

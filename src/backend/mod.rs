@@ -4,6 +4,8 @@
 pub mod buildah;
 mod detect;
 #[cfg(target_os = "linux")]
+mod native;
+#[cfg(target_os = "linux")]
 pub mod sandbox;
 
 pub use detect::{DetectOptions, detect, ways_out};

@@ -7,7 +7,7 @@ use super::{
 };
 
 /// Every option with the name it is known by here.
-const OPTIONS: [(&str, &str); 18] = [
+const OPTIONS: [(&str, &str); 19] = [
     ("type", "type"),
     ("from", "from"),
     ("source", "source"),
@@ -26,6 +26,7 @@ const OPTIONS: [(&str, &str); 18] = [
     ("mode", "mode"),
     ("uid", "uid"),
     ("gid", "gid"),
+    ("env", "env"),
 ];
 
 /// Reads one mount; what has a variable in it is only known when the step is.

@@ -191,7 +191,7 @@ impl Build {
     ) -> Result<Stage, BuildError> {
         let number = self.steps.fetch_add(1, Ordering::Relaxed) + 1;
         let work = async {
-            let step = step::Step { build: self, place };
+            let step = step::Step { build: self, number, text, place };
             let cached = step.carry_out(&mut stage, instruction).await.map_err(|error| error.at(place))?;
             Ok((stage, cached))
         };

@@ -7,6 +7,8 @@ use std::{
 
 use dashmap::DashMap;
 use polyarch_actors::{BuildCx, BuildError, BuildRequest};
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     bases::Puller,
@@ -20,6 +22,7 @@ use crate::{
     dockerfile::{Dockerfile, Plan},
     oci::Store,
     registry::{ClientOptions, RegistryClient, RetryLimits, TransferCx},
+    session::Session,
 };
 
 /// Builds images from planned Dockerfiles.
@@ -27,14 +30,27 @@ use crate::{
 pub struct Engine {
     pub(super) store: Store,
     pub(super) flights: Flights,
+    /// Where commands run.
+    pub(super) session: Session,
+    /// How many commands run at once.
+    turns: Semaphore,
     /// Those of contexts that a build uses right now.
     digests: DashMap<PathBuf, Weak<Digests>>,
 }
 
 impl Engine {
-    /// An engine that puts its images into `store`.
-    pub fn new(store: Store) -> Arc<Self> {
-        Arc::new(Self { store, flights: Flights::default(), digests: DashMap::new() })
+    /// An engine that puts its images into `store` and runs `commands` at once in `session`.
+    pub fn new(store: Store, session: Session, commands: usize) -> Arc<Self> {
+        let turns = Semaphore::new(commands);
+        Arc::new(Self { store, flights: Flights::default(), session, turns, digests: DashMap::new() })
+    }
+
+    /// Waits until a command may run.
+    pub(super) async fn turn(&self, cancel: &CancellationToken) -> Result<SemaphorePermit<'_>, BuildError> {
+        tokio::select! {
+            turn = self.turns.acquire() => turn.map_err(|_| BuildError::Cancelled),
+            () = cancel.cancelled() => Err(BuildError::Cancelled),
+        }
     }
 
     /// Builds an image. When the future is dropped, the build ends.

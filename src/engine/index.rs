@@ -19,6 +19,7 @@ use crate::{
     archive::{Archive, Member, MemberKind, decompress},
     context::Xattr,
     oci::Store,
+    session::{LayerRecord, RecordKind},
 };
 
 /// Where the indexes are, in the store.
@@ -144,6 +145,26 @@ fn entry(member: Member, digest: [u8; 32]) -> IndexEntry {
     };
     let xattrs = xattrs.into_iter().filter(|(name, _)| travels(name)).collect();
     IndexEntry { path: path.as_bytes().to_vec(), kind, mode, uid, gid, modified, xattrs }
+}
+
+/// What the session says of an entry.
+pub(super) fn of_record(record: LayerRecord) -> IndexEntry {
+    let LayerRecord { mut path, kind, mode, uid, gid, mtime, xattrs } = record;
+    let kind = match kind {
+        RecordKind::File { size, sha256, offset } => IndexKind::File { size, digest: sha256, offset },
+        RecordKind::Directory => IndexKind::Directory,
+        RecordKind::Symlink(target) => IndexKind::Symlink(target),
+        RecordKind::HardLink(target) => IndexKind::Hardlink(target),
+        RecordKind::Fifo => IndexKind::Fifo,
+        RecordKind::CharDevice(major, minor) => IndexKind::CharDevice { major, minor },
+        RecordKind::BlockDevice(major, minor) => IndexKind::BlockDevice { major, minor },
+        RecordKind::Whiteout => {
+            let name = path.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
+            path.splice(name..name, *b".wh.");
+            IndexKind::File { size: 0, digest: Sha256::digest([]).into(), offset: 0 }
+        }
+    };
+    IndexEntry { path, kind, mode, uid, gid, modified: mtime, xattrs }
 }
 
 /// Whether an extended attribute belongs to the file rather than to the machine that it is on.

@@ -5,8 +5,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use polyarch_actors::Platform;
-
 use super::{
     backend::BuildahOptions,
     version::{BuildahVersion, OLDEST},
@@ -121,48 +119,6 @@ pub(super) fn find_program(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let usual = ["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from);
     env::split_paths(&path).chain(usual).map(|folder| folder.join(name)).find(|program| program.is_file())
-}
-
-/// The platforms whose programs this CPU runs itself.
-pub(super) fn native() -> Vec<Platform> {
-    let host = Platform::host_linux();
-    let siblings: &[&str] = match host.arch() {
-        "amd64" => amd64_levels(),
-        // Only with 32-bit support the kernel has switches for what old 32-bit programs do.
-        "arm64" if Path::new("/proc/sys/abi/cp15_barrier").exists() => &["linux/arm/v7", "linux/arm/v6"],
-        "arm" => &["linux/arm/v6"],
-        _ => &[],
-    };
-    let siblings = siblings.iter().filter_map(|platform| platform.parse().ok());
-    std::iter::once(host).chain(siblings).collect()
-}
-
-#[cfg(target_arch = "x86_64")]
-fn amd64_levels() -> &'static [&'static str] {
-    // Source: x86-64 psABI, "Micro-Architecture Levels".
-    let second = is_x86_feature_detected!("sse4.2") && is_x86_feature_detected!("popcnt");
-    let third = is_x86_feature_detected!("avx2")
-        && is_x86_feature_detected!("bmi1")
-        && is_x86_feature_detected!("bmi2")
-        && is_x86_feature_detected!("fma")
-        && is_x86_feature_detected!("lzcnt")
-        && is_x86_feature_detected!("movbe");
-    let fourth = is_x86_feature_detected!("avx512f")
-        && is_x86_feature_detected!("avx512bw")
-        && is_x86_feature_detected!("avx512cd")
-        && is_x86_feature_detected!("avx512dq")
-        && is_x86_feature_detected!("avx512vl");
-    match (second, third, fourth) {
-        (true, true, true) => &["linux/386", "linux/amd64/v2", "linux/amd64/v3", "linux/amd64/v4"],
-        (true, true, false) => &["linux/386", "linux/amd64/v2", "linux/amd64/v3"],
-        (true, false, _) => &["linux/386", "linux/amd64/v2"],
-        _ => &["linux/386"],
-    }
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn amd64_levels() -> &'static [&'static str] {
-    &[]
 }
 
 #[cfg(test)]

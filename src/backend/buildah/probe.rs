@@ -6,10 +6,10 @@ use polyarch_actors::{Availability, Capabilities, ImageOs};
 
 use super::{
     binfmt,
-    machine::{self, Machine, Unusable},
+    machine::{Machine, Unusable},
     trial::Trial,
 };
-use crate::guard::Mode;
+use crate::{backend::native, guard::Mode};
 
 /// Turns what was found into capabilities.
 pub(super) fn capabilities(found: Result<(&Machine, &Trial), &Unusable>, slots: usize) -> Capabilities {
@@ -20,7 +20,7 @@ pub(super) fn capabilities(found: Result<(&Machine, &Trial), &Unusable>, slots: 
     let mut advice = Vec::new();
     let (mut native, mut emulated) = (Vec::new(), Vec::new());
     if trial.isolation.is_some() {
-        native = machine::native();
+        native = native::platforms();
         emulated = emulated_platforms(&mut advice);
         emulated.retain(|platform| !native.contains(platform));
     }

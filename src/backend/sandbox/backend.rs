@@ -1,6 +1,6 @@
 //! The backend as the core sees it.
 
-use std::{num::NonZero, sync::Arc, time::Instant};
+use std::{num::NonZero, path::PathBuf, sync::Arc, time::Instant};
 
 use futures::{FutureExt as _, future::BoxFuture};
 use polyarch_actors::{
@@ -9,23 +9,36 @@ use polyarch_actors::{
 };
 
 use crate::{
+    backend::native,
     dockerfile::{Dockerfile, DockerfileError, Plan, PlanOptions, plan},
     engine::{Assembled, Engine},
     oci::Store,
+    session::{Session, SessionOptions, Snapshots},
 };
 
 /// How the sandbox backend works; the defaults suit a machine of one's own.
 #[derive(Clone, Debug, Default)]
 pub struct SandboxOptions {
-    /// How many builds run at once; the number of CPUs if absent.
+    /// How many builds go on at once; at least 16 if absent.
     pub slots: Option<usize>,
+    /// A program that calls [`init`](crate::init) first; this one if absent.
+    pub helper: Option<PathBuf>,
 }
 
 /// Puts Linux images together whose steps run nothing.
 #[derive(Clone, Debug)]
 pub struct SandboxBackend {
     engine: Arc<Engine>,
+    session: Session,
     options: Arc<SandboxOptions>,
+}
+
+/// How many builds go on at once: they mostly wait for each other's steps, and only the commands in them and what
+/// computes are limited by CPUs.
+const SLOTS: usize = 16;
+
+fn cpus() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get)
 }
 
 impl SandboxBackend {
@@ -33,22 +46,42 @@ impl SandboxBackend {
 
     /// A backend that puts its images into `store`.
     pub fn new(store: Store, options: SandboxOptions) -> Self {
-        Self { engine: Engine::new(store), options: Arc::new(options) }
+        let session = SessionOptions { helper: options.helper.clone(), ..SessionOptions::default() };
+        let session = Session::new(store.clone(), session);
+        let engine = Engine::new(store, session.clone(), cpus());
+        Self { engine, session, options: Arc::new(options) }
     }
 
-    fn capabilities(&self) -> Capabilities {
-        let cpus = || std::thread::available_parallelism().map_or(1, NonZero::get);
-        Capabilities {
-            availability: Availability::Usable(format!(
-                "native engine {}, without RUN",
-                env!("CARGO_PKG_VERSION")
-            )),
+    async fn capabilities(&self) -> Capabilities {
+        let version = env!("CARGO_PKG_VERSION");
+        let mut can = Capabilities {
+            availability: Availability::Usable(format!("native engine {version}")),
             native: Vec::new(),
             emulated: Vec::new(),
             assembles: vec![ImageOs::Linux],
-            slots: self.options.slots.unwrap_or_else(cpus).max(1),
+            slots: self.options.slots.unwrap_or_else(|| SLOTS.max(2 * cpus())),
             advice: Vec::new(),
+        };
+        match self.session.probe().await {
+            Ok(report) => {
+                can.native = native::platforms();
+                can.emulated = report.emulated.into_iter().flat_map(|cpu| cpu.platforms).collect();
+                can.emulated.retain(|platform| !can.native.contains(platform));
+                can.advice = report.advice;
+                let snapshots = match report.snapshots {
+                    Snapshots::Overlay => "overlay",
+                    Snapshots::Copy => "copying",
+                };
+                let who = if report.rootless { ", rootless" } else { "" };
+                can.availability =
+                    Availability::Usable(format!("native engine {version} ({snapshots}{who})"));
+            }
+            Err(unusable) => {
+                can.advice
+                    .push(format!("No RUN works here, because {}: {}", unusable.reason, unusable.advice));
+            }
         }
+        can
     }
 
     async fn run(&self, request: BuildRequest, cx: BuildCx) -> Result<BuiltImage, BuildError> {
@@ -92,7 +125,11 @@ impl BuildBackend for SandboxBackend {
     }
 
     fn probe(&self) -> BoxFuture<'_, Capabilities> {
-        async { self.capabilities() }.boxed()
+        self.capabilities().boxed()
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        self.session.close().boxed()
     }
 
     fn build(&self, request: BuildRequest, cx: BuildCx) -> BoxFuture<'_, Result<BuiltImage, BuildError>> {

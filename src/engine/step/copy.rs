@@ -263,7 +263,7 @@ pub(in crate::engine) async fn copy_context(
     name: &str,
 ) -> Result<(), EngineError> {
     let (text, place) = (format!("FROM the build context {name}"), build.dockerfile.file.clone());
-    let step = Step { build, place: &place };
+    let step = Step { build, number: 0, text: &text, place: &place };
     let ready = Ready {
         paths: vec!["/".to_owned()],
         documents: Vec::new(),

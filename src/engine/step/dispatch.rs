@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures::FutureExt as _;
 use polyarch_actors::Digest;
 
 use crate::{
@@ -23,6 +24,10 @@ use crate::{
 #[derive(Clone, Copy)]
 pub(in crate::engine) struct Step<'b> {
     pub(in crate::engine) build: &'b Arc<Build>,
+    /// The number by which events know it.
+    pub(in crate::engine) number: u32,
+    /// The instruction on one line.
+    pub(in crate::engine) text: &'b str,
     /// The file and line.
     pub(in crate::engine) place: &'b str,
 }
@@ -35,12 +40,10 @@ impl Step<'_> {
         instruction: &Instruction,
     ) -> Result<bool, EngineError> {
         match &instruction.kind {
-            InstructionKind::Run(_) => Err(EngineError::Invalid(
-                "RUN is not supported by the native engine; use --backend buildah".into(),
-            )),
+            InstructionKind::Run(run) => self.run(stage, run).boxed().await,
             InstructionKind::Workdir(path) => self.workdir(stage, path).await,
-            InstructionKind::Copy(copy) => self.copy(stage, copy).await,
-            InstructionKind::Add(add) => self.add(stage, add).await,
+            InstructionKind::Copy(copy) => self.copy(stage, copy).boxed().await,
+            InstructionKind::Add(add) => self.add(stage, add).boxed().await,
             kind => {
                 let build = self.build;
                 let given = &build.request.build_args;
@@ -83,12 +86,12 @@ impl Step<'_> {
 }
 
 /// A time as configs write it: now, unless the build says when.
-fn created(build: &Build) -> String {
+pub(super) fn created(build: &Build) -> String {
     time::rfc3339(build.epoch.unwrap_or_else(time::now))
 }
 
 /// The layer that holds `entries`: the same entries have become one before, perhaps on top of other layers.
-fn to_layer(build: &Build, entries: Entries) -> Result<Record, EngineError> {
+pub(super) fn to_layer(build: &Build, entries: Entries) -> Result<Record, EngineError> {
     let record = |layer| Record { layer, created: created(build), build: build.request.build.clone() };
     if entries.is_empty() {
         return Ok(record(None));

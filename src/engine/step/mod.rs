@@ -2,6 +2,9 @@
 
 mod copy;
 mod dispatch;
+mod mounts;
+mod output;
+mod run;
 mod workdir;
 
 pub(super) use copy::{copy_context, has_documents};

@@ -1,0 +1,233 @@
+//! RUN: a command on top of the stage's layers.
+
+use std::{collections::BTreeMap, ffi::OsString, path::PathBuf};
+
+use polyarch_actors::{BuildError, Descriptor};
+
+use super::{mounts::Prepared, output::Output};
+use crate::{
+    dockerfile::{Heredoc, Network, Run, Security},
+    engine::{
+        chain::Chain,
+        error::{EngineError, blocking},
+        flight::How,
+        index,
+        key::Key,
+        metadata,
+        records::{Record, RecordedLayer},
+        stage::Stage,
+        step::Step,
+    },
+    session::{self, Ended, Mount, MountKind, SessionError, StepLayer},
+};
+
+/// Where commands are looked for when nothing says otherwise.
+///
+/// Source: BuildKit, `util/system/path.go` (`DefaultPathEnvUnix`).
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// Where a script in a heredoc is seen.
+const SCRIPTS: &str = "/dev/pipes";
+/// Build arguments that commands see without a declaration, and that change no result.
+///
+/// Source: Dockerfile reference, "Predefined ARGs".
+const PROXIES: [&str; 5] = ["HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY"];
+
+impl Step<'_> {
+    pub(super) async fn run(&self, stage: &mut Stage, run: &Run) -> Result<bool, EngineError> {
+        if run.security == Security::Insecure {
+            return Err(EngineError::Invalid(
+                "--security=insecure would take the walls of the sandbox away and is not allowed".into(),
+            ));
+        }
+        let build = self.build;
+        let command = Command::new(run, stage);
+        let environment = environment(stage);
+        let mounts = self.mounts(stage, run).await?;
+        let network = if run.network == Network::None { "none" } else { "host" };
+        let visible = environment.iter().map(|(name, value)| format!("{name}={value}"));
+        let key = Key::new("run")
+            .field(stage.chain.id())
+            .list(&command.arguments)
+            .list(command.script.iter().flat_map(|(name, text)| [name, text]))
+            .list(visible)
+            .field(stage.workdir())
+            .field(&stage.config.config.user)
+            .field(stage.platform.to_string())
+            .field(network)
+            .field(mounts.key.clone().end().as_str())
+            .option(build.epoch.map(i64::to_le_bytes))
+            .end();
+        let created_by = format!("RUN {}", command.arguments.join(" "));
+        let chain = stage.chain.clone();
+        let work = async {
+            let reads = mounts.reads.iter().chain([&chain]);
+            for chain in reads {
+                build.complete(chain).await?;
+            }
+            let step = self.step(stage, &command, environment, &mounts, run.network);
+            self.execute(step).await
+        };
+        let done = build.engine.flights.once(&key, &build.records, &build.cancel, work).await?;
+        stage.add(&created_by, done.0);
+        Ok(done.1 == How::Cached)
+    }
+
+    fn step(
+        &self,
+        stage: &Stage,
+        command: &Command,
+        environment: BTreeMap<String, String>,
+        mounts: &Prepared,
+        network: Network,
+    ) -> session::Step {
+        let mut environment = environment;
+        for (name, value) in &self.build.request.build_args {
+            if PROXIES.iter().any(|proxy| proxy.eq_ignore_ascii_case(name)) {
+                environment.entry(name.clone()).or_insert_with(|| value.clone());
+            }
+        }
+        let mut all = mounts.mounts.clone();
+        if let Some((name, text)) = &command.script {
+            let source = session::SecretSource::Bytes(text.clone().into_bytes());
+            let secret = session::Secret { source, env: None, mode: 0o755, uid: 0, gid: 0 };
+            let target = PathBuf::from(SCRIPTS).join(name);
+            all.push(Mount { target, kind: MountKind::Secret(secret) });
+        }
+        session::Step {
+            layers: layers(&stage.chain),
+            command: command.arguments.iter().map(OsString::from).collect(),
+            env: environment.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
+            workdir: stage.workdir().into(),
+            user: stage.config.config.user.clone(),
+            network: match network {
+                Network::None => session::Network::None,
+                Network::Default | Network::Host => session::Network::Host,
+            },
+            mounts: all,
+            latest_mtime: self.build.epoch,
+            ..session::Step::default()
+        }
+    }
+
+    /// Runs the command and takes what it changed as a layer.
+    async fn execute(&self, step: session::Step) -> Result<Record, BuildError> {
+        let build = self.build;
+        let mut output = Output::new(build.events.clone(), self.number);
+        let _turn = build.engine.turn(&build.cancel).await?;
+        let ran = build.engine.session.run(step, &mut |_, bytes| output.write(bytes), &build.cancel).await;
+        let last = output.finish();
+        let outcome = ran.map_err(|error| self.failed(error))?;
+        let exit_code = match outcome.ended {
+            Ended::Code(0) => 0,
+            Ended::Code(code) => code,
+            Ended::Signal(signal) => 128 + signal,
+            Ended::TimedOut => 124,
+        };
+        if exit_code != 0 {
+            let instruction = self.text.to_owned();
+            return Err(BuildError::StepFailed { instruction, exit_code, output: last });
+        }
+        let created = super::dispatch::created(build);
+        let layer = match outcome.layer {
+            None => None,
+            Some(layer) => {
+                let (store, diff_id) = (build.engine.store.clone(), layer.diff_id.clone());
+                let entries = outcome.records.into_iter().map(index::of_record).collect::<Vec<_>>();
+                let save = blocking(move || index::save(&store, &diff_id, &entries)).await;
+                save.map_err(|error| error.at(self.place))?;
+                let blob = Descriptor {
+                    media_type: layer.media_type.to_owned(),
+                    digest: layer.digest,
+                    size: layer.size,
+                    annotations: BTreeMap::new(),
+                };
+                Some(RecordedLayer { blob, diff_id: layer.diff_id })
+            }
+        };
+        Ok(Record { layer, created, build: build.request.build.clone() })
+    }
+
+    fn failed(&self, error: SessionError) -> BuildError {
+        use session::Failure;
+        match error {
+            SessionError::Cancelled => BuildError::Cancelled,
+            SessionError::Step(Failure::System { full: true, .. }) => {
+                BuildError::NoSpace { path: self.build.engine.store.root().display().to_string() }
+            }
+            SessionError::Step(
+                error @ (Failure::Execute { .. } | Failure::User(_) | Failure::Layer { .. }),
+            ) => BuildError::Invalid { message: format!("{}: {error}", self.place) },
+            SessionError::Step(error @ Failure::Mount { .. }) => {
+                BuildError::Invalid { message: format!("{}: {error}", self.place) }
+            }
+            SessionError::Unusable(unusable) => BuildError::Host {
+                reason: format!(
+                    "{}: steps cannot be run here: {}; {}",
+                    self.place, unusable.reason, unusable.advice
+                ),
+                retryable: false,
+            },
+            SessionError::Store(error) => EngineError::from(error).at(self.place),
+            error => BuildError::Host { reason: format!("{}: {error}", self.place), retryable: false },
+        }
+    }
+}
+
+/// What a command sees as its environment, but for what changes no result.
+fn environment(stage: &Stage) -> BTreeMap<String, String> {
+    let mut environment = stage.variables.clone();
+    environment.entry("PATH".into()).or_insert_with(|| PATH.into());
+    environment
+}
+
+/// A chain as the session knows it.
+pub(super) fn layers(chain: &Chain) -> Vec<StepLayer> {
+    let layer = |layer: &crate::engine::chain::ChainLayer| StepLayer {
+        digest: layer.blob.digest.clone(),
+        diff_id: layer.diff_id.clone(),
+    };
+    chain.layers().iter().map(layer).collect()
+}
+
+/// What is to be executed.
+struct Command {
+    arguments: Vec<String>,
+    /// The name and text of a script that the command sees as a file.
+    script: Option<(String, String)>,
+}
+
+impl Command {
+    /// Source: BuildKit, `frontend/dockerfile/dockerfile2llb/convert.go` (`dispatchRun`).
+    fn new(run: &Run, stage: &Stage) -> Self {
+        use crate::dockerfile::CommandLine;
+        let CommandLine::Shell(line) = &run.command else {
+            return Self { arguments: metadata::command_line(&run.command, stage), script: None };
+        };
+        let shell = |line: String| metadata::command_line(&CommandLine::Shell(line), stage);
+        match run.heredocs.as_slice() {
+            [] => Self { arguments: shell(line.clone()), script: None },
+            [only] if is_alone(line, only) => {
+                let text = only.text();
+                if !text.starts_with("#!") {
+                    return Self { arguments: shell(text), script: None };
+                }
+                let arguments = shell(format!("{SCRIPTS}/{}", only.name));
+                Self { arguments, script: Some((only.name.clone(), text)) }
+            }
+            several => {
+                // The shell reads them itself.
+                let documents =
+                    several.iter().map(|heredoc| format!("\n{}{}", heredoc.content, heredoc.name));
+                Self { arguments: shell(line.clone() + &documents.collect::<String>()), script: None }
+            }
+        }
+    }
+}
+
+/// Whether a command is nothing but the marker of its only document.
+fn is_alone(line: &str, heredoc: &Heredoc) -> bool {
+    let marker = line.trim().trim_start_matches(|letter: char| letter.is_ascii_digit());
+    let name = marker.strip_prefix("<<-").or_else(|| marker.strip_prefix("<<")).unwrap_or_default();
+    let name = name.trim_matches(['"', '\'']);
+    name == heredoc.name
+}
