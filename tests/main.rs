@@ -1,6 +1,8 @@
 //! Everything that is tested through the public API or the command, in one binary that links once.
 
 mod cli;
+#[cfg(target_os = "linux")]
+mod conformance;
 mod dependencies;
 mod flows;
 mod support;

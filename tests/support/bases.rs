@@ -33,7 +33,7 @@ fn prepare() -> Option<String> {
 }
 
 /// Starts a registry that keeps everything in memory, and ends when this process does.
-fn serve() -> String {
+pub(crate) fn serve() -> String {
     let free = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port");
     let address = format!("127.0.0.1:{}", free.port());
     let config = format!(

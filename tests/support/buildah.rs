@@ -233,7 +233,7 @@ impl Drop for Registry {
 
 /// A static busybox for a CPU: this machine's, the one that `POLYARCH_TEST_BUSYBOX_<CPU>` names, or one from the
 /// distribution.
-fn busybox(architecture: &str) -> Option<PathBuf> {
+pub(crate) fn busybox(architecture: &str) -> Option<PathBuf> {
     let variable = format!("POLYARCH_TEST_BUSYBOX_{}", architecture.to_uppercase());
     if let Some(path) = env::var_os(variable) {
         return Some(path.into());

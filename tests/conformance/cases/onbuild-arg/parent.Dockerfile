@@ -1,0 +1,3 @@
+FROM busybox
+ONBUILD ARG V=default
+ONBUILD RUN echo $V > /v

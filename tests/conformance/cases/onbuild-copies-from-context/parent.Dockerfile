@@ -1,0 +1,3 @@
+FROM busybox
+WORKDIR /app
+ONBUILD COPY a.txt .

@@ -1,0 +1,3 @@
+FROM busybox
+ONBUILD ENV FROM_PARENT=yes
+ONBUILD RUN echo $FROM_PARENT > /trigger

@@ -1,0 +1,94 @@
+//! Runs every case with every backend.
+
+use std::{
+    env,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use super::{
+    base::base,
+    build::{Bench, place, usable},
+    case::Case,
+};
+use crate::support::{
+    buildah::{folder, skip},
+    command::runs_both,
+    tools,
+};
+
+/// The backends that build Linux images; each is tested where `polyarch backends` calls it usable.
+const BACKENDS: [&str; 2] = ["buildah", "sandbox"];
+/// How many cases are built at once.
+const AT_ONCE: usize = 3;
+/// What the cases are made with.
+const TOOLS: [&str; 7] = ["skopeo", "docker-registry", "tar", "gzip", "bzip2", "xz", "zstd"];
+
+#[test]
+fn every_backend_builds_what_buildkit_builds() {
+    if !TOOLS.into_iter().all(tools::require) {
+        return;
+    }
+    let Some(base) = base() else { return };
+    let folder = folder();
+    let store = folder.path().join("store");
+    let backends = usable(&BACKENDS, &store);
+    if backends.is_empty() {
+        skip("no backend is usable here");
+        return;
+    }
+    let update = env::var_os("POLYARCH_UPDATE_GOLDEN").is_some();
+    let mut cases = Case::all();
+    if cases.iter().any(|case| case.ask.platform.is_some()) && !runs_both() {
+        cases.retain(|case| case.ask.platform.is_none());
+    }
+    let mut report = Vec::new();
+    for backend in backends.into_iter().take(if update { 1 } else { usize::MAX }) {
+        let place = place(folder.path(), backend);
+        let bench = Bench { backend, base, store: &store, folder: &place, update };
+        report.extend(judge_all(&bench, &cases));
+    }
+    assert!(report.is_empty(), "\n{}\n{} of {} cases failed", report.join("\n"), report.len(), cases.len());
+}
+
+#[test]
+fn every_difference_has_a_reason_and_every_case_an_expectation() {
+    for case in Case::all() {
+        let fails = case.ask.fails.is_some();
+        assert!(fails != case.golden().is_file(), "{}: neither or both of fails and expected.txt", case.name);
+        for difference in &case.ask.differences {
+            assert!(BACKENDS.contains(&&*difference.backend), "{}: {}", case.name, difference.backend);
+            assert!(difference.reason.len() > 10, "{}: a difference without a reason", case.name);
+            let says_how = !difference.expected.is_empty() || !difference.instead.is_empty();
+            assert!(
+                says_how || difference.fails.is_some() || difference.builds,
+                "{}: a difference that is none",
+                case.name
+            );
+        }
+    }
+}
+
+/// The failed cases: a headline each, and what is wrong.
+fn judge_all(bench: &Bench<'_>, cases: &[Case]) -> Vec<String> {
+    let (next, failed) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let problems = bench.judge(case);
+                    if !problems.is_empty() {
+                        let text = format!("FAILED {} {}\n{}", bench.backend, case.name, problems.join("\n"));
+                        failed.lock().expect("no panic").push(text);
+                    }
+                }
+            });
+        }
+    });
+    let mut failed = failed.into_inner().expect("no panic");
+    failed.sort();
+    failed
+}

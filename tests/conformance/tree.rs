@@ -1,0 +1,99 @@
+//! The files of an image: its layers laid over each other.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::{self, Read},
+};
+
+use polyarch::archive::{Archive, Member, MemberKind};
+
+/// A file system by path. Names of one file have one number.
+#[derive(Debug, Default)]
+pub(super) struct Tree {
+    pub(super) names: BTreeMap<Vec<u8>, usize>,
+    pub(super) files: Vec<Node>,
+}
+
+/// A file, without its names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Node {
+    pub(super) kind: Kind,
+    pub(super) mode: u32,
+    pub(super) owner: (u32, u32),
+    pub(super) xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(super) modified: i64,
+}
+
+/// What a file is, and what it holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Directory,
+    File(Vec<u8>),
+    Symlink(Vec<u8>),
+    Fifo,
+    Device { block: bool, major: u32, minor: u32 },
+}
+
+impl Tree {
+    /// Lays a layer over what is there. Source: OCI image specification, `layer.md`.
+    pub(super) fn apply(&mut self, mut layer: Archive<impl Read>) -> io::Result<()> {
+        let mut new = BTreeSet::new();
+        while let Some(member) = layer.next_member()? {
+            let path = member.path.as_bytes().to_vec();
+            let split = path.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1);
+            let (parent, name) = (&path[..split], &path[split..]);
+            if name == b".wh..wh..opq" {
+                self.remove_below(parent, &new);
+            } else if let Some(name) = name.strip_prefix(b".wh.") {
+                self.remove(&[parent, name].concat());
+            } else {
+                let mut content = Vec::new();
+                layer.read_to_end(&mut content)?;
+                self.put(&path, member, content)?;
+                new.insert(path);
+            }
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, path: &[u8], member: Member, content: Vec<u8>) -> io::Result<()> {
+        let kind = match member.kind {
+            MemberKind::Hardlink(target) => {
+                let file = self.names.get(target.as_bytes()).copied();
+                let file = file.ok_or_else(|| io::Error::other(format!("no {target} to link to")))?;
+                self.remove(path);
+                self.names.insert(path.to_vec(), file);
+                return Ok(());
+            }
+            MemberKind::File => Kind::File(content),
+            MemberKind::Directory => Kind::Directory,
+            MemberKind::Symlink(target) => Kind::Symlink(target),
+            MemberKind::Fifo => Kind::Fifo,
+            MemberKind::CharDevice { major, minor } => Kind::Device { block: false, major, minor },
+            MemberKind::BlockDevice { major, minor } => Kind::Device { block: true, major, minor },
+        };
+        let is_folder = |file: &usize| self.files[*file].kind == Kind::Directory;
+        if kind != Kind::Directory || !self.names.get(path).is_some_and(is_folder) {
+            self.remove(path);
+        }
+        let Member { mode, uid, gid, mut xattrs, modified, .. } = member;
+        xattrs.sort();
+        self.names.insert(path.to_vec(), self.files.len());
+        self.files.push(Node { kind, mode, owner: (uid, gid), xattrs, modified });
+        Ok(())
+    }
+
+    fn remove(&mut self, path: &[u8]) {
+        self.names.remove(path);
+        self.remove_below(&[path, b"/"].concat(), &BTreeSet::new());
+    }
+
+    fn remove_below(&mut self, folder: &[u8], except: &BTreeSet<Vec<u8>>) {
+        self.names.retain(|path, _| !path.starts_with(folder) || except.contains(path));
+    }
+
+    /// The file of this name.
+    pub(super) fn get(&self, path: &[u8]) -> Option<&Node> {
+        self.names.get(path).map(|file| &self.files[*file])
+    }
+}
