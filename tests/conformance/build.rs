@@ -40,8 +40,8 @@ impl Bench<'_> {
     fn judge_copy(&self, case: &Case, copy: &Path) -> Vec<String> {
         let mut contexts = vec![format!("busybox=docker-image://{}", self.base.reference)];
         contexts.extend(case.ask.contexts.iter().map(|(name, source)| format!("{name}={source}")));
-        for (name, file) in &case.ask.bases {
-            let reference = format!("{}/{}/{name}:{}", self.base.registry, case.name, self.backend);
+        for (at, (name, file)) in case.ask.bases.iter().enumerate() {
+            let reference = format!("{}/{}/base{at}:{}", self.base.registry, case.name, self.backend);
             let mut command = self.command(case, copy, &contexts[..1]);
             command.args(["--push", "-t", &reference, "-f", file, "."]);
             let ended = Ended::of(&mut command);

@@ -1,0 +1,2 @@
+FROM busybox
+ENV FROM_OTHER=1
