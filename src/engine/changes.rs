@@ -71,26 +71,6 @@ impl Changes {
         Ok(())
     }
 
-    /// Makes a directory even where a symbolic link or a file is, as `--link` has it.
-    pub(super) fn make_directories_anew(
-        &mut self,
-        path: &RelPath,
-        owner: (u32, u32),
-    ) -> Result<(), EngineError> {
-        let mut at = RelPath::root();
-        for name in path.components() {
-            at = at.child(name);
-            if self.tree.get(&at).is_some_and(|node| !node.is_directory()) {
-                self.tree.put(&at, Node::directory(owner.0, owner.1, self.modified, LAYER));
-                let (kind, modified) = (NewKind::Directory, self.modified);
-                let (uid, gid) = owner;
-                let entry = NewEntry { kind, mode: 0o755, uid, gid, modified, xattrs: Vec::new() };
-                self.entries.insert(at.as_bytes().to_vec(), entry);
-            }
-        }
-        self.make_directories(path, owner)
-    }
-
     /// Puts an entry in place, as BuildKit's copying does: a directory takes no other thing's place, and no other
     /// thing a directory's. The root keeps its attributes.
     pub(super) fn put(&mut self, path: &RelPath, entry: NewEntry) -> Result<(), EngineError> {

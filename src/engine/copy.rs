@@ -22,7 +22,7 @@ pub(super) struct Destination {
     pub(super) is_directory: bool,
     pub(super) owner: Option<(u32, u32)>,
     pub(super) mode: Option<Mode>,
-    /// Whether symbolic links of the image are replaced instead of followed.
+    /// Whether the layer depends on nothing below it.
     pub(super) link: bool,
 }
 
@@ -47,17 +47,7 @@ impl Destination {
     }
 
     fn make(&self, changes: &mut Changes, path: &RelPath) -> Result<(), EngineError> {
-        let owner = self.owner.unwrap_or((0, 0));
-        if self.link {
-            changes.make_directories_anew(path, owner)
-        } else {
-            changes.make_directories(path, owner)
-        }
-    }
-
-    /// The path itself, with the image's symbolic links followed where they count.
-    fn resolved(&self, changes: &Changes) -> Result<RelPath, EngineError> {
-        if self.link { Ok(self.path.clone()) } else { changes.resolve(&self.path) }
+        changes.make_directories(path, self.owner.unwrap_or((0, 0)))
     }
 }
 
@@ -98,7 +88,7 @@ pub(super) fn put(
 ) -> Result<(), EngineError> {
     let files = picked.iter().filter(|one| !one.is_directory).count();
     if files > 0 && picked.len() > 1 && !destination.is_directory {
-        let resolved = destination.resolved(changes)?;
+        let resolved = changes.resolve(&destination.path)?;
         if !changes.tree().get(&resolved).is_some_and(super::tree::Node::is_directory) {
             let path = &destination.path;
             let reason = format!("several sources need a directory to go to: write /{path}/ with a slash");
@@ -112,7 +102,7 @@ pub(super) fn put(
 }
 
 fn put_one(picked: Picked, destination: &Destination, changes: &mut Changes) -> Result<(), EngineError> {
-    let resolved = destination.resolved(changes)?;
+    let resolved = changes.resolve(&destination.path)?;
     if picked.is_directory {
         destination.make(changes, &resolved)?;
         for item in picked.items {

@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{config::Health, error::EngineError, stage::Stage};
+use super::{config::Health, error::EngineError, signal, stage::Stage};
 use crate::dockerfile::{
     ArgDeclaration, CommandLine, Expander, Healthcheck, InstructionKind, KeyValue, Probe,
 };
@@ -103,9 +103,7 @@ pub(super) fn apply(
         }
         InstructionKind::StopSignal(signal) => {
             let signal = words.expand(signal)?;
-            if signal.is_empty()
-                || !signal.bytes().all(|letter| letter.is_ascii_alphanumeric() || letter == b'+')
-            {
+            if !signal::is_known(&signal) {
                 return Err(EngineError::Invalid(format!("{signal:?} is no signal, such as SIGTERM or 15")));
             }
             let created_by = format!("STOPSIGNAL {signal}");
@@ -208,6 +206,8 @@ fn health(check: &Healthcheck) -> Health {
 fn read_ports(text: &str) -> Result<Vec<String>, EngineError> {
     let invalid = || EngineError::Invalid(format!("{text:?} is no port, such as 8080, 53/udp or 8000-8010"));
     let (ports, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+    // What the port is called on a host does not belong into an image.
+    let ports = ports.rsplit(':').next().unwrap_or(ports);
     let protocol = protocol.to_ascii_lowercase();
     if !matches!(protocol.as_str(), "tcp" | "udp" | "sctp") {
         return Err(invalid());
@@ -240,11 +240,12 @@ mod tests {
         for (text, ports) in [
             ("80", vec!["80/tcp"]),
             ("53/UDP", vec!["53/udp"]),
+            ("127.0.0.1:8080:80", vec!["80/tcp"]),
             ("8000-8002/tcp", vec!["8000/tcp", "8001/tcp", "8002/tcp"]),
         ] {
             assert_eq!(read_ports(text).unwrap_or_else(|error| panic!("{error}")), ports);
         }
-        for text in ["", "x", "70000", "2-1", "80/http", "1.2.3.4:80:80"] {
+        for text in ["", "x", "70000", "2-1", "80/http", "80:"] {
             assert!(read_ports(text).is_err(), "{text}");
         }
     }

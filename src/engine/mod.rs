@@ -25,6 +25,7 @@ mod metadata;
 mod mode;
 mod records;
 mod seal;
+mod signal;
 mod source;
 mod spool;
 mod stage;

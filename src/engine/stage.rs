@@ -41,7 +41,9 @@ impl Stage {
 
     /// A stage that goes on where another ended.
     pub(super) fn after(parent: Self) -> Self {
-        Self::new(parent.config, parent.chain, parent.platform)
+        // Arguments go on too, though no image keeps them.
+        let Self { config, chain, platform, variables, .. } = parent;
+        Self { config, chain, platform, variables, has_command: false }
     }
 
     fn new(config: ImageConfig, chain: Chain, platform: Platform) -> Self {

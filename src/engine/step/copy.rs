@@ -17,6 +17,7 @@ use crate::{
         source::{self, Picked},
         stage::Stage,
         step::Step,
+        tree::Tree,
         users,
     },
 };
@@ -226,6 +227,8 @@ impl Ready {
         if let Some(chown) = &self.chown {
             destination.owner = Some(users::owner(chown, &tree, &build.spools)?);
         }
+        // A linked layer stands by itself: whatever is below, its directories are in it.
+        let tree = if destination.link { Tree::default() } else { tree };
         Ok((destination, Changes::new(tree, build.epoch.unwrap_or(0))))
     }
 

@@ -83,7 +83,9 @@ impl Step<'_> {
         let mut environment = environment;
         for (name, value) in &self.build.request.build_args {
             if PROXIES.iter().any(|proxy| proxy.eq_ignore_ascii_case(name)) {
-                environment.entry(name.clone()).or_insert_with(|| value.clone());
+                for name in [name.to_ascii_uppercase(), name.to_ascii_lowercase()] {
+                    environment.entry(name).or_insert_with(|| value.clone());
+                }
             }
         }
         let mut all = mounts.mounts.clone();
