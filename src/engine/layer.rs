@@ -14,12 +14,16 @@ use super::{
     index::{self, IndexEntry, IndexKind, travels},
     key::Key,
     records::RecordedLayer,
+    reuse::Reuse,
     spool::{Bytes, Spools},
 };
 use crate::{
     context::{Context, Entry, Xattr},
-    oci::layer::{EntryKind, LayerEntry, LayerError, LayerOptions, LayerWriter, Mtime, Policy},
+    oci::layer::{Compression, EntryKind, LayerEntry, LayerError, LayerOptions, LayerWriter, Mtime, Policy},
 };
+
+/// The size of a layer, in bytes, from which on its blocks are worth remembering.
+const WORTH_KEEPING: u64 = 1 << 20;
 
 /// One path of a new layer.
 #[derive(Clone, Debug)]
@@ -133,11 +137,15 @@ fn links(entries: &Entries) -> HashMap<&[u8], &[u8]> {
 pub(super) fn write(
     entries: &Entries,
     latest: Option<i64>,
+    last: &Reuse,
     spools: &Spools,
 ) -> Result<RecordedLayer, EngineError> {
     let mtime = latest.map_or(Mtime::Own, Mtime::AtMost);
+    let compression = Compression::default();
     let options = LayerOptions {
+        compression,
         policy: Policy { mtime, ..Policy::default() },
+        reuse: last.open(&spools.store, compression),
         cancel: spools.cancel.clone(),
         ..LayerOptions::default()
     };
@@ -150,6 +158,9 @@ pub(super) fn write(
         written.push(append(&mut writer, path, &entry, links.get(path.as_slice()).copied(), spools)?);
     }
     let layer = writer.finish()?;
+    if layer.size > WORTH_KEEPING {
+        last.keep(&layer, compression);
+    }
     index::save(&spools.store, &layer.diff_id, &written)?;
     let blob = Descriptor {
         media_type: layer.media_type.to_owned(),

@@ -24,6 +24,7 @@ mod layer;
 mod metadata;
 mod mode;
 mod records;
+mod reuse;
 mod seal;
 mod signal;
 mod source;

@@ -22,7 +22,7 @@ use crate::{
     helper,
     oci::{
         Store,
-        layer::{Compression, Layer},
+        layer::{BlockTable, Compression, Layer},
     },
 };
 
@@ -250,6 +250,7 @@ fn outcome(seat: &Seat, done: Done) -> Result<StepOutcome, SessionError> {
         diff_id: layer.diff_id,
         media_type: Compression::default().media_type(),
         uncompressed_size: layer.uncompressed_size,
+        blocks: BlockTable::default(),
     };
     Ok(StepOutcome { ended: done.ended, layer: Some(layer), records })
 }

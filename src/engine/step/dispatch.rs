@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures::FutureExt as _;
-use polyarch_actors::Digest;
+use polyarch_actors::{ContextSource, Digest};
 
 use crate::{
     dockerfile::{Instruction, InstructionKind},
@@ -12,9 +12,11 @@ use crate::{
         chain::Chain,
         error::{EngineError, blocking},
         flight::How,
+        key::Key,
         layer::{self, Entries},
         metadata::{self, Words},
         records::Record,
+        reuse::Reuse,
         stage::Stage,
         time,
     },
@@ -76,12 +78,23 @@ impl Step<'_> {
                 build.complete(chain).await?;
             }
             let owned = Arc::clone(build);
-            let made = blocking(move || to_layer(&owned, make(&owned)?)).await;
+            let last = self.last(created_by);
+            let made = blocking(move || to_layer(&owned, make(&owned)?, &last)).await;
             made.map_err(|error| error.at(self.place))
         };
         let done = build.engine.flights.once(&key, &build.records, &build.cancel, work).await?;
         stage.add(created_by, done.0);
         Ok(done.1 == How::Cached)
+    }
+}
+
+impl Step<'_> {
+    /// What this instruction made the last time; `what` tells apart the layers of one instruction.
+    pub(super) fn last(&self, what: &str) -> Reuse {
+        let ContextSource::Directory(folder) = &self.build.request.context;
+        let folder = folder.as_os_str().as_encoded_bytes();
+        let instruction = Key::new("instruction").field(folder).field(self.place).field(what).end();
+        Reuse::of(&self.build.engine.store, &instruction)
     }
 }
 
@@ -91,7 +104,7 @@ pub(super) fn created(build: &Build) -> String {
 }
 
 /// The layer that holds `entries`: the same entries have become one before, perhaps on top of other layers.
-pub(super) fn to_layer(build: &Build, entries: Entries) -> Result<Record, EngineError> {
+pub(super) fn to_layer(build: &Build, entries: Entries, last: &Reuse) -> Result<Record, EngineError> {
     let record = |layer| Record { layer, created: created(build), build: build.request.build.clone() };
     if entries.is_empty() {
         return Ok(record(None));
@@ -100,7 +113,7 @@ pub(super) fn to_layer(build: &Build, entries: Entries) -> Result<Record, Engine
     if let Some(known) = build.records.recall(&key) {
         return Ok(known);
     }
-    let made = record(Some(layer::write(&entries, build.epoch, &build.spools)?));
+    let made = record(Some(layer::write(&entries, build.epoch, last, &build.spools)?));
     build.records.remember(&key, &made)?;
     Ok(made)
 }

@@ -18,6 +18,7 @@ use crate::{
         error::{EngineError, blocking},
         key::Key,
         metadata::Words,
+        reuse::Reuse,
         source,
         stage::Stage,
         step::Step,
@@ -141,8 +142,9 @@ impl Step<'_> {
                 Ok((chain, PathBuf::from(format!("/{path}"))))
             }
             Origin::Context(_) => {
-                let (build, wanted) = (Arc::clone(self.build), path.clone());
-                let (chain, key) = blocking(move || selection(&build, &origin, &wanted)).await?;
+                let (build, wanted, last) =
+                    (Arc::clone(self.build), path.clone(), self.last(&path.to_string()));
+                let (chain, key) = blocking(move || selection(&build, &origin, &wanted, &last)).await?;
                 prepared.key.add("context");
                 prepared.key.add(key.end().as_str());
                 Ok((chain, PathBuf::from(format!("/{path}"))))
@@ -216,7 +218,12 @@ impl Step<'_> {
 }
 
 /// What a mount shows of a context, as a layer: what is ignored stays out, and everything belongs to root.
-fn selection(build: &Build, origin: &Origin, path: &RelPath) -> Result<(Chain, Key), EngineError> {
+fn selection(
+    build: &Build,
+    origin: &Origin,
+    path: &RelPath,
+    last: &Reuse,
+) -> Result<(Chain, Key), EngineError> {
     let opened = origin.open(build)?;
     let pattern = format!("/{path}");
     let picked = copy::pick(&opened, &[pattern], false, &Ignore::default(), &build.cancel)?;
@@ -229,7 +236,7 @@ fn selection(build: &Build, origin: &Origin, path: &RelPath) -> Result<(Chain, K
         changes.make_directories(path, (0, 0))?;
     }
     copy::put(picked, &destination, &mut changes)?;
-    let record = super::dispatch::to_layer(build, changes.finish())?;
+    let record = super::dispatch::to_layer(build, changes.finish(), last)?;
     let mut chain = Chain::default();
     if let Some(layer) = record.layer {
         chain.push(layer.blob, layer.diff_id, None);

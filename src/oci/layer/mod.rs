@@ -1,5 +1,6 @@
 //! Writing layers: the same entries give the same bytes, on any machine and with any number of threads.
 
+mod blocks;
 mod compression;
 mod entry;
 mod error;
@@ -7,6 +8,7 @@ mod header;
 mod pipeline;
 mod writer;
 
+pub use blocks::{BlockTable, Reusable};
 pub use compression::{Compression, Level};
 pub use entry::{EntryKind, LayerEntry, Mtime, Policy};
 pub use error::LayerError;

@@ -22,6 +22,7 @@ use polyarch_actors::Digest;
 use sha2::{Digest as _, Sha256};
 
 use super::{
+    blocks::{BlockRecord, BlockTable, Decompressor, Reusable},
     compression::{BLOCK, Compression, Compressor},
     error::LayerError,
 };
@@ -39,6 +40,7 @@ pub(super) struct Stored {
     /// The digest of what went in.
     pub(super) input_digest: Digest,
     pub(super) input_size: u64,
+    pub(super) blocks: BlockTable,
 }
 
 /// A part of the archive on its way.
@@ -50,6 +52,7 @@ struct Block {
     /// How much of that there is.
     filled: usize,
     output: Vec<u8>,
+    checksum: u32,
 }
 
 impl Block {
@@ -59,6 +62,15 @@ impl Block {
 
     fn content(&self) -> &[u8] {
         &self.input[..self.filled]
+    }
+
+    fn record(&self) -> BlockRecord {
+        let length = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
+        BlockRecord {
+            checksum: self.checksum,
+            length: length(self.filled),
+            stored: length(self.output.len()),
+        }
     }
 }
 
@@ -81,6 +93,8 @@ struct Settings {
     compression: Compression,
     /// Where the store keeps what is not finished, for errors.
     scratch: PathBuf,
+    /// What was compressed before.
+    reuse: Option<Arc<Reusable>>,
     /// Set when nobody wants the result any more.
     stop: Arc<AtomicBool>,
 }
@@ -91,7 +105,7 @@ struct Running {
     free: Receiver<Block>,
     made: usize,
     workers: Vec<JoinHandle<()>>,
-    writer: JoinHandle<Result<BlobWriter, LayerError>>,
+    writer: JoinHandle<Result<(BlobWriter, BlockTable), LayerError>>,
 }
 
 impl Pipeline {
@@ -99,9 +113,11 @@ impl Pipeline {
         store: &Store,
         compression: Compression,
         threads: NonZero<usize>,
+        reuse: Option<Arc<Reusable>>,
     ) -> Result<Self, LayerError> {
         let blob = Some(store.writer()?);
-        let settings = Settings { compression, scratch: store.root().join("tmp"), stop: Arc::default() };
+        let scratch = store.root().join("tmp");
+        let settings = Settings { compression, scratch, reuse, stop: Arc::default() };
         let threads = if compression == Compression::None { 1 } else { threads.get().min(THREADS) };
         let input_hash = (compression != Compression::None).then(Sha256::new);
         Ok(Self { settings, threads, block: Block::new(), input_size: 0, input_hash, blob, running: None })
@@ -133,9 +149,19 @@ impl Pipeline {
         Ok(())
     }
 
+    /// Ends the block here.
+    pub(super) fn cut(&mut self) -> Result<(), LayerError> {
+        if self.block.filled > 0 { self.send() } else { Ok(()) }
+    }
+
+    /// How much of the block there is.
+    pub(super) fn filled(&self) -> usize {
+        self.block.filled
+    }
+
     /// Stores what is left and makes the blob visible.
     pub(super) fn finish(mut self) -> Result<Stored, LayerError> {
-        let blob = if self.running.is_some() {
+        let (blob, blocks) = if self.running.is_some() {
             if self.block.filled > 0 {
                 self.send()?;
             }
@@ -143,17 +169,17 @@ impl Pipeline {
         } else {
             self.count();
             let mut blob = self.blob.take().ok_or(LayerError::Broken)?;
-            if let Some(mut compressor) = self.settings.compressor()? {
-                compress(&mut compressor, &mut self.block)?;
+            if let Some(mut tools) = self.settings.tools()? {
+                tools.compress(&mut self.block)?;
             }
             self.settings.write(&mut blob, &self.block)?;
-            blob
+            (blob, BlockTable(vec![self.block.record()]))
         };
         let (digest, size) = blob.commit(None)?;
         let hash = self.input_hash.take();
         let input_digest =
             hash.map_or_else(|| digest.clone(), |hash| Digest::from_sha256(&hash.finalize().into()));
-        Ok(Stored { digest, size, input_digest, input_size: self.input_size })
+        Ok(Stored { digest, size, input_digest, input_size: self.input_size, blocks })
     }
 
     /// Sends the block to be compressed, and takes another one.
@@ -190,7 +216,7 @@ impl Pipeline {
     }
 
     /// Waits until all blocks are written.
-    fn join(&mut self) -> Result<BlobWriter, LayerError> {
+    fn join(&mut self) -> Result<(BlobWriter, BlockTable), LayerError> {
         let Some(Running { jobs, free, workers, writer, .. }) = self.running.take() else {
             return Err(LayerError::Broken);
         };
@@ -232,8 +258,13 @@ impl Running {
 }
 
 impl Settings {
-    fn compressor(&self) -> Result<Option<Compressor>, LayerError> {
-        Compressor::new(self.compression).map_err(LayerError::Compress)
+    /// What a thread compresses with; `None` where nothing is compressed.
+    fn tools(&self) -> Result<Option<Tools>, LayerError> {
+        let compressor = Compressor::new(self.compression).map_err(LayerError::Compress)?;
+        let decompressor = Decompressor::new(self.compression).map_err(LayerError::Compress)?;
+        let tools = compressor.zip(decompressor);
+        let reuse = self.reuse.clone();
+        Ok(tools.map(|(compressor, decompressor)| Tools { compressor, decompressor, reuse }))
     }
 
     fn write(&self, blob: &mut BlobWriter, block: &Block) -> Result<(), LayerError> {
@@ -245,8 +276,8 @@ impl Settings {
 
     /// What a compressing thread does.
     fn work(&self, queue: &Mutex<Receiver<Block>>, done: &Sender<Result<Block, LayerError>>) {
-        let mut compressor = match self.compressor() {
-            Ok(compressor) => compressor,
+        let mut tools = match self.tools() {
+            Ok(tools) => tools,
             Err(error) => {
                 // Whoever no longer listens knows of another error.
                 let _ = done.send(Err(error));
@@ -259,8 +290,8 @@ impl Settings {
             if self.stop.load(Ordering::Relaxed) {
                 return;
             }
-            let result = match &mut compressor {
-                Some(compressor) => compress(compressor, &mut block),
+            let result = match &mut tools {
+                Some(tools) => tools.compress(&mut block),
                 None => Ok(()),
             };
             if done.send(result.map(|()| block)).is_err() {
@@ -275,7 +306,8 @@ impl Settings {
         compressed: &Receiver<Result<Block, LayerError>>,
         written: &Sender<Block>,
         mut blob: BlobWriter,
-    ) -> Result<BlobWriter, LayerError> {
+    ) -> Result<(BlobWriter, BlockTable), LayerError> {
+        let mut table = BlockTable::default();
         let mut waiting = BTreeMap::new();
         let mut next = 0;
         for block in compressed {
@@ -283,20 +315,37 @@ impl Settings {
             waiting.insert(block.sequence, block);
             while let Some(block) = waiting.remove(&next) {
                 self.write(&mut blob, &block)?;
+                table.0.push(block.record());
                 next += 1;
                 // Nobody fills it again when the archive is at its end.
                 let _ = written.send(block);
             }
         }
-        Ok(blob)
+        Ok((blob, table))
     }
 }
 
-/// Compresses a block. A panic is a failure like any other: the writer would wait for the block for ever.
-fn compress(compressor: &mut Compressor, block: &mut Block) -> Result<(), LayerError> {
-    let mut output = std::mem::take(&mut block.output);
-    let compress = AssertUnwindSafe(|| compressor.compress(block.content(), &mut output));
-    let result = catch_unwind(compress).unwrap_or_else(|_| Err(io::Error::other("the compressor panicked")));
-    block.output = output;
-    result.map_err(LayerError::Compress)
+/// What a thread compresses with.
+struct Tools {
+    compressor: Compressor,
+    decompressor: Decompressor,
+    reuse: Option<Arc<Reusable>>,
+}
+
+impl Tools {
+    /// Compresses a block. A panic is a failure like any other: the writer would wait for the block for ever.
+    fn compress(&mut self, block: &mut Block) -> Result<(), LayerError> {
+        let mut output = std::mem::take(&mut block.output);
+        let compress = AssertUnwindSafe(|| {
+            block.checksum = libdeflater::crc32(block.content());
+            let known = self.reuse.as_ref().is_some_and(|reuse| {
+                reuse.find(block.content(), block.checksum, &mut output, &mut self.decompressor)
+            });
+            if known { Ok(()) } else { self.compressor.compress(block.content(), &mut output) }
+        });
+        let panicked = || Err(io::Error::other("the compressor panicked"));
+        let result = catch_unwind(compress).unwrap_or_else(|_| panicked());
+        block.output = output;
+        result.map_err(LayerError::Compress)
+    }
 }

@@ -4,6 +4,7 @@ use std::{
     fmt,
     io::{self, Read},
     num::NonZero,
+    sync::Arc,
     thread,
 };
 
@@ -11,7 +12,8 @@ use polyarch_actors::Digest;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    compression::Compression,
+    blocks::{BlockTable, Reusable},
+    compression::{BLOCK, Compression},
     entry::{EntryKind, LayerEntry, Policy},
     error::LayerError,
     header,
@@ -35,6 +37,8 @@ pub struct LayerOptions {
     pub policy: Policy,
     /// How many threads compress: one per CPU where it is not said. The bytes do not depend on it.
     pub threads: Option<NonZero<usize>>,
+    /// A layer like this one, compressed the same way, whose blocks are used again.
+    pub reuse: Option<Arc<Reusable>>,
     /// Stops it between two reads.
     pub cancel: CancellationToken,
 }
@@ -52,6 +56,8 @@ pub struct Layer {
     pub media_type: &'static str,
     /// The length of the archive in bytes.
     pub uncompressed_size: u64,
+    /// Where its blocks are in the blob.
+    pub blocks: BlockTable,
 }
 
 /// A layer that is being written. Dropping it leaves nothing in the store.
@@ -69,10 +75,10 @@ pub struct LayerWriter {
 impl LayerWriter {
     /// Begins a layer in `store`.
     pub fn new(store: &Store, options: LayerOptions) -> Result<Self, LayerError> {
-        let LayerOptions { compression, policy, threads, cancel } = options;
+        let LayerOptions { compression, policy, threads, reuse, cancel } = options;
         let threads =
             threads.or_else(|| thread::available_parallelism().ok()).unwrap_or(NonZero::<usize>::MIN);
-        let pipeline = Pipeline::new(store, compression, threads)?;
+        let pipeline = Pipeline::new(store, compression, threads, reuse)?;
         let media_type = compression.media_type();
         Ok(Self { pipeline, policy, media_type, cancel, header: Vec::new(), broken: false })
     }
@@ -120,6 +126,7 @@ impl LayerWriter {
             diff_id: stored.input_digest,
             media_type: self.media_type,
             uncompressed_size: stored.input_size,
+            blocks: stored.blocks,
         })
     }
 
@@ -145,6 +152,9 @@ impl LayerWriter {
 
     fn put(&mut self, entry: &LayerEntry<'_>, content: impl Read) -> Result<u64, LayerError> {
         self.go_on()?;
+        if begins_block(entry, self.pipeline.filled()) {
+            self.pipeline.cut()?;
+        }
         self.header.clear();
         header::write(entry, &mut self.header);
         self.pipeline.push(&self.header)?;
@@ -194,6 +204,17 @@ impl fmt::Debug for LayerWriter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LayerWriter").field("policy", &self.policy).finish_non_exhaustive()
     }
+}
+
+/// Whether a new block begins with an entry. What decides is the entry itself, so that a change before it moves
+/// blocks but hardly changes them, and they can be used again.
+fn begins_block(entry: &LayerEntry<'_>, filled: usize) -> bool {
+    if matches!(entry.kind, EntryKind::File { size } if size >= BLOCK as u64) {
+        return true;
+    }
+    // FNV-1a, 32 bits.
+    let mix = |hash: u32, byte: &u8| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193);
+    filled >= BLOCK / 4 && entry.name.iter().fold(0x811c_9dc5, mix) & 0xF00 == 0
 }
 
 /// Refuses what would mean something else to whoever unpacks the layer.

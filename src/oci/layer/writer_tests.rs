@@ -336,3 +336,47 @@ fn a_full_disk_stops_the_reader_too() {
     drop(store);
     std::process::Command::new("umount").arg(folder.path()).status().expect("unmounted");
 }
+
+/// A layer of 400 files, one of which has another length when `changed`.
+fn many(store: &Store, compression: Compression, changed: bool, reuse: Option<Arc<Reusable>>) -> Layer {
+    let mut writer =
+        LayerWriter::new(store, LayerOptions { reuse, ..options(compression, 2) }).expect("a layer");
+    let bytes = content(40_000);
+    for number in 0..400 {
+        let length = if changed && number == 150 { 123 } else { 7_000 + number * 17 };
+        append_file(&mut writer, &format!("folder/{number:04}"), &bytes[number..number + length]);
+    }
+    writer.finish().expect("a layer")
+}
+
+#[test]
+fn a_change_in_the_middle_leaves_most_blocks_as_they_were() {
+    let (_folder, store) = store();
+    for compression in [Compression::default(), Compression::Zstd(Level::ZSTD)] {
+        let before = many(&store, compression, false, None);
+        let fresh = many(&store, compression, true, None);
+        let blob = store.open_blob(&before.digest).expect("a blob");
+        let reuse = Arc::new(Reusable::new(blob, &before.blocks));
+        let again = many(&store, compression, true, Some(reuse));
+        // Whether blocks were used again must not show.
+        assert_eq!(again, fresh);
+        let known = fresh.blocks.0.iter().filter(|block| before.blocks.0.contains(block)).count();
+        let all = fresh.blocks.0.len();
+        assert!(all >= 6 && known + 3 >= all, "{known} of {all}");
+    }
+}
+
+#[test]
+fn a_blob_that_was_damaged_is_not_used_again() {
+    let (_folder, store) = store();
+    let before = many(&store, Compression::default(), false, None);
+    let path = store.blob_path(&before.digest);
+    let mut bytes = fs::read(&path).expect("a blob");
+    for at in (0..bytes.len()).step_by(1000) {
+        bytes[at] ^= 1;
+    }
+    fs::write(&path, &bytes).expect("damaged");
+    let reuse = Reusable::new(fs::File::open(&path).expect("a blob"), &before.blocks);
+    fs::remove_file(&path).expect("removed");
+    assert_eq!(many(&store, Compression::default(), false, Some(Arc::new(reuse))), before);
+}
