@@ -195,7 +195,7 @@ impl Session {
             folder: self.inner.folder.clone(),
             scratch: seat.slot.scratch(),
             snapshots: self.inner.options.snapshots,
-            rootless: !nix::unistd::geteuid().is_root(),
+            userns: !nix::unistd::geteuid().is_root(),
             task,
         }
     }

@@ -23,7 +23,7 @@ pub(super) struct Work {
     /// How snapshots are kept; found out by trying where it is not said.
     pub(super) snapshots: Option<Snapshots>,
     /// Whether this is a user namespace.
-    pub(super) rootless: bool,
+    pub(super) userns: bool,
     /// What to do.
     pub(super) task: Task,
 }

@@ -12,3 +12,11 @@ mod registry_tokens;
 mod sandbox;
 #[cfg(target_os = "linux")]
 mod session;
+#[cfg(target_os = "linux")]
+mod session_ends;
+#[cfg(target_os = "linux")]
+mod session_hostile;
+#[cfg(target_os = "linux")]
+mod session_isolation;
+#[cfg(target_os = "linux")]
+mod session_mounts;

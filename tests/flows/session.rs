@@ -8,7 +8,7 @@ use crate::support::session::{Bench, on_top, paths};
 async fn a_command_runs_and_what_it_writes_becomes_a_layer() {
     let Some(bench) = Bench::new() else { return };
     let (outcome, printed) =
-        bench.run(bench.step("echo hello; echo there >&2; mkdir /new; echo x > /new/file")).await;
+        bench.run(bench.step("echo hello; sleep 0.1; echo there >&2; mkdir /new; echo x > /new/file")).await;
     let outcome = outcome.expect("an outcome");
     assert_eq!((outcome.ended, printed.as_str()), (Ended::Code(0), "hello\nthere\n"));
     assert_eq!(paths(&outcome), ["new", "new/file"]);

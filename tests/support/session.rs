@@ -1,6 +1,9 @@
 //! What the tests of the session share: a store, layers made of busybox, and a way to run scripts.
 
-use std::{fs, io, path::PathBuf};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use polyarch::{
     oci::{
@@ -15,11 +18,11 @@ use super::{buildah::helper, tools};
 
 /// What busybox is called in the images of the tests.
 const NAMES: &str = "sh cat echo sleep true false uname id ls mkdir rm touch chmod chown stat ln mv test grep mount \
-                     mknod ps kill env hostname head find readlink su dd wc sort setsid mkfifo nc sync tr cut sed ip";
+                     mknod ps kill env hostname head find readlink su dd wc sort setsid mkfifo nc sync tr cut sed ip umount xargs unshare timeout";
 
 /// A store, a session on it, and a base image.
 pub(crate) struct Bench {
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
     pub(crate) store: Store,
     pub(crate) session: Session,
     pub(crate) base: Vec<StepLayer>,
@@ -31,13 +34,27 @@ impl Bench {
         Self::with(SessionOptions::default())
     }
 
-    pub(crate) fn with(options: SessionOptions) -> Option<Self> {
-        let busybox = PathBuf::from("/bin/busybox");
-        if !busybox.is_file() && !tools::require("busybox") {
+    pub(crate) fn with(options: SessionOptions) -> Self {
+        if !Path::new("/bin/busybox").is_file() && !tools::require("busybox") {
             return None;
         }
         let folder = tempfile::Builder::new().prefix("polyarch-session").tempdir().expect("a folder");
-        let store = Store::open(folder.path().join("store")).expect("a store");
+        let store = folder.path().join("store");
+        Some(Self::open(folder, &store, options))
+    }
+
+    /// One whose store is elsewhere, and stays.
+    pub(crate) fn in_folder(path: &Path) -> Option<Self> {
+        if !Path::new("/bin/busybox").is_file() && !tools::require("busybox") {
+            return None;
+        }
+        let folder = tempfile::Builder::new().prefix("polyarch-session").tempdir().expect("a folder");
+        Some(Self::open(folder, &path.join("store"), SessionOptions::default()))
+    }
+
+    fn open(folder: tempfile::TempDir, store: &Path, options: SessionOptions) -> Self {
+        let busybox = PathBuf::from("/bin/busybox");
+        let store = Store::open(store).expect("a store");
         let options = SessionOptions { helper: Some(options.helper.unwrap_or_else(helper)), ..options };
         let session = Session::new(store.clone(), options);
         let program = fs::read(busybox).expect("busybox");
@@ -53,7 +70,12 @@ impl Bench {
             layer.file("etc/passwd", passwd.as_bytes(), 0o644);
             layer.file("etc/group", b"root:x:0:\napp:x:1000:\nweb:x:33:app\n", 0o644);
         });
-        Some(Self { _folder: folder, store, session, base: vec![base] })
+        Self { folder, store, session, base: vec![base] }
+    }
+
+    /// A folder that goes with it.
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
     }
 
     /// A step that runs a script on top of the base image.

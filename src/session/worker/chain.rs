@@ -34,7 +34,7 @@ pub(super) struct Snapshots<'s> {
     store: &'s Store,
     folder: PathBuf,
     scratch: &'s Path,
-    rootless: bool,
+    userns: bool,
     made: usize,
 }
 
@@ -43,11 +43,12 @@ impl<'s> Snapshots<'s> {
         store: &'s Store,
         folder: &Path,
         scratch: &'s Path,
-        rootless: bool,
+        userns: bool,
     ) -> Result<Self, Failure> {
-        let folder = folder.join("snapshots");
+        // What overlays note in extended attributes has other names in a user namespace.
+        let folder = folder.join(if userns { "snapshots-user" } else { "snapshots" });
         fs::create_dir_all(&folder).map_err(Failure::system(format!("make {}", folder.display())))?;
-        Ok(Self { store, folder, scratch, rootless, made: 0 })
+        Ok(Self { store, folder, scratch, userns, made: 0 })
     }
 
     /// The snapshots of a chain of layers, bottom first; those that are missing are made.
@@ -124,7 +125,7 @@ impl<'s> Snapshots<'s> {
         } else {
             let lower: Vec<PathBuf> = below.iter().map(|snapshot| snapshot.path.clone()).collect();
             mirror(lower.last().map_or(&upper, |top| top), &upper)?;
-            let overlay = Overlay::mount(&folder, &lower, true, self.rootless)?;
+            let overlay = Overlay::mount(&folder, &lower, true, self.userns)?;
             within(overlay.root(), || unpack::unpack(blob))
         };
         let found = found.map_err(Failure::system("enter a root file system"))?.map_err(odd)?;

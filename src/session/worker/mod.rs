@@ -1,10 +1,15 @@
 //! What the helper processes of a session do. Nothing here runs in the process that embeds polyarch.
 
+mod agent;
 mod birth;
+mod caches;
 mod chain;
 mod changes;
 mod compare;
+mod copy;
 mod entry;
+mod filter;
+mod mounts;
 mod overlay;
 mod plan;
 mod records;

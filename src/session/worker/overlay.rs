@@ -35,7 +35,7 @@ impl Overlay {
         folder: &Path,
         lower: &[PathBuf],
         writable: bool,
-        rootless: bool,
+        userns: bool,
     ) -> Result<Self, Failure> {
         let failed = |error: std::io::Error| Failure::system("prepare an overlay")(error);
         let root = folder.join("root");
@@ -57,7 +57,7 @@ impl Overlay {
             }
             options += ",upperdir=upper,workdir=work";
         }
-        options += if rootless { ",userxattr" } else { ",redirect_dir=off" };
+        options += if userns { ",userxattr" } else { ",redirect_dir=off" };
         chdir(folder).map_err(Failure::system("change the directory"))?;
         let overlay = |options: &str| {
             let source = Some("overlay");

@@ -94,7 +94,7 @@ fn restore_times(folder: &Path, before: &Metadata) -> io::Result<()> {
 }
 
 /// A path without symbolic links, whether there is something at it or not.
-fn resolve(path: &Path) -> io::Result<PathBuf> {
+pub(super) fn resolve(path: &Path) -> io::Result<PathBuf> {
     let mut todo: Vec<OsString> = names(path);
     let mut done = PathBuf::from("/");
     let mut links = 0;

@@ -10,6 +10,8 @@ use super::{
     birth::{self, Birth},
     chain::{Snapshots, chain_id, chain_of, mirror},
     changes::Trees,
+    filter,
+    mounts::{Mounts, Preparing},
     overlay::{MOST_LAYERS, Overlay},
     plan::{self, Base},
     records, stubs, user,
@@ -44,7 +46,7 @@ fn run(work: &Work, step: &Step) -> Result<Done, Failure> {
     let blobs = scratch.join("blobs");
     make(&blobs)?;
     let store = Store::opened(work.store.clone(), blobs);
-    let mut snapshots = Snapshots::new(&store, &work.folder, scratch, work.rootless)?;
+    let mut snapshots = Snapshots::new(&store, &work.folder, scratch, work.userns)?;
     let chain = snapshots.chain(&step.layers)?;
     if chain.len() > MOST_LAYERS {
         return Err(Failure::System {
@@ -64,9 +66,15 @@ fn run(work: &Work, step: &Step) -> Result<Done, Failure> {
     if layers.is_empty() {
         layers.push(empty.clone());
     }
-    let overlay = Overlay::mount(&folder, &layers, true, work.rootless)?;
+    let overlay = Overlay::mount(&folder, &layers, true, work.userns)?;
     let made = scratch.join("made");
-    let ended = start(step, scratch, overlay.root(), &made)?;
+    let mut preparing =
+        Preparing { snapshots: &mut snapshots, folder: &work.folder, scratch, userns: work.userns };
+    let mut mounts = preparing.all(step)?;
+    mounts.planned.extend(plan::network_files(step, scratch)?);
+    // What is mounted on a directory must not hide what is mounted below.
+    mounts.planned.sort_by_key(|planned| planned.target.components().count());
+    let ended = start(step, scratch, overlay.root(), &made, &mut mounts)?;
     let mut done = Done { ended, layer: None, snapshots: probe::Snapshots::Overlay, problems: Vec::new() };
     if ended == Ended::Code(0) {
         let made = fs::read(&made).map_err(Failure::system("see which places were made"))?;
@@ -83,18 +91,28 @@ fn run(work: &Work, step: &Step) -> Result<Done, Failure> {
 }
 
 /// Runs the command in a mounted root file system.
-fn start(step: &Step, scratch: &Path, root: &Path, made: &Path) -> Result<Ended, Failure> {
+fn start(
+    step: &Step,
+    scratch: &Path,
+    root: &Path,
+    made: &Path,
+    mounts: &mut Mounts,
+) -> Result<Ended, Failure> {
     let user = user::find(root, &step.user)?;
     let file = |path: &Path| {
         let file = File::options().create(true).truncate(true).read(true).write(true).open(path);
         file.map_err(Failure::system(format!("make {}", path.display())))
     };
     let mut environment = step.environment();
+    for (name, value) in mounts.environment.drain(..) {
+        // What is said twice counts as the Dockerfile says it.
+        environment.entry(name).or_insert(value);
+    }
     environment.entry("HOME".into()).or_insert_with(|| OsString::from(&user.home));
     let birth = Birth {
         root: root.to_owned(),
         base: Base::prepare()?,
-        mounts: plan::network_files(step, scratch)?,
+        mounts: std::mem::take(&mut mounts.planned),
         user,
         workdir: step.workdir.clone(),
         hostname: plan::hostname(step),
@@ -102,7 +120,7 @@ fn start(step: &Step, scratch: &Path, root: &Path, made: &Path) -> Result<Ended,
         insecure: step.insecure,
         made: file(made)?,
         failure: file(&scratch.join("failure"))?,
-        filter: Vec::new(),
+        filter: if step.insecure { Vec::new() } else { filter::program() },
     };
     birth::run(birth, step, environment)
 }
@@ -125,7 +143,7 @@ fn keep(
         lower => {
             let folder = work.scratch.join("before");
             make(&folder)?;
-            let before = Overlay::mount(&folder, lower, false, work.rootless)?;
+            let before = Overlay::mount(&folder, lower, false, work.userns)?;
             records::write(
                 store,
                 &Trees { now: upper, before: before.root(), partial: true },

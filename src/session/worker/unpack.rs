@@ -28,7 +28,7 @@ use polyarch_actors::Digest;
 use rustix::fs::XattrFlags;
 use sha2::{Digest as _, Sha256};
 
-use super::compare::is_kept;
+use super::{compare::is_kept, stubs::resolve};
 use crate::archive::{Archive, Member, MemberKind, decompress};
 
 /// How the names of deletions begin.
@@ -243,7 +243,12 @@ fn device(path: &Path, kind: SFlag, major: u32, minor: u32) -> io::Result<bool> 
 }
 
 fn make_parents(parent: &Path) -> io::Result<()> {
-    fs::DirBuilder::new().recursive(true).mode(0o755).create(parent)
+    let make = |folder: &Path| fs::DirBuilder::new().recursive(true).mode(0o755).create(folder);
+    match make(parent) {
+        // A symbolic link leads to where nothing is yet.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => make(&resolve(parent)?),
+        made => made,
+    }
 }
 
 fn set_time(path: &Path, modified: i64) -> io::Result<()> {
