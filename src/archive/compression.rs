@@ -2,7 +2,13 @@
 
 use std::io::{self, BufRead, BufReader, Read};
 
-use super::reader::odd;
+use super::{
+    header::{BLOCK, Header},
+    reader::odd,
+};
+
+/// The most memory that unpacking xz may take, in KiB: `xz -9` asks for 64 MiB.
+const XZ_MEMORY: u32 = 256 << 10;
 
 /// How an archive is compressed, by its first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +38,18 @@ impl Compression {
     }
 }
 
+/// How many bytes [`is_archive`] looks at.
+pub const ARCHIVE_HEAD: usize = BLOCK;
+
+/// Whether something that begins like this is an archive, compressed or not, and no text.
+///
+/// Source: buildx, `build/utils.go` (`isArchive`): anything compressed, or a tar header whose checksum is right.
+pub fn is_archive(start: &[u8]) -> bool {
+    let empty = |block: &[u8; BLOCK]| block.iter().all(|byte| *byte == 0);
+    let tar = |block: &[u8; BLOCK]| empty(block) || Header::new(block).is_some();
+    Compression::of(start) != Compression::None || start.first_chunk().is_some_and(tar)
+}
+
 /// The bytes of an archive, whatever compressed them.
 pub fn decompress(source: impl Read + Send + 'static) -> io::Result<Box<dyn Read + Send>> {
     let mut source = BufReader::with_capacity(128 << 10, source);
@@ -39,7 +57,22 @@ pub fn decompress(source: impl Read + Send + 'static) -> io::Result<Box<dyn Read
         Compression::None => Box::new(source),
         Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(source)),
         Compression::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(source)?),
-        Compression::Bzip2 => return Err(odd("it is compressed with bzip2, which is not supported")),
-        Compression::Xz => return Err(odd("it is compressed with xz, which is not supported")),
+        Compression::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(source)),
+        Compression::Xz => {
+            let reader = lzma_rust2::XzReader::new_mem_limit(source, true, XZ_MEMORY);
+            Box::new(Explained(reader))
+        }
     })
+}
+
+/// Says what is wrong where the decoder only says that something is.
+struct Explained<R>(R);
+
+impl<R: Read> Read for Explained<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer).map_err(|error| match error.kind() {
+            io::ErrorKind::OutOfMemory => odd("unpacking it takes more than 256 MiB of memory"),
+            _ => error,
+        })
+    }
 }

@@ -1,8 +1,12 @@
-//! Tar archives that nobody vouches for: layers of images, and what ADD unpacks.
+//! Tar archives that nobody vouches for: layers of images, build contexts, and what ADD unpacks.
 
 mod compression;
 mod header;
 mod reader;
+#[cfg(unix)]
+mod unpack;
 
-pub use compression::{Compression, decompress};
+pub use compression::{ARCHIVE_HEAD, Compression, decompress, is_archive};
 pub use reader::{Archive, Member, MemberKind};
+#[cfg(unix)]
+pub use unpack::{UnpackError, UnpackLimits, Unpacked, unpack};
