@@ -27,6 +27,7 @@ pub mod dockerfile;
 #[cfg(target_os = "linux")]
 pub mod engine;
 mod error;
+pub mod fetch;
 mod flow;
 pub mod guard;
 pub mod helper;

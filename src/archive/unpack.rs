@@ -207,7 +207,8 @@ impl Unpacking<'_> {
             }
             MemberKind::File => {
                 self.clear(member, parent, name)?;
-                let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                let flags =
+                    OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
                 let file = openat(parent, name, flags, Mode::RUSR | Mode::WUSR).map_err(failed)?;
                 let mut file = File::from(file);
                 self.copy(member, &mut file)?;

@@ -68,7 +68,10 @@ fn names_times_and_modes_are_kept() {
     assert_eq!(done, Unpacked { members: 7, devices: 1 });
     let look = |name: &str| fs::symlink_metadata(folder.path().join("in").join(name)).expect(name);
     assert_eq!(look("d").mode() & 0o7777, 0o700, "its owner can empty it");
-    assert_eq!((look("d").mtime(), look("d/run").mtime(), look("link").mtime()), (1_000_000, 1_000_000, 1_000_000));
+    assert_eq!(
+        (look("d").mtime(), look("d/run").mtime(), look("link").mtime()),
+        (1_000_000, 1_000_000, 1_000_000)
+    );
     assert_eq!(look("d/run").mode() & 0o7777, 0o4751);
     assert_eq!(look("d/run").ino(), look("d/again").ino());
     assert_eq!(fs::read_link(folder.path().join("in/link")).expect("a link"), Path::new("/etc/passwd"));

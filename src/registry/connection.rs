@@ -60,7 +60,7 @@ impl Trust {
 }
 
 /// Whether a host, with or without a port, is this machine.
-fn is_loopback(host: &str) -> bool {
+pub(super) fn is_loopback(host: &str) -> bool {
     if let Some(address) = host.strip_prefix('[') {
         let address = address.split(']').next().unwrap_or_default();
         return address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
@@ -198,7 +198,7 @@ fn interrupted(registry: &str, error: &reqwest::Error) -> RegistryError {
 }
 
 /// The innermost reason of an error, without the number that the operating system gives it.
-fn cause(error: &reqwest::Error) -> String {
+pub(super) fn cause(error: &reqwest::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {

@@ -122,7 +122,7 @@ impl TransferCx {
     }
 
     /// Runs `work` until it ends or somebody cancels.
-    pub(super) async fn until_cancelled<T>(
+    pub(crate) async fn until_cancelled<T>(
         &self,
         work: impl Future<Output = Result<T, RegistryError>>,
     ) -> Result<T, RegistryError> {
@@ -131,7 +131,7 @@ impl TransferCx {
 
     /// Makes a request, again and again while that may help and the budget lasts. Cancelling drops it where
     /// it is.
-    pub(super) async fn retrying<T, F>(
+    pub(crate) async fn retrying<T, F>(
         &self,
         registry: &str,
         mut request: impl FnMut() -> F,
@@ -143,7 +143,7 @@ impl TransferCx {
     }
 
     /// As [`TransferCx::retrying`], for a request that notices cancelling itself and has to clean up.
-    pub(super) async fn retrying_to_the_end<T, F>(
+    pub(crate) async fn retrying_to_the_end<T, F>(
         &self,
         registry: &str,
         mut request: impl FnMut() -> F,

@@ -24,6 +24,7 @@ mod tls;
 mod token;
 mod upload;
 mod upload_session;
+mod web;
 
 pub use auth::{CredentialSources, Credentials};
 pub use client::{ClientOptions, RegistryClient, Timeouts};
@@ -34,3 +35,4 @@ pub use publish::{Publication, PublishReport, Published, publish};
 pub use pull::{PullDepth, pull};
 pub use retry::RetryLimits;
 pub use upload::BlobOutcome;
+pub(crate) use web::Web;

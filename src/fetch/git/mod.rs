@@ -1,0 +1,15 @@
+//! Git repositories, through the `git` program.
+//!
+//! The program reads no configuration of the machine, the user or the repository, runs no hook, asks nobody
+//! anything, and speaks only https, http, ssh and git, also to submodules. It runs under a guard, so that it ends
+//! with this process.
+
+mod checkout;
+mod fault;
+mod program;
+mod refs;
+mod url;
+
+pub use checkout::{FetchedTree, git};
+pub use program::GitAccess;
+pub use url::{GitSource, GitUrlError};
