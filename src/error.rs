@@ -6,6 +6,7 @@ use polyarch_actors::{BuildError, Fault, Outcome, Platform};
 
 use crate::{
     dockerfile::DockerfileError,
+    gather::GatherError,
     oci::{StoreError, index::DuplicatePlatform, layout::LayoutError},
     registry::{PublishReport, RegistryError},
 };
@@ -110,6 +111,9 @@ pub enum Error {
         /// The lines around it, with a caret.
         snippet: String,
     },
+    /// What the build is made of cannot be brought here.
+    #[error(transparent)]
+    Gather(#[from] GatherError),
     /// A platform could not be built.
     #[error(transparent)]
     Build(Box<FailedBuild>),
@@ -144,6 +148,7 @@ impl Error {
     pub fn fault(&self) -> Fault {
         match self {
             Self::Spec(_) | Self::Dockerfile { .. } | Self::Duplicate(_) => Fault::User,
+            Self::Gather(error) => error.fault(),
             Self::Build(failed) => failed.error.fault(),
             Self::Store(_) | Self::Output(_) | Self::Gone { .. } => Fault::Host,
             Self::Registry(error) => error.fault(),

@@ -14,7 +14,7 @@ use std::{
 
 use actix::Addr;
 use polyarch_actors::{
-    BuildError, BuildId, BuildSupervisor, BuiltImage, Descriptor, EventKind, EventSink, Outcome,
+    BuildError, BuildId, BuildSupervisor, BuiltImage, Descriptor, EventKind, EventSink, Fault, Outcome,
     ProtocolVersion, RunBuild, Timestamp,
 };
 use tokio_util::sync::CancellationToken;
@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     dockerfile::snippet,
     error::{Error, FailedBuild, first_error},
+    gather::gather,
     images::{Images, blocking, quick},
     oci::{
         Reference, Store,
@@ -29,7 +30,7 @@ use crate::{
         layout::{self, LayoutError},
     },
     orchestrator::gone,
-    prepare::{Prepared, prepare},
+    prepare::{Prepared, check_files, prepare},
     receipt::{PushedReference, Receipt},
     registry::{ClientOptions, RegistryError, RetryLimits, TransferCx, TransferEvent},
     spec::{Annotation, AnnotationLevel, BuildSpec, Output},
@@ -46,6 +47,8 @@ pub(crate) struct Flow {
     pub(crate) cancel: CancellationToken,
     pub(crate) supervisor: Addr<BuildSupervisor>,
     pub(crate) store: Store,
+    /// The program that guards what fetches repositories.
+    pub(crate) helper: Option<PathBuf>,
 }
 
 impl Flow {
@@ -61,8 +64,12 @@ impl Flow {
 
     async fn build(&self) -> Result<Receipt, Error> {
         let started = Timestamp::now();
-        let (spec, id) = (self.spec.clone(), self.id.clone());
-        let prepared = blocking(move || prepare(&spec, &id)).await?;
+        let spec = self.spec.clone();
+        blocking(move || Ok(check_files(&spec)?)).await?;
+        // What was fetched goes when this ends, however it ends.
+        let fetching = self.transfer(RetryLimits::default());
+        let gathered = gather(&self.spec, &self.store, self.helper.as_deref(), &fetching).await?;
+        let prepared = prepare(&self.spec, &gathered, &self.id)?;
         for message in &prepared.warnings {
             self.events.emit(EventKind::Warned { message: message.clone() });
         }
@@ -236,6 +243,7 @@ impl Flow {
             && match error {
                 Error::Build(failed) => failed.error == BuildError::Cancelled,
                 Error::Registry(RegistryError::Cancelled) => true,
+                Error::Gather(error) => error.is_cancelled(),
                 Error::Publish(report) => matches!(first_error(report), Some(RegistryError::Cancelled)),
                 _ => false,
             }
@@ -298,6 +306,11 @@ pub(crate) fn as_build_error(error: &Error) -> BuildError {
         Error::Registry(_) | Error::Publish(_) => {
             BuildError::Registry { reason: error.to_string(), retryable: false }
         }
+        Error::Gather(gather) => match gather.fault() {
+            Fault::User => BuildError::Invalid { message: error.to_string() },
+            Fault::Registry => BuildError::Registry { reason: error.to_string(), retryable: false },
+            _ => BuildError::Host { reason: error.to_string(), retryable: false },
+        },
         Error::Store(_) | Error::Output(_) | Error::Gone { .. } => {
             BuildError::Host { reason: error.to_string(), retryable: false }
         }

@@ -29,6 +29,7 @@ pub mod engine;
 mod error;
 pub mod fetch;
 mod flow;
+mod gather;
 pub mod guard;
 pub mod helper;
 pub mod images;
@@ -39,13 +40,16 @@ mod receipt;
 pub mod registry;
 #[cfg(target_os = "linux")]
 pub mod session;
+mod sources;
 mod spec;
 
 pub use error::{Error, FailedBuild, SpecError};
+pub use gather::GatherError;
 pub use helper::init;
 pub use orchestrator::{BuildHandle, Orchestrator, OrchestratorBuilder};
 pub use polyarch_actors as actors;
 pub use receipt::{PushedReference, Receipt};
+pub use sources::{ContextInput, NamedInput, SourceTextError};
 pub use spec::{Annotation, AnnotationError, AnnotationLevel, BuildSpec, DockerfileInput, Output};
 
 /// The example in the README compiles.

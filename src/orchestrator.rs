@@ -33,10 +33,11 @@ use crate::{
     config,
     error::Error,
     flow::Flow,
-    images::blocking,
+    gather::gather,
     oci::Store,
-    prepare::prepare,
+    prepare::{check_files, prepare},
     receipt::Receipt,
+    registry::TransferCx,
     spec::BuildSpec,
 };
 
@@ -53,6 +54,7 @@ struct Inner {
     supervisor: Addr<BuildSupervisor>,
     board: StatusBoard,
     store: Store,
+    helper: Option<PathBuf>,
     /// Present until it is shut down in the background when the last handle goes.
     runtime: Option<Runtime>,
     system: Mutex<System>,
@@ -133,7 +135,7 @@ impl OrchestratorBuilder {
             spawn_blocking(move || Store::open(path)).await.map_err(|error| gone(error.to_string()))??;
         let mut config = self.config;
         let backends = self.backends.unwrap_or_else(|| {
-            let options = DetectOptions { helper: self.helper, slots: self.slots };
+            let options = DetectOptions { helper: self.helper.clone(), slots: self.slots };
             let mut detected = backend::detect(&store, options);
             if detected.iter().any(|backend| Some(backend.id()) == self.only) {
                 detected.retain(|backend| Some(backend.id()) == self.only);
@@ -151,7 +153,8 @@ impl OrchestratorBuilder {
         let (system, started) =
             start_system(backends, config, board.clone()).map_err(|error| gone(error.to_string()))?;
         let supervisor = started.await.map_err(|_| gone("its actors did not start".into()))?;
-        let inner = Inner { supervisor, board, store, runtime: Some(runtime), system: Mutex::new(system) };
+        let (helper, system) = (self.helper, Mutex::new(system));
+        let inner = Inner { supervisor, board, store, helper, runtime: Some(runtime), system };
         Ok(Orchestrator { inner: Arc::new(inner) })
     }
 }
@@ -194,6 +197,7 @@ impl Orchestrator {
             cancel: cancel.clone(),
             supervisor: self.inner.supervisor.clone(),
             store: self.inner.store.clone(),
+            helper: self.inner.helper.clone(),
         };
         let keep_alive = self.clone();
         let outcome = self.inner.runtime.as_ref().map(|runtime| {
@@ -210,7 +214,10 @@ impl Orchestrator {
         &self,
         spec: BuildSpec,
     ) -> Result<Vec<(Platform, Result<Route, BuildError>)>, Error> {
-        let prepared = blocking(move || prepare(&spec, &BuildId::generate())).await?;
+        check_files(&spec)?;
+        let Inner { store, helper, .. } = &*self.inner;
+        let gathered = gather(&spec, store, helper.as_deref(), &TransferCx::unwatched()).await?;
+        let prepared = prepare(&spec, &gathered, &BuildId::generate())?;
         let platforms: Vec<_> = prepared.requests.iter().map(|request| request.platform.clone()).collect();
         let routes = self.inner.supervisor.send(PlanRoutes(prepared.requests)).await.map_err(gone)?;
         Ok(platforms.into_iter().zip(routes).collect())

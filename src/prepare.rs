@@ -3,22 +3,18 @@
 use std::{
     collections::{BTreeSet, HashSet},
     fs,
-    io::{self, Read},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
-use polyarch_actors::{
-    BaseImage, BuildId, BuildRequest, ContextSource, DockerfileSource, NamedContext, Platform, SecretSource,
-};
+use polyarch_actors::{BaseImage, BuildId, BuildRequest, ContextSource, Platform, SecretSource};
 
 use crate::{
     dockerfile::{Dockerfile, DockerfileError, Plan, PlanOptions, plan},
     error::{Error, SpecError},
-    spec::{BuildSpec, DockerfileInput, Output},
+    gather::Gathered,
+    sources::NamedInput,
+    spec::{BuildSpec, Output},
 };
-
-/// The largest Dockerfile that is read, in bytes; BuildKit's limit is the same.
-const LARGEST_DOCKERFILE: u64 = 2 << 20;
 
 /// A spec that has been looked through.
 #[derive(Debug)]
@@ -33,11 +29,9 @@ pub(crate) struct Prepared {
     pub(crate) warnings: Vec<String>,
 }
 
-/// Reads the Dockerfile and plans every platform.
-pub(crate) fn prepare(spec: &BuildSpec, build: &BuildId) -> Result<Prepared, Error> {
-    let context = directory(&spec.context)?;
-    let source = read_dockerfile(&spec.dockerfile, &spec.context)?;
-    check_files(spec)?;
+/// Plans every platform.
+pub(crate) fn prepare(spec: &BuildSpec, gathered: &Gathered, build: &BuildId) -> Result<Prepared, Error> {
+    let source = &gathered.dockerfile;
     let host = Platform::host_linux();
     let platforms = if spec.platforms.is_empty() { vec![host.clone()] } else { spec.platforms.clone() };
     let mut seen = HashSet::new();
@@ -51,7 +45,7 @@ pub(crate) fn prepare(spec: &BuildSpec, build: &BuildId) -> Result<Prepared, Err
     let dockerfile = Dockerfile::parse(&source.name, &source.text).map_err(at_its_line)?;
     let contexts: BTreeSet<String> = spec.build_contexts.keys().cloned().collect();
     let mut requests = Vec::new();
-    let mut warnings = BTreeSet::new();
+    let mut warnings: BTreeSet<String> = gathered.warnings.iter().cloned().collect();
     for platform in &platforms {
         let options = PlanOptions {
             target: spec.target.as_deref(),
@@ -65,17 +59,16 @@ pub(crate) fn prepare(spec: &BuildSpec, build: &BuildId) -> Result<Prepared, Err
             warnings
                 .insert(format!("the build argument {name} is not declared by any ARG of the Dockerfile"));
         }
-        requests.push(request(spec, build, platform, &source, &context, &plan));
+        requests.push(request(spec, build, platform, gathered, &plan));
     }
-    Ok(Prepared { dockerfile, text: source.text, requests, warnings: warnings.into_iter().collect() })
+    Ok(Prepared { dockerfile, text: source.text.clone(), requests, warnings: warnings.into_iter().collect() })
 }
 
 fn request(
     spec: &BuildSpec,
     build: &BuildId,
     platform: &Platform,
-    dockerfile: &DockerfileSource,
-    context: &Path,
+    gathered: &Gathered,
     plan: &Plan,
 ) -> BuildRequest {
     let base = |image: &crate::dockerfile::ExternalImage| BaseImage {
@@ -83,7 +76,7 @@ fn request(
         platform: image.platform.clone(),
     };
     BuildRequest {
-        build_contexts: spec.build_contexts.clone(),
+        build_contexts: gathered.build_contexts.clone(),
         target: spec.target.clone(),
         build_args: spec.build_args.clone(),
         labels: spec.labels.clone(),
@@ -99,62 +92,14 @@ fn request(
         ..BuildRequest::new(
             build.clone(),
             platform.clone(),
-            dockerfile.clone(),
-            ContextSource::Directory(context.to_owned()),
+            gathered.dockerfile.clone(),
+            ContextSource::Directory(gathered.context.clone()),
         )
     }
 }
 
-/// The absolute path of a directory that must be there.
-fn directory(path: &Path) -> Result<PathBuf, SpecError> {
-    match path.canonicalize() {
-        Ok(found) if found.is_dir() => Ok(found),
-        Ok(_) => Err(SpecError::ContextNotDirectory { path: path.to_owned() }),
-        Err(_) => Err(SpecError::NoContext { path: path.to_owned() }),
-    }
-}
-
-fn read_dockerfile(input: &DockerfileInput, context: &Path) -> Result<DockerfileSource, SpecError> {
-    let path = match input {
-        DockerfileInput::Text { name, text } => {
-            return Ok(DockerfileSource::new(name, text));
-        }
-        DockerfileInput::InContext => context.join("Dockerfile"),
-        DockerfileInput::Path(path) => path.clone(),
-    };
-    let unreadable = |source| SpecError::UnreadableDockerfile { path: path.clone(), source };
-    let file = match fs::File::open(&path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(SpecError::NoDockerfile { path });
-        }
-        Err(error) => return Err(unreadable(error)),
-    };
-    let text = read_text(file).map_err(unreadable)?;
-    let mut ignore_file = path.clone().into_os_string();
-    ignore_file.push(".dockerignore");
-    let ignore = match fs::File::open(&ignore_file) {
-        Ok(file) => Some(
-            read_text(file)
-                .map_err(|source| SpecError::UnreadableDockerfile { path: ignore_file.into(), source })?,
-        ),
-        Err(_) => None,
-    };
-    Ok(DockerfileSource { ignore, ..DockerfileSource::new(path.display().to_string(), text) })
-}
-
-fn read_text(file: fs::File) -> io::Result<String> {
-    let mut text = String::new();
-    let read = file.take(LARGEST_DOCKERFILE + 1).read_to_string(&mut text)?;
-    if read as u64 > LARGEST_DOCKERFILE {
-        let reason = format!("it has more than {LARGEST_DOCKERFILE} bytes");
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, reason));
-    }
-    Ok(text)
-}
-
 /// Files and folders that only a later part of the build would miss.
-fn check_files(spec: &BuildSpec) -> Result<(), SpecError> {
+pub(crate) fn check_files(spec: &BuildSpec) -> Result<(), SpecError> {
     let must_exist = |what: String, path: &Path| {
         if path.exists() { Ok(()) } else { Err(SpecError::Missing { what, path: path.to_owned() }) }
     };
@@ -164,7 +109,7 @@ fn check_files(spec: &BuildSpec) -> Result<(), SpecError> {
         }
     }
     for (name, context) in &spec.build_contexts {
-        if let NamedContext::Directory(path) = context {
+        if let NamedInput::Directory(path) = context {
             must_exist(format!("the build context {name} at"), path)?;
         }
     }

@@ -3,17 +3,19 @@
 use std::{collections::BTreeMap, path::PathBuf, str::FromStr};
 
 use polyarch_actors::{
-    BackendId, CachePolicy, Emulation, FailurePolicy, NamedContext, Platform, PullPolicy, RegistryAccess,
-    SecretRef, SshRef,
+    BackendId, CachePolicy, Emulation, FailurePolicy, Platform, PullPolicy, RegistryAccess, SecretRef, SshRef,
 };
 
-use crate::oci::Reference;
+use crate::{
+    oci::Reference,
+    sources::{ContextInput, NamedInput},
+};
 
 /// One image to build for several platforms.
 #[derive(Clone, Debug)]
 pub struct BuildSpec {
-    /// The directory that COPY and ADD see.
-    pub context: PathBuf,
+    /// Where the files are that COPY and ADD see.
+    pub context: ContextInput,
     /// Where the Dockerfile is.
     pub dockerfile: DockerfileInput,
     /// The platforms, in the order of the index; this machine's if empty.
@@ -29,7 +31,7 @@ pub struct BuildSpec {
     /// Annotations for manifests and the index.
     pub annotations: Vec<Annotation>,
     /// Contexts by name, which replace stages and images of that name.
-    pub build_contexts: BTreeMap<String, NamedContext>,
+    pub build_contexts: BTreeMap<String, NamedInput>,
     /// Whether results of earlier builds may be used.
     pub cache: CachePolicy,
     /// When base images are fetched.
@@ -51,10 +53,15 @@ pub struct BuildSpec {
 }
 
 impl BuildSpec {
-    /// Builds the Dockerfile in `context` for this machine, into the store alone.
+    /// Builds the Dockerfile in the directory `context` for this machine, into the store alone.
     pub fn new(context: impl Into<PathBuf>) -> Self {
+        Self::of(ContextInput::Directory(context.into()))
+    }
+
+    /// Builds the Dockerfile in a context for this machine, into the store alone.
+    pub fn of(context: ContextInput) -> Self {
         Self {
-            context: context.into(),
+            context,
             dockerfile: DockerfileInput::InContext,
             platforms: Vec::new(),
             tags: Vec::new(),
@@ -100,10 +107,13 @@ impl BuildSpec {
 /// Where the Dockerfile is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DockerfileInput {
-    /// The file `Dockerfile` in the context.
+    /// The file `Dockerfile` in the context, or `dockerfile` where that is missing.
     InContext,
-    /// A file.
+    /// A file: of this machine where the context is a directory, else one in the context. An absolute path is one of
+    /// this machine unless the context comes on standard input.
     Path(PathBuf),
+    /// A file of a web server.
+    Url(String),
     /// At hand already, with a name for messages.
     Text {
         /// The name.

@@ -7,7 +7,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BackendId, BuildId, Platform, version::ProtocolVersion};
+use crate::{BackendId, BuildId, Descriptor, Platform, version::ProtocolVersion};
 
 /// Asks for one platform of one image. Self-contained: a worker on another machine needs nothing else
 /// but the context itself.
@@ -88,6 +88,8 @@ pub enum NamedContext {
     Directory(PathBuf),
     /// An image in a registry (`docker-image://`).
     Image(String),
+    /// An image or index in the store (`oci-layout://`, from where it was copied).
+    Stored(Descriptor),
 }
 
 /// An image of a registry and the platform it is wanted for.

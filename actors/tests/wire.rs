@@ -91,6 +91,7 @@ fn a_request_has_its_golden_form() {
         build_contexts: BTreeMap::from([
             ("assets".into(), NamedContext::Directory("/assets".into())),
             ("base".into(), NamedContext::Image("docker.io/library/busybox:latest".into())),
+            ("layout".into(), NamedContext::Stored(image().manifest)),
         ]),
         target: Some("final".into()),
         build_args: BTreeMap::from([("VERSION".into(), "1".into())]),

@@ -17,8 +17,8 @@ Exit codes:
     4  a step of the Dockerfile failed
     5  no backend here can build a platform
     6  a base image is not to be had
-    7  a registry could not be reached, or failed
-    8  a registry refused the credentials, or wants some
+    7  a registry or another server could not be reached, or failed
+    8  a registry or another server refused the credentials, or wants some
     9  the disk is full
    10  the store cannot be used
   130  cancelled by Ctrl-C (143 by SIGTERM)";
@@ -60,13 +60,15 @@ pub(super) enum Command {
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "flags of a command line are booleans")]
 pub(super) struct BuildArgs {
-    /// The build context, a directory
+    /// The build context: a directory, the address of a git repository ("https://….git#REF:DIR", "git@HOST:PATH"), of a
+    /// tar archive or of a Dockerfile, or "-" for an archive or a Dockerfile on standard input
     #[arg(value_name = "CONTEXT")]
-    pub(super) context: PathBuf,
+    pub(super) context: String,
     /// Name the image ("name:tag"); may be given several times
     #[arg(short, long = "tag", value_name = "NAME")]
     pub(super) tags: Vec<Reference>,
-    /// The Dockerfile [default: CONTEXT/Dockerfile; "-" reads standard input]
+    /// The Dockerfile: a file here, or in the context if that is none of this machine's directories; an address; "-"
+    /// for standard input [default: Dockerfile in the context]
     #[arg(short, long, value_name = "FILE")]
     pub(super) file: Option<PathBuf>,
     /// The platforms to build for, in the order of the index [default: this machine's]
@@ -102,7 +104,8 @@ pub(super) struct BuildArgs {
     /// An SSH agent or keys for RUN --mount=type=ssh ("default" or "ID=SOCKET|KEY[,KEY]")
     #[arg(long = "ssh", value_name = "SSH")]
     pub(super) ssh: Vec<SshOption>,
-    /// A further context ("NAME=DIR" or "NAME=docker-image://IMAGE"), which replaces a stage or image of that name
+    /// A further context, which replaces a stage or image of that name: "NAME=" and a directory,
+    /// "docker-image://IMAGE", "oci-layout://DIR[:TAG][@DIGEST]", or the address of a git repository or a file
     #[arg(long = "build-context", value_name = "NAME=SOURCE")]
     pub(super) build_contexts: Vec<String>,
     /// How progress is shown

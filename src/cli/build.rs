@@ -20,7 +20,8 @@ use super::{
     signals::Interrupts,
 };
 use crate::{
-    BuildSpec, Orchestrator, Receipt,
+    BuildSpec, ContextInput, Orchestrator, Receipt,
+    sources::is_http,
     spec::{DockerfileInput, Output},
 };
 
@@ -98,9 +99,17 @@ async fn explain(orchestrator: &Orchestrator, spec: BuildSpec) -> Result<(), Fai
 
 /// The arguments as a spec.
 fn spec(args: &BuildArgs) -> Result<BuildSpec, Failure> {
-    let mut spec = BuildSpec::new(&args.context);
+    let context = ContextInput::read(&args.context).map_err(|error| Failure::usage(error.to_string()))?;
+    if context == ContextInput::Stdin && args.file.as_deref() == Some(Path::new("-")) {
+        return Err(Failure::usage("the context and the Dockerfile cannot both come on standard input")
+            .hint("name a file for one of them"));
+    }
+    let mut spec = BuildSpec::of(context);
     spec.dockerfile = match &args.file {
         None => DockerfileInput::InContext,
+        Some(path) if is_http(&path.to_string_lossy()) => {
+            DockerfileInput::Url(path.to_string_lossy().into_owned())
+        }
         Some(path) if path == Path::new("-") => {
             let mut text = String::new();
             let read = io::stdin().lock().read_to_string(&mut text);

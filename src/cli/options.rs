@@ -2,9 +2,9 @@
 
 use std::{collections::BTreeMap, env, path::PathBuf, str::FromStr};
 
-use polyarch_actors::{NamedContext, SecretRef, SecretSource, SshRef};
+use polyarch_actors::{SecretRef, SecretSource, SshRef};
 
-use crate::{oci::Reference, spec::Output};
+use crate::{NamedInput, oci::Reference, spec::Output};
 
 /// `--output`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,24 +117,14 @@ impl FromStr for SshOption {
 }
 
 /// Reads `NAME=SOURCE` of `--build-context`.
-pub(super) fn build_context(text: &str) -> Result<(String, NamedContext), String> {
-    let (name, source) =
-        text.split_once('=').filter(|(name, source)| !name.is_empty() && !source.is_empty()).ok_or_else(
-            || format!("invalid build context {text:?}: expected NAME=DIR or NAME=docker-image://IMAGE"),
-        )?;
-    let context = match source.split_once("://") {
-        None => NamedContext::Directory(absolute(source)),
-        Some(("docker-image", image)) => {
-            let image: Result<Reference, _> = image.parse();
-            NamedContext::Image(image.map_err(|error| error.to_string())?.to_string())
-        }
-        Some((scheme, _)) => {
-            return Err(format!(
-                "invalid build context {text:?}: {scheme}:// is not supported (a directory or docker-image://)"
-            ));
-        }
-    };
-    Ok((name.to_owned(), context))
+pub(super) fn build_context(text: &str) -> Result<(String, NamedInput), String> {
+    let wrong = |reason: String| format!("invalid build context {text:?}: {reason}");
+    let (name, source) = text
+        .split_once('=')
+        .filter(|(name, source)| !name.is_empty() && !source.is_empty())
+        .ok_or_else(|| wrong("expected NAME=DIR, NAME=docker-image://IMAGE or another source".into()))?;
+    let source = NamedInput::read(source).map_err(|error| wrong(error.to_string()))?;
+    Ok((name.to_owned(), source))
 }
 
 /// Reads `KEY[=VALUE]` pairs; a key without a value is looked up in the environment, and left out if it is not there.
@@ -243,8 +233,7 @@ mod tests {
             [("A".into(), "b=c".into()), ("E".into(), String::new())]
         );
         assert!(pairs("label", &["x".into()]).expect_err("no value").contains("invalid label \"x\""));
-        assert!(
-            build_context("a=oci-layout://x").expect_err("scheme").contains("oci-layout:// is not supported")
-        );
+        assert!(build_context("a=s3://x").expect_err("scheme").contains("\"s3://x\" is not supported"));
+        assert!(build_context("a").expect_err("no source").contains("expected NAME=DIR"));
     }
 }

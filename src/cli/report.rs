@@ -2,10 +2,12 @@
 
 use std::io::{self, Write};
 
-use polyarch_actors::BuildError;
+use polyarch_actors::{BuildError, Fault};
 
 use crate::{
+    GatherError,
     error::{Error, FailedBuild, SpecError, first_error},
+    fetch::{FetchError, GitFault},
     oci::StoreError,
     registry::RegistryError,
 };
@@ -143,6 +145,7 @@ impl From<Error> for Failure {
                 }
             }
             Error::Dockerfile { error, snippet } => Self::new(exit::INPUT, error.to_string()).detail(snippet),
+            Error::Gather(error) => Self::of_gather(&error),
             Error::Build(failed) => {
                 let sentence = failed.to_string();
                 let FailedBuild { error, snippet, .. } = *failed;
@@ -179,6 +182,36 @@ impl From<Error> for Failure {
 }
 
 impl Failure {
+    fn of_gather(error: &GatherError) -> Self {
+        let sentence = with_sources(error);
+        if error.is_full() {
+            return no_space(sentence);
+        }
+        let code = match error.fault() {
+            Fault::User => exit::INPUT,
+            Fault::Registry => exit::REGISTRY,
+            Fault::Cancelled => exit::INTERRUPTED,
+            _ => exit::HOST,
+        };
+        let GatherError::Fetch { source, .. } = error else { return Self::new(code, sentence) };
+        match source {
+            FetchError::Server(RegistryError::Denied { .. } | RegistryError::NoCredentials { .. }) => {
+                Self::new(exit::CREDENTIALS, sentence)
+            }
+            FetchError::Git { fault: GitFault::Denied, .. } => Self::new(exit::CREDENTIALS, sentence).hint(
+                "give a token with --secret id=GIT_AUTH_TOKEN,env=VARIABLE for HTTPS, or a key with --ssh default=FILE",
+            ),
+            FetchError::Git { fault: GitFault::UnknownHost, .. } => {
+                Self::new(exit::CREDENTIALS, sentence).hint("connect to it once with ssh, and check its key")
+            }
+            FetchError::NoGit => Self::new(code, sentence).hint("install it (Debian: apt-get install git)"),
+            FetchError::NoReference { .. } => {
+                Self::new(code, sentence).hint("a commit is named by its whole digest, of 40 or 64 characters")
+            }
+            _ => Self::new(code, sentence),
+        }
+    }
+
     pub(super) fn of_build(sentence: &str, error: BuildError) -> Self {
         match error {
             BuildError::StepFailed { output, .. } => {

@@ -106,7 +106,8 @@ impl Hasher {
             Self::Sha384(hash) => (Algorithm::Sha384, hash.finalize().to_vec()),
             Self::Sha512(hash) => (Algorithm::Sha512, hash.finalize().to_vec()),
         };
-        let hexadecimal = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or_default();
+        let hexadecimal = bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect();
         Checksum { algorithm, hexadecimal }
     }
 }

@@ -38,7 +38,11 @@ impl Remembered {
 
     pub(super) fn write(&self, store: &Store, url: &Url) -> Result<(), StoreError> {
         let folder = store.root().join(FOLDER);
-        fs::create_dir_all(&folder).map_err(|source| StoreError::Io { action: "make", path: folder, source })?;
+        fs::create_dir_all(&folder).map_err(|source| StoreError::Io {
+            action: "make",
+            path: folder,
+            source,
+        })?;
         let bytes = serde_json::to_vec(self).unwrap_or_default();
         store.replace(FOLDER, &name(url), &bytes)
     }

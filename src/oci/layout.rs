@@ -171,6 +171,15 @@ pub fn write_directory(
     fs::rename(&layout, path).map_err(failed)
 }
 
+/// Makes the empty directory `folder` a layout of one thing in the store, without copying a blob.
+#[cfg(unix)]
+pub(crate) fn link_directory(store: &Store, root: &Descriptor, folder: &Path) -> Result<(), LayoutError> {
+    let failed = |source| LayoutError::Io { path: folder.to_owned(), source };
+    std::os::unix::fs::symlink(store.root().join("blobs"), folder.join("blobs")).map_err(failed)?;
+    let documents = documents(root, &[])?;
+    documents.iter().try_for_each(|(name, bytes)| fs::write(folder.join(name), bytes).map_err(failed))
+}
+
 /// The files of a layout beside the blobs.
 fn documents(root: &Descriptor, names: &[Reference]) -> Result<[(&'static str, Vec<u8>); 2], StoreError> {
     let entries: Vec<_> = match names {

@@ -167,6 +167,11 @@ impl Store {
         tempfile::Builder::new().prefix(prefix).tempdir_in(folder).map_err(at("make a folder in", folder))
     }
 
+    /// Whether a path is in a folder of [`Store::scratch_dir`], of this or another process.
+    pub fn is_scratch(&self, path: &Path) -> bool {
+        path.starts_with(self.inner.root.join("tmp"))
+    }
+
     /// Where a blob is, or would be.
     pub fn blob_path(&self, digest: &Digest) -> PathBuf {
         self.inner.root.join("blobs/sha256").join(digest.hex())

@@ -113,6 +113,11 @@ impl TransferCx {
         Self::new(CancellationToken::new(), RetryLimits::default(), |_| {})
     }
 
+    /// What ends it early.
+    pub(crate) fn cancel_token(&self) -> CancellationToken {
+        self.cancel.clone()
+    }
+
     pub(super) fn emit(&self, event: TransferEvent) {
         (self.on_event)(event);
     }

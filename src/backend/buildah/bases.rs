@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, fs, io, path::PathBuf};
 
 use polyarch_actors::{
-    BaseImage, BuildError, BuildRequest, EventKind, EventSink, NamedContext, Platform, PullPolicy,
+    BaseImage, BuildError, BuildRequest, Descriptor, EventKind, EventSink, NamedContext, Platform, PullPolicy,
 };
 use serde::{Deserialize, Serialize};
 
@@ -22,11 +22,14 @@ use super::{
 };
 use crate::{
     guard::{Guard, GuardError},
-    oci::digest_of,
+    oci::{Store, digest_of, layout},
 };
 
 /// The most that is read of what a pull prints.
 const MOST: usize = 64 << 10;
+
+/// How the reference of an image in the store begins; no registry's can.
+const STORED: &str = "store://";
 
 /// What a reference stands for.
 #[derive(Debug, Serialize, Deserialize)]
@@ -40,6 +43,7 @@ struct Remembered {
 pub(super) struct Bases<'a> {
     pub(super) machine: &'a Machine,
     pub(super) layout: &'a Layout,
+    pub(super) store: &'a Store,
     pub(super) events: &'a EventSink,
     /// The worker's storage, whose driver and place for state are used.
     pub(super) worker: &'a Storage,
@@ -47,11 +51,8 @@ pub(super) struct Bases<'a> {
 
 /// The images that a request needs: the bases of its plan, and named contexts that are images.
 pub(super) fn needed(request: &BuildRequest) -> Vec<BaseImage> {
-    let named = request.build_contexts.values().filter_map(|context| match context {
-        NamedContext::Image(reference) => {
-            Some(BaseImage { reference: reference.clone(), platform: request.platform.clone() })
-        }
-        NamedContext::Directory(_) => None,
+    let named = request.build_contexts.values().filter_map(|context| {
+        Some(BaseImage { reference: reference_of(context)?, platform: request.platform.clone() })
     });
     let mut needed: Vec<BaseImage> = request
         .bases
@@ -72,11 +73,29 @@ pub(super) fn named(request: &BuildRequest, bases: &[Pinned]) -> BTreeMap<String
             bases.iter().find(|base| base.reference == reference && base.platform == request.platform);
         found.map(|base| base.image.clone())
     };
-    let named = request.build_contexts.iter().filter_map(|(name, context)| match context {
-        NamedContext::Image(reference) => Some((name.clone(), image(reference)?)),
-        NamedContext::Directory(_) => None,
-    });
+    let named = request
+        .build_contexts
+        .iter()
+        .filter_map(|(name, context)| Some((name.clone(), image(&reference_of(context)?)?)));
     named.collect()
+}
+
+/// How the image that a context stands for is called among the bases.
+fn reference_of(context: &NamedContext) -> Option<String> {
+    match context {
+        NamedContext::Image(reference) => Some(reference.clone()),
+        NamedContext::Stored(root) => Some(format!("{STORED}{}", root.digest)),
+        NamedContext::Directory(_) => None,
+    }
+}
+
+/// What a base in the store is there.
+fn stored<'r>(request: &'r BuildRequest, reference: &str) -> Option<&'r Descriptor> {
+    let digest = reference.strip_prefix(STORED)?;
+    request.build_contexts.values().find_map(|context| match context {
+        NamedContext::Stored(root) if root.digest.to_string() == digest => Some(root),
+        _ => None,
+    })
 }
 
 impl Bases<'_> {
@@ -87,7 +106,8 @@ impl Bases<'_> {
         request: &BuildRequest,
         base: &BaseImage,
     ) -> Result<Pinned, BuildError> {
-        let full = qualified(&base.reference);
+        let stored = stored(request, &base.reference);
+        let full = if stored.is_some() { base.reference.clone() } else { qualified(&base.reference) };
         let pinned =
             |image| Pinned { reference: base.reference.clone(), platform: base.platform.clone(), image };
         let path = self.path(&full, &base.platform);
@@ -103,7 +123,7 @@ impl Bases<'_> {
         {
             return Ok(pinned(image));
         }
-        let image = self.pull(guard, request, base, &full).await?;
+        let image = self.pull(guard, request, base, &full, stored).await?;
         let remembered = Remembered { reference: full, image };
         let new = path.with_extension("new");
         serde_json::to_vec(&remembered)
@@ -132,6 +152,7 @@ impl Bases<'_> {
         request: &BuildRequest,
         base: &BaseImage,
         full: &str,
+        stored: Option<&Descriptor>,
     ) -> Result<String, BuildError> {
         let root = self.layout.images(&folder_name(&base.platform));
         fs::create_dir_all(&root).map_err(host)?;
@@ -140,8 +161,20 @@ impl Bases<'_> {
             Storage { root, run: self.worker.run.join("pull"), shared: Vec::new(), ..self.worker.clone() };
         let tls_verify = request.registry.tls_verify && !is_loopback(full);
         let authfile = request.registry.authfile.as_deref();
+        let mut source = format!("docker://{full}");
+        let _layout = match stored {
+            Some(root) => {
+                let folder =
+                    self.store.scratch_dir("layout-").map_err(|error| host(io::Error::other(error)))?;
+                let linked = layout::link_directory(self.store, root, folder.path());
+                linked.map_err(|error| host(io::Error::other(error)))?;
+                source = format!("oci:{}", folder.path().display());
+                Some(folder)
+            }
+            None => None,
+        };
         let command =
-            command::pull(&shared, self.machine.version, full, &base.platform, authfile, tls_verify);
+            command::pull(&shared, self.machine.version, &source, &base.platform, authfile, tls_verify);
         let (exit, stdout, stderr) = guard.output(&command, MOST).await.map_err(lost)?;
         if exit.code != Some(0) {
             let (stderr, root) = (String::from_utf8_lossy(&stderr), shared.root.display().to_string());
@@ -156,7 +189,8 @@ impl Bases<'_> {
         // A reference that is no index gives the image of whatever platform it is for, with a mere warning.
         let config = storage::read_config(&shared.root, &shared.driver, image).map_err(host)?;
         if !config.platform().is_some_and(|found| suits(&base.platform, &found)) {
-            let reason = format!("the registry has it for {} only", config.stated());
+            let place = if stored.is_some() { "the layout" } else { "the registry" };
+            let reason = format!("{place} has it for {} only", config.stated());
             let (image, platform) = (base.reference.clone(), base.platform.clone());
             return Err(BuildError::BaseImage { image, platform, reason });
         }

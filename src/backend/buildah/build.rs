@@ -68,7 +68,7 @@ impl Builder<'_> {
         }
         let isolation = self.isolation(request)?;
         let workers = self.layout.workers(&folder_name(&request.platform));
-        let project = project(request);
+        let project = project(request, self.store);
         let worker = blocking(move || Worker::take(&workers, &project).map_err(host)).await?;
         let before = worker.remember_shared([]).map_err(host)?;
         let unfounded = before.iter().any(|platform| !self.layout.images(platform).is_dir());
@@ -131,8 +131,8 @@ struct Attempt<'a> {
 impl Attempt<'_> {
     async fn run(&mut self, guard: &mut Guard) -> Result<Exported, BuildError> {
         self.ready_worker(guard).await?;
-        let Builder { machine, layout, .. } = *self.builder;
-        let bases = Bases { machine, layout, events: &self.cx.events, worker: &self.storage };
+        let Builder { machine, layout, store, .. } = *self.builder;
+        let bases = Bases { machine, layout, store, events: &self.cx.events, worker: &self.storage };
         let mut pinned = Vec::new();
         for base in bases::needed(self.request) {
             pinned.push(bases.fetch(guard, self.request, &base).await?);
@@ -301,9 +301,11 @@ impl Attempt<'_> {
 }
 
 /// What builds have in common whose steps may be the same.
-fn project(request: &BuildRequest) -> String {
+fn project(request: &BuildRequest, store: &Store) -> String {
     let ContextSource::Directory(context) = &request.context;
-    let name = format!("{}\n{}", context.display(), request.dockerfile.name);
+    // A fetched context is in another folder each time; its Dockerfile is named by where it is from.
+    let folder = if store.is_scratch(context) { "".as_ref() } else { context.as_path() };
+    let name = format!("{}\n{}", folder.display(), request.dockerfile.name);
     digest_of(name.as_bytes()).hex().to_owned()
 }
 

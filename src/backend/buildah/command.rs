@@ -146,11 +146,11 @@ pub(super) fn runtime_flags(isolation: &str, state: &Path, cgroup: &str) -> Vec<
     flags
 }
 
-/// `buildah pull` of one image.
+/// `buildah pull` of one image from `source`, a transport and a name.
 pub(super) fn pull(
     storage: &Storage,
     version: BuildahVersion,
-    image: &str,
+    source: &str,
     platform: &Platform,
     authfile: Option<&Path>,
     tls_verify: bool,
@@ -164,7 +164,7 @@ pub(super) fn pull(
     if !tls_verify {
         command.arg("--tls-verify=false");
     }
-    command.arg(format!("docker://{image}"));
+    command.arg(source);
     command
 }
 

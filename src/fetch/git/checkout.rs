@@ -23,7 +23,7 @@ use crate::{
 /// A directory of a repository as it was at one commit. Its files are removed when this is dropped.
 #[derive(Debug)]
 pub struct FetchedTree {
-    folder: tempfile::TempDir,
+    _folder: tempfile::TempDir,
     directory: PathBuf,
     commit: String,
 }
@@ -37,11 +37,6 @@ impl FetchedTree {
     /// The digest of the commit, in hexadecimal.
     pub fn commit(&self) -> &str {
         &self.commit
-    }
-
-    /// The folder that holds everything, to be kept by somebody else.
-    pub(crate) fn into_folder(self) -> tempfile::TempDir {
-        self.folder
     }
 }
 
@@ -80,7 +75,7 @@ pub async fn git(
         return Err(FetchError::NoSubdirectory { repository: shown, path: wanted.to_string() });
     }
     let directory = tree.join(wanted.to_string());
-    Ok(FetchedTree { folder, directory, commit })
+    Ok(FetchedTree { _folder: folder, directory, commit })
 }
 
 /// Fetches and checks out. Returns the digest of the commit and when it was made, in seconds since 1970.
@@ -239,13 +234,13 @@ fn settle(root: &fs::File, entry: &Entry, time: i64) -> io::Result<()> {
     let time = Timespec { tv_sec: time, tv_nsec: 0 };
     let times = Timestamps { last_access: time, last_modification: time };
     let path = if entry.path.is_root() { b"." } else { entry.path.as_bytes() };
-    match &entry.kind {
-        Kind::Directory => chmodat(root, path, Mode::from_raw_mode(0o755), AtFlags::empty())?,
-        Kind::File if entry.mode & 0o100 == 0 => {
-            chmodat(root, path, Mode::from_raw_mode(0o644), AtFlags::empty())?;
-        }
-        Kind::File => chmodat(root, path, Mode::from_raw_mode(0o755), AtFlags::empty())?,
-        _ => {}
+    let mode = match &entry.kind {
+        Kind::File if entry.mode & 0o100 == 0 => Some(0o644),
+        Kind::File | Kind::Directory => Some(0o755),
+        _ => None,
+    };
+    if let Some(mode) = mode {
+        chmodat(root, path, Mode::from_raw_mode(mode), AtFlags::empty())?;
     }
     Ok(utimensat(root, path, &times, AtFlags::SYMLINK_NOFOLLOW)?)
 }

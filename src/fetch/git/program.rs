@@ -156,7 +156,7 @@ fn ssh(access: &GitAccess) -> (String, Option<PathBuf>) {
             agent = Some(path.clone());
         } else {
             let quoted = path.display().to_string().replace('\'', r"'\''");
-            ssh.push_str(&format!(" -i '{quoted}'"));
+            ssh = format!("{ssh} -i '{quoted}'");
         }
     }
     (ssh, agent)
@@ -181,10 +181,9 @@ fn authorization(
     for name in names {
         let Some(secret) = access.secrets.iter().find(|secret| secret.id == name) else { continue };
         let value = value(secret)?;
-        let header = match name.starts_with("GIT_AUTH_TOKEN") {
-            true => basic("x-access-token", &value),
-            false => format!("Authorization: {value}"),
-        };
+        let is_token = name.starts_with("GIT_AUTH_TOKEN");
+        let header =
+            if is_token { basic("x-access-token", &value) } else { format!("Authorization: {value}") };
         return Ok(Some(header));
     }
     Ok(None)

@@ -197,9 +197,7 @@ fn with_scheme(text: &str) -> Option<Parts<'_>> {
     let (rest, query, fragment) = split(&text[scheme.len()..]);
     if scheme.starts_with("http") {
         let path = rest.trim_start_matches("://").split_once('/').map_or("", |(_, path)| path);
-        if !decoded(path).ends_with(".git") {
-            return None;
-        }
+        decoded(path).strip_suffix(".git")?;
     }
     Some(Parts { remote: format!("{scheme}{rest}"), query, fragment: decoded(fragment) })
 }

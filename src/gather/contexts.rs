@@ -1,0 +1,295 @@
+//! Brings every context here.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::Read as _,
+    path::{Path, PathBuf},
+};
+
+use polyarch_actors::{DockerfileSource, NamedContext};
+use tokio::task::spawn_blocking;
+
+use super::{
+    dockerfile::{self, LARGEST_DOCKERFILE, text_of},
+    error::GatherError,
+    stdin::{self, Arrived},
+};
+use crate::{
+    archive::{ARCHIVE_HEAD, UnpackLimits, Unpacked, is_archive, unpack},
+    error::{Error, SpecError},
+    fetch::{self, FetchError, FetchedFile, FetchedTree, GitAccess, GitSource, shown},
+    oci::{Store, StoreError, read_layout},
+    registry::TransferCx,
+    sources::{ContextInput, NamedInput},
+    spec::{BuildSpec, DockerfileInput},
+};
+
+/// The build argument with which a git context keeps its `.git`.
+const KEEP_GIT_DIR: &str = "BUILDKIT_CONTEXT_KEEP_GIT_DIR";
+/// The name of a file that a named context is, as in BuildKit.
+const FILE_NAME: &str = "context";
+
+/// What a build is made of, on this machine. What was fetched for it is removed when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Gathered {
+    /// The context, absolute.
+    pub(crate) context: PathBuf,
+    /// The Dockerfile.
+    pub(crate) dockerfile: DockerfileSource,
+    /// The named contexts.
+    pub(crate) build_contexts: BTreeMap<String, NamedContext>,
+    /// What a person should know, one sentence each.
+    pub(crate) warnings: Vec<String>,
+    _kept: Vec<Kept>,
+}
+
+/// What lives as long as the build.
+#[derive(Debug)]
+enum Kept {
+    Folder { _folder: tempfile::TempDir },
+    Tree { _tree: FetchedTree },
+}
+
+/// Brings everything of a spec here.
+pub(crate) async fn gather(
+    spec: &BuildSpec,
+    store: &Store,
+    helper: Option<&Path>,
+    cx: &TransferCx,
+) -> Result<Gathered, Error> {
+    let access = GitAccess {
+        helper: helper.map(Path::to_owned),
+        secrets: spec.secrets.clone(),
+        ssh: spec.ssh.clone(),
+    };
+    let mut gathering = Gathering { store, access, cx, kept: Vec::new(), warnings: Vec::new() };
+    let (context, dockerfile) = gathering.context(spec).await?;
+    let mut build_contexts = BTreeMap::new();
+    for (name, input) in &spec.build_contexts {
+        build_contexts.insert(name.clone(), gathering.named(name, input).await?);
+    }
+    let Gathering { kept, warnings, .. } = gathering;
+    Ok(Gathered { context, dockerfile, build_contexts, warnings, _kept: kept })
+}
+
+struct Gathering<'g> {
+    store: &'g Store,
+    access: GitAccess,
+    cx: &'g TransferCx,
+    kept: Vec<Kept>,
+    warnings: Vec<String>,
+}
+
+impl Gathering<'_> {
+    async fn context(&mut self, spec: &BuildSpec) -> Result<(PathBuf, DockerfileSource), Error> {
+        let (folder, place) = match &spec.context {
+            ContextInput::Directory(path) => {
+                let folder = directory(path)?;
+                let file = match &spec.dockerfile {
+                    DockerfileInput::InContext => path.join("Dockerfile"),
+                    DockerfileInput::Path(path) => path.clone(),
+                    other => return Ok((folder, self.apart(other).await?)),
+                };
+                let dockerfile = blocking(move || Ok(dockerfile::read_local(&file)?)).await?;
+                return Ok((folder, dockerfile));
+            }
+            ContextInput::Stdin => {
+                let folder = self.folder()?;
+                let stdin = tokio::io::stdin();
+                match stdin::receive(stdin, folder.clone(), self.cx).await? {
+                    Arrived::Archive(unpacked) => self.note(&unpacked),
+                    Arrived::Text(text) => {
+                        let what = "what came on standard input";
+                        return Ok((folder, only(&spec.dockerfile, what, "Dockerfile", text)?));
+                    }
+                }
+                (folder, String::new())
+            }
+            ContextInput::Git(source) => {
+                let keep = spec.build_args.get(KEEP_GIT_DIR);
+                let keep = keep.is_some_and(|value| matches!(value.as_str(), "1" | "true"));
+                let folder = self.git(source, keep, "the context").await?;
+                let whole = source.subdirectory.is_none();
+                let hash = if whole && source.reference.is_none() {
+                    "#:"
+                } else if whole {
+                    ":"
+                } else {
+                    "/"
+                };
+                (folder, format!("{source}{hash}"))
+            }
+            ContextInput::Url(url) => {
+                let file = self.file(url, "the context").await?;
+                let folder = self.folder()?;
+                let place = shown(url);
+                let Some(unpacked) = self.unpack(&file, folder.clone(), &place).await? else {
+                    let text = self.text(&file, &place).await?;
+                    let written = fs::write(folder.join("Dockerfile"), &text);
+                    written.map_err(|source| GatherError::Read { what: place.clone(), source })?;
+                    return Ok((folder, only(&spec.dockerfile, &place, &place, text)?));
+                };
+                self.note(&unpacked);
+                (folder, format!("{place}:"))
+            }
+        };
+        let wanted = match &spec.dockerfile {
+            DockerfileInput::InContext => None,
+            // A file of this machine, unless it can only mean one in the archive that came.
+            DockerfileInput::Path(path) if path.is_absolute() && spec.context != ContextInput::Stdin => {
+                let path = path.clone();
+                return Ok((folder, blocking(move || Ok(dockerfile::read_local(&path)?)).await?));
+            }
+            DockerfileInput::Path(path) => Some(path.clone()),
+            other => return Ok((folder, self.apart(other).await?)),
+        };
+        let top = folder.clone();
+        let read = move || Ok(dockerfile::read_inside(&top, wanted.as_deref(), &place)?);
+        Ok((folder, blocking(read).await?))
+    }
+
+    /// A Dockerfile that is in no folder.
+    async fn apart(&mut self, input: &DockerfileInput) -> Result<DockerfileSource, Error> {
+        match input {
+            DockerfileInput::Text { name, text } => Ok(DockerfileSource::new(name, text)),
+            DockerfileInput::Url(url) => {
+                let file = self.file(url, "the Dockerfile").await?;
+                let place = shown(url);
+                let text = self.text(&file, &place).await?;
+                Ok(DockerfileSource::new(place, text))
+            }
+            DockerfileInput::Path(path) => Ok(dockerfile::read_local(path)?),
+            DockerfileInput::InContext => Ok(dockerfile::read_local(Path::new("Dockerfile"))?),
+        }
+    }
+
+    async fn named(&mut self, name: &str, input: &NamedInput) -> Result<NamedContext, Error> {
+        let what = format!("the build context {name}");
+        Ok(match input {
+            NamedInput::Directory(path) => {
+                NamedContext::Directory(std::path::absolute(path).unwrap_or_else(|_| path.clone()))
+            }
+            NamedInput::Image(image) => NamedContext::Image(image.clone()),
+            NamedInput::Git(source) => NamedContext::Directory(self.git(source, false, &what).await?),
+            NamedInput::Url(url) => {
+                let file = self.file(url, &what).await?;
+                let folder = self.folder()?;
+                let (from, to) = (self.store.blob_path(&file.digest), folder.join(FILE_NAME));
+                let copy = move || {
+                    fs::copy(&from, &to)?;
+                    let times = fs::FileTimes::new();
+                    let modified = file.modified.unwrap_or(std::time::UNIX_EPOCH);
+                    fs::File::options().write(true).open(&to)?.set_times(times.set_modified(modified))
+                };
+                let failed = |source| GatherError::Read { what: what.clone(), source };
+                blocking(move || Ok(copy())).await?.map_err(failed)?;
+                NamedContext::Directory(folder)
+            }
+            NamedInput::Layout { folder, tag, digest } => {
+                let (store, name) = (self.store.clone(), name.to_owned());
+                let (folder, tag, digest) = (folder.clone(), tag.clone(), digest.clone());
+                let read = move || {
+                    let root = read_layout(&store, &folder, tag.as_deref(), digest.as_ref());
+                    Ok(root.map_err(|source| GatherError::Layout { name, source })?)
+                };
+                NamedContext::Stored(blocking(read).await?)
+            }
+        })
+    }
+
+    async fn git(&mut self, source: &GitSource, keep: bool, what: &str) -> Result<PathBuf, GatherError> {
+        let fetched = fetch::git(source, keep, &self.access, self.store, self.cx).await;
+        let tree = fetched.map_err(|source| failed(what, source))?;
+        let folder = tree.directory().to_owned();
+        self.kept.push(Kept::Tree { _tree: tree });
+        Ok(folder)
+    }
+
+    async fn file(&self, url: &str, what: &str) -> Result<FetchedFile, GatherError> {
+        fetch::http(url, None, self.store, self.cx).await.map_err(|source| failed(what, source))
+    }
+
+    /// Unpacks a fetched file into a folder; `None` if it is no archive.
+    async fn unpack(
+        &self,
+        file: &FetchedFile,
+        folder: PathBuf,
+        place: &str,
+    ) -> Result<Option<Unpacked>, Error> {
+        let (store, digest, token) = (self.store.clone(), file.digest.clone(), self.cx.cancel_token());
+        let place = place.to_owned();
+        blocking(move || {
+            let mut head = Vec::new();
+            let unreadable = |source| GatherError::Read { what: place.clone(), source };
+            let read = store.open_blob(&digest)?.take(ARCHIVE_HEAD as u64).read_to_end(&mut head);
+            read.map_err(unreadable)?;
+            if !is_archive(&head) {
+                return Ok(None);
+            }
+            let unpacked = unpack(store.open_blob(&digest)?, &folder, UnpackLimits::default(), &token);
+            Ok(Some(unpacked.map_err(|source| GatherError::Unpack { what: place, source })?))
+        })
+        .await
+    }
+
+    /// A fetched file as the text of a Dockerfile.
+    async fn text(&self, file: &FetchedFile, place: &str) -> Result<String, Error> {
+        let (store, digest, place) = (self.store.clone(), file.digest.clone(), place.to_owned());
+        blocking(move || {
+            let mut bytes = Vec::new();
+            let read = store.open_blob(&digest)?.take(LARGEST_DOCKERFILE + 1).read_to_end(&mut bytes);
+            read.map_err(|source| GatherError::Read { what: place.clone(), source })?;
+            Ok(text_of(bytes).map_err(|reason| GatherError::NeitherNor { what: place, reason })?)
+        })
+        .await
+    }
+
+    /// A new empty folder that lives as long as the build.
+    fn folder(&mut self) -> Result<PathBuf, StoreError> {
+        let folder = self.store.scratch_dir("context-")?;
+        let path = folder.path().to_owned();
+        self.kept.push(Kept::Folder { _folder: folder });
+        Ok(path)
+    }
+
+    fn note(&mut self, unpacked: &Unpacked) {
+        if unpacked.devices > 0 {
+            let devices = unpacked.devices;
+            self.warnings.push(format!("{devices} devices of the context's archive were left out"));
+        }
+    }
+}
+
+/// The absolute path of a directory that must be there.
+fn directory(path: &Path) -> Result<PathBuf, SpecError> {
+    match path.canonicalize() {
+        Ok(found) if found.is_dir() => Ok(found),
+        Ok(_) => Err(SpecError::ContextNotDirectory { path: path.to_owned() }),
+        Err(_) => Err(SpecError::NoContext { path: path.to_owned() }),
+    }
+}
+
+/// A Dockerfile that came instead of a context, which no other may contradict.
+fn only(
+    named: &DockerfileInput,
+    what: &str,
+    name: &str,
+    text: String,
+) -> Result<DockerfileSource, GatherError> {
+    match named {
+        DockerfileInput::InContext => Ok(DockerfileSource::new(name, text)),
+        DockerfileInput::Text { name, text } => Ok(DockerfileSource::new(name, text)),
+        _ => Err(GatherError::TwoDockerfiles { what: what.to_owned() }),
+    }
+}
+
+fn failed(what: &str, source: FetchError) -> GatherError {
+    GatherError::Fetch { what: what.to_owned(), source }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    spawn_blocking(work).await.map_err(|error| Error::Gone { reason: error.to_string() })?
+}
