@@ -4,6 +4,9 @@
 mod buildah;
 #[cfg(target_os = "linux")]
 mod buildah_ends;
+#[cfg(target_os = "linux")]
+mod fetch_git;
+mod fetch_http;
 mod orchestrator;
 mod registry;
 mod registry_faults;

@@ -6,8 +6,11 @@ pub(crate) mod bases;
 pub(crate) mod buildah;
 #[cfg(target_os = "linux")]
 pub(crate) mod command;
+#[cfg(target_os = "linux")]
+pub(crate) mod git;
 pub(crate) mod registry;
 pub(crate) mod registry_proxy;
 #[cfg(target_os = "linux")]
 pub(crate) mod session;
 pub(crate) mod tools;
+pub(crate) mod web;
