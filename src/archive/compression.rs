@@ -65,11 +65,15 @@ pub fn decompress(source: impl Read + Send + 'static) -> io::Result<Box<dyn Read
     })
 }
 
-/// Says what is wrong where the decoder only says that something is.
+/// Says what is wrong where the decoder only says that something is, and never asks it for nothing, which it takes
+/// for the end of a block.
 struct Explained<R>(R);
 
 impl<R: Read> Read for Explained<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
         self.0.read(buffer).map_err(|error| match error.kind() {
             io::ErrorKind::OutOfMemory => odd("unpacking it takes more than 256 MiB of memory"),
             _ => error,

@@ -171,12 +171,16 @@ pub fn write_directory(
     fs::rename(&layout, path).map_err(failed)
 }
 
-/// Makes the empty directory `folder` a layout of one thing in the store, without copying a blob.
+/// Makes `folder` a layout of one thing in the store, without copying a blob. Its tag is its digest without the
+/// algorithm.
 #[cfg(unix)]
 pub(crate) fn link_directory(store: &Store, root: &Descriptor, folder: &Path) -> Result<(), LayoutError> {
     let failed = |source| LayoutError::Io { path: folder.to_owned(), source };
+    fs::create_dir(folder).map_err(failed)?;
     std::os::unix::fs::symlink(store.root().join("blobs"), folder.join("blobs")).map_err(failed)?;
-    let documents = documents(root, &[])?;
+    let name = format!("localhost/layout:{}", root.digest.hex()).parse();
+    let name: Reference = name.map_err(|error| failed(io::Error::other(error)))?;
+    let documents = documents(root, &[name])?;
     documents.iter().try_for_each(|(name, bytes)| fs::write(folder.join(name), bytes).map_err(failed))
 }
 

@@ -2,6 +2,8 @@
 
 mod bad_input;
 mod bad_world;
+#[cfg(target_os = "linux")]
+mod contexts;
 mod hello;
 mod help;
 mod lists;

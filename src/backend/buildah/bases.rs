@@ -29,7 +29,9 @@ use crate::{
 const MOST: usize = 64 << 10;
 
 /// How the reference of an image in the store begins; no registry's can.
-const STORED: &str = "store://";
+const STORED: &str = "oci-layout:";
+/// The name of the folder in which buildah finds it.
+const LAYOUT: &str = "layout";
 
 /// What a reference stands for.
 #[derive(Debug, Serialize, Deserialize)]
@@ -161,20 +163,15 @@ impl Bases<'_> {
             Storage { root, run: self.worker.run.join("pull"), shared: Vec::new(), ..self.worker.clone() };
         let tls_verify = request.registry.tls_verify && !is_loopback(full);
         let authfile = request.registry.authfile.as_deref();
-        let mut source = format!("docker://{full}");
-        let _layout = match stored {
-            Some(root) => {
-                let folder =
-                    self.store.scratch_dir("layout-").map_err(|error| host(io::Error::other(error)))?;
-                let linked = layout::link_directory(self.store, root, folder.path());
-                linked.map_err(|error| host(io::Error::other(error)))?;
-                source = format!("oci:{}", folder.path().display());
-                Some(folder)
-            }
-            None => None,
+        let layout = stored.map(|root| self.link(root)).transpose()?;
+        let source = match stored {
+            Some(root) => format!("oci:{LAYOUT}:{}", root.digest.hex()),
+            None => format!("docker://{full}"),
         };
-        let command =
+        let mut command =
             command::pull(&shared, self.machine.version, &source, &base.platform, authfile, tls_verify);
+        // buildah makes a name of the path, which therefore must not have capital letters in it.
+        command.cwd = layout.as_ref().map(|folder| folder.path().to_owned());
         let (exit, stdout, stderr) = guard.output(&command, MOST).await.map_err(lost)?;
         if exit.code != Some(0) {
             let (stderr, root) = (String::from_utf8_lossy(&stderr), shared.root.display().to_string());
@@ -195,6 +192,16 @@ impl Bases<'_> {
             return Err(BuildError::BaseImage { image, platform, reason });
         }
         Ok(image.to_owned())
+    }
+
+    /// A folder with a layout of something in the store, named by its digest.
+    fn link(&self, root: &Descriptor) -> Result<tempfile::TempDir, BuildError> {
+        let link = || -> Result<_, layout::LayoutError> {
+            let folder = self.store.scratch_dir("layout-")?;
+            layout::link_directory(self.store, root, &folder.path().join(LAYOUT))?;
+            Ok(folder)
+        };
+        link().map_err(|error| host(io::Error::other(error)))
     }
 }
 
