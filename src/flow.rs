@@ -68,7 +68,8 @@ impl Flow {
         blocking(move || Ok(check_files(&spec)?)).await?;
         // What was fetched goes when this ends, however it ends.
         let fetching = self.transfer(RetryLimits::default());
-        let gathered = gather(&self.spec, &self.store, self.helper.as_deref(), &fetching).await?;
+        let told = |address| self.events.emit(EventKind::Fetched { address });
+        let gathered = gather(&self.spec, &self.store, self.helper.as_deref(), &fetching, &told).await?;
         let prepared = prepare(&self.spec, &gathered, &self.id)?;
         for message in &prepared.warnings {
             self.events.emit(EventKind::Warned { message: message.clone() });

@@ -216,7 +216,7 @@ impl Orchestrator {
     ) -> Result<Vec<(Platform, Result<Route, BuildError>)>, Error> {
         check_files(&spec)?;
         let Inner { store, helper, .. } = &*self.inner;
-        let gathered = gather(&spec, store, helper.as_deref(), &TransferCx::unwatched()).await?;
+        let gathered = gather(&spec, store, helper.as_deref(), &TransferCx::unwatched(), &|_| {}).await?;
         let prepared = prepare(&spec, &gathered, &BuildId::generate())?;
         let platforms: Vec<_> = prepared.requests.iter().map(|request| request.platform.clone()).collect();
         let routes = self.inner.supervisor.send(PlanRoutes(prepared.requests)).await.map_err(gone)?;

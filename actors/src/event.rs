@@ -67,6 +67,11 @@ pub enum EventKind {
         /// Its reference.
         image: String,
     },
+    /// A context or another file of the build was fetched, or had been before and has not changed.
+    Fetched {
+        /// Its address, without credentials.
+        address: String,
+    },
     /// A step of the Dockerfile began.
     StepStarted {
         /// Counts the steps of this platform from 1.

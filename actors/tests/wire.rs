@@ -128,6 +128,7 @@ fn every_event_has_its_golden_form() {
             }],
         },
         EventKind::Pulled { image: "busybox".into() },
+        EventKind::Fetched { address: "https://example.com/a.git#main".into() },
         EventKind::StepStarted { step: 1, instruction: "RUN make".into() },
         EventKind::StepOutput { step: 1, data: LogBytes(b"text\n".to_vec()) },
         EventKind::StepOutput { step: 1, data: LogBytes(vec![0xff, 0x00]) },

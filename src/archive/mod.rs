@@ -2,6 +2,8 @@
 
 mod compression;
 mod header;
+#[cfg(unix)]
+mod place;
 mod reader;
 #[cfg(unix)]
 mod unpack;

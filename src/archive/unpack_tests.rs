@@ -122,7 +122,7 @@ fn what_holds_too_much_is_given_up() {
     let items = [file("a", &[0; 700]), file("b", &[0; 700])];
     for (limits, words) in [
         (UnpackLimits { members: 1, ..UnpackLimits::default() }, "more than 1 members"),
-        (UnpackLimits { bytes: 1000, ..UnpackLimits::default() }, "more than 0 GiB"),
+        (UnpackLimits { bytes: 1000, ..UnpackLimits::default() }, "more than 1000 bytes"),
     ] {
         let folder = folder();
         let bytes = io::Cursor::new(archive(&items));

@@ -70,6 +70,7 @@ fn sentence(kind: &EventKind) -> Option<String> {
         EventKind::Queued { ahead: 0 } => "waits for a free slot".into(),
         EventKind::Queued { ahead } => format!("waits for a free slot behind {ahead} others"),
         EventKind::Pulled { image } => format!("pulled {image}"),
+        EventKind::Fetched { address } => format!("fetched {address}"),
         EventKind::Warned { message } => format!("warning: {message}"),
         EventKind::Retried { attempt, delay_ms, error } => {
             format!("attempt {attempt} failed, another follows in {delay_ms} ms: {error}")

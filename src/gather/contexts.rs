@@ -51,19 +51,23 @@ enum Kept {
     Tree { _tree: FetchedTree },
 }
 
+/// What is told the address of everything that was fetched.
+pub(crate) type Told<'t> = dyn Fn(String) + Sync + 't;
+
 /// Brings everything of a spec here.
 pub(crate) async fn gather(
     spec: &BuildSpec,
     store: &Store,
     helper: Option<&Path>,
     cx: &TransferCx,
+    fetched: &Told<'_>,
 ) -> Result<Gathered, Error> {
     let access = GitAccess {
         helper: helper.map(Path::to_owned),
         secrets: spec.secrets.clone(),
         ssh: spec.ssh.clone(),
     };
-    let mut gathering = Gathering { store, access, cx, kept: Vec::new(), warnings: Vec::new() };
+    let mut gathering = Gathering { store, access, cx, fetched, kept: Vec::new(), warnings: Vec::new() };
     let (context, dockerfile) = gathering.context(spec).await?;
     let mut build_contexts = BTreeMap::new();
     for (name, input) in &spec.build_contexts {
@@ -77,6 +81,7 @@ struct Gathering<'g> {
     store: &'g Store,
     access: GitAccess,
     cx: &'g TransferCx,
+    fetched: &'g Told<'g>,
     kept: Vec<Kept>,
     warnings: Vec<String>,
 }
@@ -201,13 +206,17 @@ impl Gathering<'_> {
     async fn git(&mut self, source: &GitSource, keep: bool, what: &str) -> Result<PathBuf, GatherError> {
         let fetched = fetch::git(source, keep, &self.access, self.store, self.cx).await;
         let tree = fetched.map_err(|source| failed(what, source))?;
+        (self.fetched)(source.to_string());
         let folder = tree.directory().to_owned();
         self.kept.push(Kept::Tree { _tree: tree });
         Ok(folder)
     }
 
     async fn file(&self, url: &str, what: &str) -> Result<FetchedFile, GatherError> {
-        fetch::http(url, None, self.store, self.cx).await.map_err(|source| failed(what, source))
+        let file =
+            fetch::http(url, None, self.store, self.cx).await.map_err(|source| failed(what, source))?;
+        (self.fetched)(shown(url));
+        Ok(file)
     }
 
     /// Unpacks a fetched file into a folder; `None` if it is no archive.
