@@ -38,6 +38,7 @@ use super::{
 use crate::{
     context::{Context, Ignore},
     dockerfile::{Base, Dockerfile, Instruction, Plan, PlannedStage},
+    fetch::FetchedTree,
 };
 
 /// A build on its way.
@@ -57,6 +58,8 @@ pub(super) struct Build {
     images: DashMap<(String, Platform), Arc<OnceCell<Found>>>,
     contexts: Mutex<HashMap<Option<String>, KnownContext>>,
     trees: Mutex<HashMap<String, Tree>>,
+    /// What was fetched for ADD and is read until the end.
+    fetched: Mutex<Vec<FetchedTree>>,
     steps: AtomicU32,
 }
 
@@ -89,6 +92,7 @@ impl Build {
             images: DashMap::new(),
             contexts: Mutex::default(),
             trees: Mutex::default(),
+            fetched: Mutex::default(),
             steps: AtomicU32::new(0),
             engine,
             request,
@@ -314,6 +318,11 @@ impl Build {
         let mut trees = self.trees.lock().unwrap_or_else(PoisonError::into_inner);
         trees.insert(chain.id().to_owned(), tree.clone());
         Ok(tree)
+    }
+
+    /// Keeps files until the build has ended.
+    pub(super) fn keep(&self, fetched: FetchedTree) {
+        self.fetched.lock().unwrap_or_else(PoisonError::into_inner).push(fetched);
     }
 
     /// The build context, or the named one. It blocks.

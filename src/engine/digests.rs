@@ -5,7 +5,7 @@ use std::{
     collections::HashMap,
     fs,
     io::Write as _,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -49,10 +49,10 @@ struct Known {
     digest: Sha,
 }
 
-/// The digests of one context.
-#[derive(Debug)]
+/// The digests of one context. The default remembers nothing longer than it lives.
+#[derive(Debug, Default)]
 pub(super) struct Digests {
-    file: std::path::PathBuf,
+    file: Option<PathBuf>,
     known: Mutex<HashMap<(u64, u64), Known>>,
     is_new: AtomicBool,
 }
@@ -66,7 +66,7 @@ impl Digests {
             fs::read(&file).ok().and_then(|bytes| postcard::from_bytes(&bytes).ok());
         let known = known.unwrap_or_default();
         let known = known.into_iter().map(|known| ((known.device, known.inode), known)).collect();
-        Self { file, known: Mutex::new(known), is_new: AtomicBool::new(false) }
+        Self { file: Some(file), known: Mutex::new(known), is_new: AtomicBool::new(false) }
     }
 
     /// The digests of `files`, in their order. Those that are not remembered are read, by all CPUs.
@@ -125,22 +125,22 @@ impl Digests {
 
     /// Keeps what was learned. It is not worth an error, nor a wait for the disk.
     pub(super) fn save(&self) {
-        if !self.is_new.swap(false, Ordering::Relaxed) {
+        let Some(path) = self.file.as_ref().filter(|_| self.is_new.swap(false, Ordering::Relaxed)) else {
             return;
-        }
+        };
         let known: Vec<Known> = {
             let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
             known.values().copied().collect()
         };
         let write = || {
-            let folder = self.file.parent().unwrap_or(&self.file);
+            let folder = path.parent().unwrap_or(path);
             fs::create_dir_all(folder)?;
             let mut file = tempfile::NamedTempFile::new_in(folder)?;
             file.write_all(&postcard::to_allocvec(&known).map_err(std::io::Error::other)?)?;
-            file.persist(&self.file).map_err(|error| error.error)
+            file.persist(path).map_err(|error| error.error)
         };
         if let Err(error) = write() {
-            tracing::debug!(%error, file = %self.file.display(), "the digests of a context cannot be kept");
+            tracing::debug!(%error, file = %path.display(), "the digests of a context cannot be kept");
         }
     }
 }

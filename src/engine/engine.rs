@@ -32,6 +32,8 @@ pub struct Engine {
     pub(super) flights: Flights,
     /// Where commands run.
     pub(super) session: Session,
+    /// A program that calls [`init`](crate::init) first; this one if absent.
+    pub(super) helper: Option<PathBuf>,
     /// How many commands run at once.
     turns: Semaphore,
     /// Those of contexts that a build uses right now.
@@ -39,10 +41,11 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An engine that puts its images into `store` and runs `commands` at once in `session`.
-    pub fn new(store: Store, session: Session, commands: usize) -> Arc<Self> {
+    /// An engine that puts its images into `store` and runs `commands` at once in `session`. `helper` is a
+    /// program that calls [`init`](crate::init) first; this one if absent.
+    pub fn new(store: Store, session: Session, helper: Option<PathBuf>, commands: usize) -> Arc<Self> {
         let turns = Semaphore::new(commands);
-        Arc::new(Self { store, flights: Flights::default(), session, turns, digests: DashMap::new() })
+        Arc::new(Self { store, flights: Flights::default(), session, helper, turns, digests: DashMap::new() })
     }
 
     /// Waits until a command may run.

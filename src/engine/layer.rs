@@ -69,6 +69,17 @@ impl Content {
         }
     }
 
+    /// A reader of the bytes.
+    pub(super) fn open(&self, spools: &Spools) -> Result<Box<dyn io::Read + Send>, EngineError> {
+        Ok(match self {
+            Self::Context(context, entry, _) => {
+                Box::new(context.reader().open(entry).map_err(|error| vanished(&error))?)
+            }
+            Self::Inline(bytes) => Box::new(io::Cursor::new(bytes.clone())),
+            Self::Stored(bytes) => Box::new(bytes.open(spools)?),
+        })
+    }
+
     /// What files that are hard links to each other have in common.
     fn identity(&self) -> Option<(u64, u64)> {
         match self {

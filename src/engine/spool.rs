@@ -67,7 +67,7 @@ impl Spools {
     /// An archive from a build context, which is read right away, and its members.
     pub(super) fn of_archive(
         &self,
-        archive: File,
+        archive: impl Read + Send + 'static,
         name: &str,
     ) -> Result<(Arc<Spool>, Vec<IndexEntry>), EngineError> {
         let (file, members) = self.unpack(archive, name)?;
@@ -75,8 +75,23 @@ impl Spools {
         Ok((Arc::new(Spool { blob: None, open, opening: Mutex::default() }), members))
     }
 
+    /// A file that is as it should be, like a blob that was downloaded.
+    pub(super) fn of_file(file: File, size: u64, digest: &Digest) -> Bytes {
+        let spool = Spool { blob: None, open: OnceLock::from(Arc::new(file)), opening: Mutex::default() };
+        let mut bytes = [0; 32];
+        for (byte, pair) in bytes.iter_mut().zip(digest.hex().as_bytes().chunks(2)) {
+            let pair = std::str::from_utf8(pair).unwrap_or_default();
+            *byte = u8::from_str_radix(pair, 16).unwrap_or_default();
+        }
+        Bytes { size, digest: bytes, spool: Arc::new(spool), offset: 0 }
+    }
+
     /// Uncompresses an archive to a temporary file that has no name.
-    fn unpack(&self, archive: File, name: &str) -> Result<(File, Vec<IndexEntry>), EngineError> {
+    fn unpack(
+        &self,
+        archive: impl Read + Send + 'static,
+        name: &str,
+    ) -> Result<(File, Vec<IndexEntry>), EngineError> {
         let malformed =
             |error: io::Error| EngineError::Malformed { what: name.to_owned(), reason: error.to_string() };
         let source = decompress(archive).map_err(malformed)?;

@@ -34,7 +34,7 @@ impl Bench {
         Self::with(SessionOptions::default())
     }
 
-    pub(crate) fn with(options: SessionOptions) -> Self {
+    pub(crate) fn with(options: SessionOptions) -> Option<Self> {
         if !Path::new("/bin/busybox").is_file() && !tools::require("busybox") {
             return None;
         }

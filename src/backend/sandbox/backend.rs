@@ -48,7 +48,7 @@ impl SandboxBackend {
     pub fn new(store: Store, options: SandboxOptions) -> Self {
         let session = SessionOptions { helper: options.helper.clone(), ..SessionOptions::default() };
         let session = Session::new(store.clone(), session);
-        let engine = Engine::new(store, session.clone(), cpus());
+        let engine = Engine::new(store, session.clone(), options.helper.clone(), cpus());
         Self { engine, session, options: Arc::new(options) }
     }
 

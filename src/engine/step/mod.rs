@@ -1,9 +1,11 @@
 //! The instructions of a stage, each carried out once for each key.
 
+mod add;
 mod copy;
 mod dispatch;
 mod mounts;
 mod output;
+mod ready;
 mod run;
 mod workdir;
 

@@ -23,8 +23,12 @@ async fn what_cannot_be_done_names_its_line_and_the_reason() {
         ),
         ("FROM scratch\nCOPY --parents nope/x /\n", "Dockerfile:2: source \"nope/x\" not found"),
         (
-            "FROM scratch\nADD https://example.com/x /\n",
-            "Dockerfile:2: ADD https://example.com/x is not supported",
+            "FROM scratch\nADD --checksum=sha256:1 http://127.0.0.1:1/x /\n",
+            "Dockerfile:2: invalid checksum \"sha256:1\"",
+        ),
+        (
+            "FROM scratch\nADD --checksum=sha256:1 a.txt /\n",
+            "--checksum is for what is downloaded, and a.txt is",
         ),
         ("FROM scratch\nCOPY nope /\n", "Dockerfile:2: source \"nope\" not found"),
         ("FROM scratch\nCOPY ignored.log /\n", "excluded by \"*.log\", line 1 of the .dockerignore"),
