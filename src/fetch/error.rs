@@ -25,6 +25,16 @@ pub enum FetchError {
     /// A checksum is malformed.
     #[error(transparent)]
     BadChecksum(#[from] ChecksumError),
+    /// The address of a repository, or the digest its commit must have, is malformed.
+    #[cfg(unix)]
+    #[error(transparent)]
+    GitUrl(#[from] super::git::GitUrlError),
+    /// A checksum is given for a file of the context.
+    #[error("{path:?} is a path in the context: only what is fetched can have a checksum")]
+    LocalChecksum {
+        /// The path.
+        path: String,
+    },
     /// Something else was fetched than was meant.
     #[error("{what} is not what was expected: it is {found}, not {expected}")]
     Checksum {
@@ -69,7 +79,7 @@ pub enum FetchError {
         path: String,
     },
     /// git failed.
-    #[error("cannot fetch {repository}: {reason}")]
+    #[error("{repository}: {reason}")]
     Git {
         /// The repository.
         repository: String,

@@ -1,5 +1,7 @@
 //! What a build takes from elsewhere, for contexts and for ADD alike: files of web servers and git repositories.
 
+#[cfg(unix)]
+mod added;
 mod checksum;
 mod error;
 #[cfg(unix)]
@@ -7,6 +9,8 @@ mod git;
 mod http;
 mod remembered;
 
+#[cfg(unix)]
+pub use added::RemoteSource;
 pub use checksum::{Checksum, ChecksumError};
 pub use error::{FetchError, GitFault};
 #[cfg(unix)]

@@ -12,7 +12,7 @@ use std::{
 use polyarch_actors::DockerfileSource;
 
 use crate::{
-    context::{Context, Ignore, SelectError, select},
+    context::{Context, Ignore, RelPath, SelectError, select},
     error::SpecError,
 };
 
@@ -60,8 +60,7 @@ pub(super) fn read_inside(
 ) -> Result<DockerfileSource, SpecError> {
     let wanted = wanted.unwrap_or(Path::new(NAME));
     let shown = |path: &Path| {
-        let path = path.display().to_string();
-        PathBuf::from(format!("{place}{}", path.trim_start_matches(['/', '.'])))
+        PathBuf::from(format!("{place}{}", RelPath::clean(path.as_os_str().as_encoded_bytes())))
     };
     let unreadable = |source| SpecError::UnreadableDockerfile { path: shown(wanted), source };
     let context = Context::open(folder, Ignore::default()).map_err(|error| unreadable(other(error)))?;

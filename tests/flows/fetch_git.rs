@@ -7,11 +7,12 @@ use polyarch::{
     oci::Store,
     registry::TransferCx,
 };
+use polyarch_actors::{SecretRef, SecretSource};
 
 use crate::support::{
     buildah::helper,
     git::{GitServer, git as run_git},
-    web::Web,
+    web::{LOGIN, Web},
 };
 
 struct Scene {
@@ -102,7 +103,7 @@ async fn what_is_not_there_or_not_what_was_meant_is_said() {
         ("app#main:outside", "has no directory outside"),
         ("app#main:version", "has no directory version"),
         ("app?ref=main&commit=0000000", "is not what was expected"),
-        ("none", "cannot fetch"),
+        ("none", "/none: "),
         (&format!("app#{}", "0".repeat(40)), ""),
     ] {
         let error = scene.fetch(&scene.server.url(rest), false).await.expect_err(rest).to_string();
@@ -145,6 +146,30 @@ async fn a_server_that_gives_no_parts_gives_everything() {
     }
     let error = scene.fetch(&web.url("secret-app.git"), false).await.expect_err("denied");
     assert!(matches!(error, FetchError::Git { fault: GitFault::Denied, .. }), "{error}");
+}
+
+#[tokio::test]
+async fn credentials_open_a_repository_and_are_no_argument() {
+    let Some(scene) = Scene::set() else { return };
+    let web = Web::start();
+    let mut clone = Command::new("git");
+    clone.args(["clone", "--quiet", "--bare"]).arg(scene.server.path("app")).arg(web.path("secret-app.git"));
+    crate::support::buildah::run(&mut clone);
+    run_git(&web.path("secret-app.git"), &["update-server-info"]);
+    let address = web.url("secret-app.git?submodules=0&keep-git-dir");
+    let login = address.replace("http://", &format!("http://{LOGIN}@"));
+    let tree = scene.fetch(&login, false).await.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(tree.commit(), scene.server.commit("main"));
+    // What git is told by arguments it writes into its configuration.
+    let config = fs::read_to_string(tree.directory().join(".git/config")).expect("read");
+    assert!(config.contains("secret-app.git") && !config.contains("pass"), "{config}");
+
+    let path = scene.store.root().join("tmp/header");
+    fs::write(&path, "basic bWU6cGFzcw==\n").expect("written");
+    let secret = SecretRef { id: "GIT_AUTH_HEADER".into(), source: SecretSource::File(path) };
+    let source = GitSource::parse(&address).expect("an address").expect("a repository");
+    let access = GitAccess { helper: Some(helper()), secrets: vec![secret], ..GitAccess::default() };
+    git(&source, false, &access, &scene.store, &TransferCx::unwatched()).await.expect("fetched");
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use polyarch::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::support::web::Web;
+use crate::support::web::{LOGIN, Web};
 
 fn store() -> (tempfile::TempDir, Store) {
     let folder = tempfile::tempdir().expect("a folder");
@@ -82,6 +82,8 @@ async fn a_server_that_is_busy_is_asked_again_and_one_that_refuses_is_not() {
     let secret = http(&web.url("secret-a"), None, &store, &cx).await.expect_err("denied");
     assert!(matches!(secret, FetchError::Server(RegistryError::Denied { .. })), "{secret}");
     assert_eq!(web.asked(), ["404 none", "401 secret-a"]);
+    let login = web.put("secret-a", "a").replace("http://", &format!("http://{LOGIN}@"));
+    http(&login, None, &store, &cx).await.expect("its credentials");
     for url in ["file:///etc/passwd", "nonsense"] {
         assert!(matches!(http(url, None, &store, &cx).await, Err(FetchError::Url { .. })), "{url}");
     }

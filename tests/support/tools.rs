@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 /// The Debian packages of the programs that have another name.
-const PACKAGES: [(&str, &str); 1] = [("htpasswd", "apache2-utils")];
+const PACKAGES: [(&str, &str); 2] = [("htpasswd", "apache2-utils"), ("xz", "xz-utils")];
 
 /// Whether the program `tool` is here. Says so visibly when it is not.
 ///

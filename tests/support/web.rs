@@ -15,8 +15,13 @@ use polyarch::oci::digest_of;
 /// When every file was modified, as the server says it: 784111777 seconds since 1970.
 pub(crate) const MODIFIED: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
 
+/// The user and password for what is secret, as an address has them.
+pub(crate) const LOGIN: &str = "me:pass";
+/// The same as a header has them.
+const LOGIN_HEADER: &str = "authorization: basic bWU6cGFzcw==";
+
 /// A server that ends with the tests. Files whose path begins with `busy-` are refused once with 503,
-/// `secret-` always with 401, and `slow-` ones never come to an end.
+/// `secret-` with 401 unless [`LOGIN`] asks, and `slow-` ones never come to an end.
 pub(crate) struct Web {
     folder: tempfile::TempDir,
     address: String,
@@ -73,8 +78,9 @@ fn answer(stream: TcpStream, root: &Path, log: &Mutex<Vec<String>>) {
     let known = headers.iter().any(|header| {
         header.to_ascii_lowercase().starts_with("if-none-match:") && header.contains(etag.as_str())
     });
+    let known_to_us = headers.iter().any(|header| header.eq_ignore_ascii_case(LOGIN_HEADER));
     let (status, body) = match content {
-        _ if name.starts_with("secret-") => ("401 Unauthorized", Vec::new()),
+        _ if name.starts_with("secret-") && !known_to_us => ("401 Unauthorized", Vec::new()),
         _ if name.starts_with("busy-") && !again => ("503 Busy", Vec::new()),
         Ok(_) if known => ("304 Not Modified", Vec::new()),
         Ok(content) => ("200 OK", content),

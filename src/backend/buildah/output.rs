@@ -309,10 +309,13 @@ fn unused_arguments(line: &[u8]) -> Option<Vec<String>> {
         line.strip_prefix(b"[Warning] one or more build args were not consumed: [")?.strip_suffix(b"]")?;
     let names = String::from_utf8_lossy(names);
     let given = names.split_whitespace().filter(|name| {
-        !["TARGET", "BUILD"].iter().any(|prefix| {
-            name.strip_prefix(prefix)
-                .is_some_and(|rest| ["PLATFORM", "OS", "ARCH", "VARIANT"].contains(&rest))
-        })
+        // These are for the builder, and for no instruction.
+        let is_ours = name.starts_with("BUILDKIT_");
+        !is_ours
+            && !["TARGET", "BUILD"].iter().any(|prefix| {
+                name.strip_prefix(prefix)
+                    .is_some_and(|rest| ["PLATFORM", "OS", "ARCH", "VARIANT"].contains(&rest))
+            })
     });
     Some(given.map(str::to_owned).collect())
 }

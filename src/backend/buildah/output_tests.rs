@@ -11,7 +11,7 @@ hi
 nonl[2/2] STEP 1/2: FROM scratch
 [2/2] STEP 2/2: COPY --from=b /a /a
 [2/2] COMMIT
-[Warning] one or more build args were not consumed: [BUILDPLATFORM TARGETARCH TARGETOS TARGETPLATFORM UNUSED]
+[Warning] one or more build args were not consumed: [BUILDKIT_CONTEXT_KEEP_GIT_DIR BUILDPLATFORM TARGETARCH TARGETOS TARGETPLATFORM UNUSED]
 ";
 
 fn parse(pieces: &[&[u8]]) -> Vec<EventKind> {

@@ -1,7 +1,9 @@
 //! Fetches one commit of a repository, and what of it is wanted.
 
 use std::{
+    ffi::OsStr,
     fs, io,
+    os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
 };
 
@@ -221,7 +223,7 @@ fn tidy(tree: &Path, wanted: &RelPath, keep: bool, time: i64) -> Result<bool, Fe
         let is_own = entry.path.components().any(|name| name == b".git");
         if is_own && !keep {
             // No commit can hold this name: it is the pointer of a submodule to its repository.
-            remove(&tree.join(entry.path.to_string()))?;
+            remove(&tree.join(OsStr::from_bytes(entry.path.as_bytes())))?;
         } else if !is_own {
             settle(&root, entry, time)
                 .map_err(|source| FetchError::io("finish", &tree.join(entry.path.to_string()), source))?;

@@ -138,6 +138,16 @@ impl GitSource {
         Ok(())
     }
 
+    /// The same commit, and no other than one whose digest begins with `checksum`, as `ADD --checksum` asks for.
+    pub fn expecting(mut self, checksum: &str) -> Result<Self, GitUrlError> {
+        let wrong = |reason| GitUrlError { address: shown(&self.remote), reason };
+        let mut expected = self.checksum.take();
+        agree("commit", &mut expected, checksum).map_err(wrong)?;
+        self.checksum = expected;
+        self.check().map_err(|reason| GitUrlError { address: shown(&self.remote), reason })?;
+        Ok(self)
+    }
+
     /// The host of the repository.
     pub(crate) fn host(&self) -> &str {
         let (scheme, rest) = self.remote.split_once("://").unwrap_or(("", &self.remote));

@@ -108,6 +108,19 @@ fn a_query_says_more() {
 }
 
 #[test]
+fn a_checksum_may_be_given_beside_the_address() {
+    let source = || parse("https://h/a.git?ref=main&commit=abc123").expect("one");
+    let plain = parse("https://h/a.git").expect("one").expecting("abc").expect("a checksum");
+    assert_eq!((plain.checksum.as_deref(), plain.reference), (Some("abc"), None));
+    assert!(source().expecting("abc123").is_ok());
+    for (checksum, word) in [("def", "\"abc123\" and as \"def\""), ("sha256:00", "abc123")] {
+        let error = source().expecting(checksum).expect_err(checksum).to_string();
+        assert!(error.contains(word), "{error}");
+    }
+    assert!(parse("https://h/a.git").expect("one").expecting("HEAD").is_err());
+}
+
+#[test]
 fn nothing_can_be_taken_for_an_option_or_a_mapping() {
     for reference in ["--upload-pack=x", "+a", "a%20b", "a..b", "*", "a^{tree}", "a@{1}", "a%0ab"] {
         fails(&format!("https://h/a.git#{reference}"), "no name of a branch");
