@@ -139,3 +139,29 @@ fn what_holds_too_much_is_given_up() {
     let end = unpack(io::Cursor::new(bytes), &folder.path().join("in"), UnpackLimits::default(), &cancel);
     assert!(matches!(end, Err(UnpackError::Cancelled)));
 }
+
+proptest::proptest! {
+    #[test]
+    fn no_archive_writes_outside_its_folder(
+        members in proptest::collection::vec(
+            ("(\\.\\./|/|)(a|b|l|\\.\\.)(/(a|b|l|\\.\\.|out))?", 0..4_u8, "(/|\\.\\./|)(a|b|l|\\.\\.|out)(/\\.\\.)?"),
+            1..12,
+        ),
+    ) {
+        use tar::EntryType::{Directory, Link, Regular, Symlink};
+        let folder = folder();
+        fs::write(folder.path().join("out"), "mine").expect("written");
+        let kinds = [Regular, Directory, Symlink, Link];
+        let items: Vec<Item<'_>> = members
+            .iter()
+            .map(|(name, kind, link)| {
+                let kind = kinds[usize::from(*kind)];
+                Item { name, kind, link, body: if kind == Regular { b"x" } else { b"" }, mode: 0o644 }
+            })
+            .collect();
+        let _ = unpack_in(&folder, &items);
+        proptest::prop_assert_eq!(fs::read_dir(folder.path()).expect("list").count(), 2);
+        proptest::prop_assert_eq!(fs::read(folder.path().join("out")).expect("read"), b"mine");
+        proptest::prop_assert_eq!(fs::metadata(folder.path().join("out")).expect("there").nlink(), 1);
+    }
+}

@@ -143,3 +143,16 @@ fn a_password_is_never_shown_and_never_an_argument() {
     assert_eq!(without_credentials("git@h:a.git"), ("git@h:a.git".into(), None));
     fails("https://me:secret@h/a.git?x=y", "invalid git address \"https://h/a.git?x=y\"");
 }
+
+proptest::proptest! {
+    #[test]
+    fn no_text_makes_git_do_something_else(text in "(https://|git://|ssh://|github\\.com/)?[-a-z@:/.#?=&%+~ ]{0,30}") {
+        if let Ok(Some(source)) = GitSource::parse(&text) {
+            let (remote, _) = without_credentials(&source.remote);
+            proptest::prop_assert!(!remote.starts_with('-') && !remote.contains("::"), "{}", remote);
+            proptest::prop_assert!(!source.host().is_empty() && !source.host().starts_with('-'));
+            let reference = source.reference.unwrap_or_default();
+            proptest::prop_assert!(!reference.starts_with(['-', '+']) && !reference.contains(':'));
+        }
+    }
+}
