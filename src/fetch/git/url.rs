@@ -129,10 +129,8 @@ impl GitSource {
         {
             return Err(format!("the commit {checksum:?} is not hexadecimal"));
         }
-        let host = self.remote.split_once("://").map_or(self.remote.as_str(), |(_, rest)| rest);
-        let host = host.split(['/', ':']).next().unwrap_or_default();
-        let host = host.rsplit('@').next().unwrap_or_default();
-        if host.is_empty() || host.starts_with('-') || self.remote.contains(|c: char| c.is_control()) {
+        let host = self.host();
+        if host.is_empty() || host.starts_with(['-', ':']) || self.remote.contains(|c: char| c.is_control()) {
             return Err("it names no host".into());
         }
         Ok(())
@@ -150,10 +148,11 @@ impl GitSource {
 
     /// The host of the repository.
     pub(crate) fn host(&self) -> &str {
-        let (scheme, rest) = self.remote.split_once("://").unwrap_or(("", &self.remote));
-        let authority = rest.split('/').next().unwrap_or_default();
-        let host = authority.rsplit('@').next().unwrap_or_default();
-        if scheme.is_empty() { host.split(':').next().unwrap_or_default() } else { host }
+        let authority = match self.remote.split_once("://") {
+            Some((_, rest)) => rest.split('/').next(),
+            None => self.remote.split(':').next(),
+        };
+        authority.and_then(|authority| authority.rsplit('@').next()).unwrap_or_default()
     }
 }
 

@@ -129,6 +129,8 @@ fn nothing_can_be_taken_for_an_option_or_a_mapping() {
     fails("-oProxyCommand:x", "names no host");
     fails("ssh://-oProxyCommand=x/a.git", "names no host");
     fails("https:///a.git", "names no host");
+    fails("ssh://me:pass@-oProxyCommand=x/a.git", "names no host");
+    assert_eq!(parse("me@h:a/b@c").expect("one").host(), "h");
 }
 
 #[test]
@@ -149,7 +151,9 @@ proptest::proptest! {
     fn no_text_makes_git_do_something_else(text in "(https://|git://|ssh://|github\\.com/)?[-a-z@:/.#?=&%+~ ]{0,30}") {
         if let Ok(Some(source)) = GitSource::parse(&text) {
             let (remote, _) = without_credentials(&source.remote);
-            proptest::prop_assert!(!remote.starts_with('-') && !remote.contains("::"), "{}", remote);
+            // Without a scheme, two colons would name a program.
+            let names_a_program = !remote.contains("://") && remote.contains("::");
+            proptest::prop_assert!(!remote.starts_with('-') && !names_a_program, "{}", remote);
             proptest::prop_assert!(!source.host().is_empty() && !source.host().starts_with('-'));
             let reference = source.reference.unwrap_or_default();
             proptest::prop_assert!(!reference.starts_with(['-', '+']) && !reference.contains(':'));
