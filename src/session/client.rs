@@ -48,6 +48,8 @@ struct Inner {
     options: SessionOptions,
     /// What was found out about this machine.
     machine: tokio::sync::OnceCell<Machine>,
+    /// What a helper found out by trying.
+    tried: tokio::sync::OnceCell<Done>,
     /// Guards that wait for work.
     idle: Mutex<Vec<Seat>>,
 }
@@ -65,14 +67,16 @@ pub(super) struct Machine {
 struct Seat {
     guard: Guard,
     slot: Slot,
+    /// Whether it is in a user namespace.
+    userns: bool,
 }
 
 impl Session {
     /// A session whose snapshots and caches are kept in the store. Starts nothing yet.
     pub fn new(store: Store, options: SessionOptions) -> Self {
         let folder = store.root().join("backends/sandbox");
-        let (machine, idle) = (tokio::sync::OnceCell::new(), Mutex::default());
-        Self { inner: Arc::new(Inner { store, folder, options, machine, idle }) }
+        let (machine, tried, idle) = Default::default();
+        Self { inner: Arc::new(Inner { store, folder, options, machine, tried, idle }) }
     }
 
     /// Finds out whether and how steps can be run here, by trying.
@@ -84,9 +88,10 @@ impl Session {
             SessionError::Unusable(unusable) => unusable,
             other => Unusable::new(other.to_string(), advice),
         };
-        let mut seat = self.seat().await.map_err(work)?;
-        let done = seat.work(self.work(&seat, Task::Probe), &mut |_, _| {}).await.map_err(work)?;
-        self.put_back(seat);
+        let mut done = self.tried().await.map_err(work)?.clone();
+        if let Some(snapshots) = self.inner.options.snapshots {
+            done.snapshots = snapshots;
+        }
         Ok(probe::report(rootless, done))
     }
 
@@ -103,11 +108,18 @@ impl Session {
         if cancel.is_cancelled() {
             return Err(SessionError::Cancelled);
         }
-        let mut seat = tokio::select! {
-            seat = self.seat() => seat?,
+        let begin = async {
+            let snapshots = match self.inner.options.snapshots {
+                Some(snapshots) => snapshots,
+                None => self.tried().await?.snapshots,
+            };
+            Ok::<_, SessionError>((snapshots, self.seat(step.emulator.is_some()).await?))
+        };
+        let (snapshots, mut seat) = tokio::select! {
+            begun = begin => begun?,
             () = cancel.cancelled() => return Err(SessionError::Cancelled),
         };
-        let work = self.work(&seat, Task::Run(Box::new(step)));
+        let work = self.work(&seat, snapshots, Task::Run(Box::new(step)));
         let done = tokio::select! {
             done = seat.work(work, output) => Some(done),
             () = cancel.cancelled() => None,
@@ -137,6 +149,17 @@ impl Session {
         }
     }
 
+    async fn tried(&self) -> Result<&Done, SessionError> {
+        let attempt = async || {
+            let mut seat = self.seat(false).await?;
+            let work = self.work(&seat, Snapshots::Overlay, Task::Probe);
+            let done = seat.work(work, &mut |_, _| {}).await?;
+            self.put_back(seat);
+            Ok(done)
+        };
+        self.inner.tried.get_or_try_init(attempt).await
+    }
+
     async fn machine(&self) -> Result<&Machine, Unusable> {
         self.inner.machine.get_or_try_init(async || self.find()).await
     }
@@ -156,12 +179,16 @@ impl Session {
         Ok(Machine { helper, maps })
     }
 
-    /// A guard that waits for work, or a new one.
-    async fn seat(&self) -> Result<Seat, SessionError> {
+    /// A guard that waits for work, or a new one. Only in a user namespace a step may have an emulator of its own.
+    async fn seat(&self, emulator: bool) -> Result<Seat, SessionError> {
         let machine = self.machine().await?;
-        let waiting = self.inner.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        if let Some(seat) = waiting {
-            return Ok(seat);
+        let maps = machine.maps.clone().or_else(|| emulator.then(Maps::all));
+        let userns = maps.is_some();
+        {
+            let mut idle = self.inner.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(at) = idle.iter().rposition(|seat| seat.userns == userns) {
+                return Ok(idle.swap_remove(at));
+            }
         }
         let start = |error: std::io::Error| GuardError::Start(error.to_string());
         let slot = Slot::take(&self.inner.folder).map_err(start)?;
@@ -172,30 +199,31 @@ impl Session {
             held: Some(slot.held().map_err(start)?),
             cleanup: slot.cleanup(),
         };
-        if let Some(maps) = &machine.maps {
+        if let Some(maps) = &maps {
             launch.through = maps.through(&machine.helper);
         }
-        let mut guard = Guard::start(launch).await.map_err(|error| match &machine.maps {
+        let mut guard = Guard::start(launch).await.map_err(|error| match &maps {
             Some(_) => userns::explain(error),
             None => error.into(),
         })?;
         if slot.is_dirty() {
             guard.clean().await?;
         }
-        Ok(Seat { guard, slot })
+        Ok(Seat { guard, slot, userns })
     }
 
     fn put_back(&self, seat: Seat) {
         self.inner.idle.lock().unwrap_or_else(PoisonError::into_inner).push(seat);
     }
 
-    fn work(&self, seat: &Seat, task: Task) -> Work {
+    fn work(&self, seat: &Seat, snapshots: Snapshots, task: Task) -> Work {
         Work {
             store: self.inner.store.root().to_owned(),
             folder: self.inner.folder.clone(),
             scratch: seat.slot.scratch(),
-            snapshots: self.inner.options.snapshots,
-            userns: !nix::unistd::geteuid().is_root(),
+            cgroup: seat.slot.cgroup(),
+            snapshots,
+            userns: seat.userns,
             task,
         }
     }

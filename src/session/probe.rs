@@ -1,9 +1,15 @@
 //! What a session can do on this machine.
 
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
+
 use polyarch_actors::Platform;
 use serde::{Deserialize, Serialize};
 
-use super::wire::Done;
+use super::{step::Emulator, wire::Done};
+use crate::backend::binfmt;
 
 /// What a session can do on this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,9 +39,46 @@ pub enum Snapshots {
 pub struct Emulation {
     /// The platforms.
     pub platforms: Vec<Platform>,
+    /// What a [`Step`](super::Step) for them must name; absent where the kernel has an emulator for all programs.
+    pub emulator: Option<Emulator>,
 }
 
 /// Puts together what a helper found out.
 pub(super) fn report(rootless: bool, done: Done) -> SessionReport {
-    SessionReport { rootless, snapshots: done.snapshots, emulated: Vec::new(), advice: done.problems }
+    SessionReport { rootless, snapshots: done.snapshots, emulated: emulated(), advice: done.problems }
+}
+
+/// What the kernel emulates, and what emulators that are installed can be registered for a step.
+fn emulated() -> Vec<Emulation> {
+    let host = Platform::host_linux();
+    let registered = binfmt::registered(Path::new(binfmt::FOLDER)).unwrap_or_default();
+    let fixed = registered.into_iter().filter(|format| format.fixed);
+    let mut emulated: Vec<Emulation> =
+        fixed.map(|format| Emulation { platforms: format.platforms, emulator: None }).collect();
+    if !has_own_formats() {
+        return emulated;
+    }
+    for (architectures, qemu) in binfmt::cpus() {
+        let parse = |architecture: &&str| format!("linux/{architecture}").parse::<Platform>().ok();
+        let platforms: Vec<Platform> = architectures.iter().filter_map(parse).collect();
+        let known = emulated.iter().any(|other| other.platforms == platforms);
+        let native = platforms.contains(&host) || (host.arch() == "amd64" && architectures.contains(&"386"));
+        if let (false, false, Some(program)) = (known, native, find(&format!("qemu-{qemu}-static"))) {
+            let architecture = architectures[0].to_owned();
+            emulated.push(Emulation { platforms, emulator: Some(Emulator { program, architecture }) });
+        }
+    }
+    emulated
+}
+
+/// Whether a user namespace can have formats of its own: since Linux 6.7.
+fn has_own_formats() -> bool {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let mut numbers = release.split(|letter: char| !letter.is_ascii_digit()).map(str::parse::<u32>);
+    matches!((numbers.next(), numbers.next()), (Some(Ok(major)), Some(Ok(minor))) if (major, minor) >= (6, 7))
+}
+
+fn find(program: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path).map(|folder| folder.join(program)).find(|path| path.is_file())
 }

@@ -7,7 +7,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::guard::{Cleanup, Emptied};
+use crate::{
+    guard::{Cleanup, Emptied},
+    oci::digest_of,
+};
 
 /// The most slots: more steps at once than any machine has use for.
 const MOST: u32 = 4096;
@@ -52,6 +55,11 @@ impl Slot {
         self.work().join("step")
     }
 
+    /// The name of the control groups of its steps.
+    pub(super) fn cgroup(&self) -> String {
+        format!("polyarch-{}", digest_of(self.folder.as_os_str().as_encoded_bytes()).short())
+    }
+
     /// Whether a guard was killed before it could clean up.
     pub(super) fn is_dirty(&self) -> bool {
         fs::read_dir(self.work()).is_ok_and(|mut entries| entries.next().is_some())
@@ -60,7 +68,7 @@ impl Slot {
     /// What removes everything that steps leave here, however they ended.
     pub(super) fn cleanup(&self) -> Cleanup {
         let emptied = Emptied { folder: self.work(), keep_prefix: None, only_after_kill: false };
-        Cleanup { empty: vec![emptied], ..Cleanup::default() }
+        Cleanup { empty: vec![emptied], cgroup: Some(self.cgroup()), ..Cleanup::default() }
     }
 }
 

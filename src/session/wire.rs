@@ -20,8 +20,10 @@ pub(super) struct Work {
     pub(super) folder: PathBuf,
     /// A folder on the store's device that only this helper uses. Whatever is left there is removed.
     pub(super) scratch: PathBuf,
-    /// How snapshots are kept; found out by trying where it is not said.
-    pub(super) snapshots: Option<Snapshots>,
+    /// How snapshots are kept.
+    pub(super) snapshots: Snapshots,
+    /// The name of the control groups that only this helper uses.
+    pub(super) cgroup: String,
     /// Whether this is a user namespace.
     pub(super) userns: bool,
     /// What to do.

@@ -108,11 +108,10 @@ async fn a_secret_has_its_mode_and_owner_and_is_nowhere_afterwards() {
         mount("/run/secrets/two", secret(SecretSource::File(path.clone()), None)),
         mount("", secret(bytes, Some("PASSWORD"))),
     ];
-    let script =
-        "cd /run/secrets; cat one two; echo; stat -c '%a %u %g' one two; echo $PASSWORD; ! touch one";
+    let script = "cd /run/secrets; cat one two; echo; stat -c '%a %u %g' one two; echo $PASSWORD; ! touch one 2> /dev/null";
     assert_eq!(
         printed(&bench, mounts, script).await,
-        "hunter2swordfish\n440 1000 33\n440 1000 33\nhunter2\ntouch: one: Read-only file system\n"
+        "hunter2swordfish\n440 1000 33\n440 1000 33\nhunter2\n"
     );
     fs::remove_file(path).expect("removed");
     bench.session.close().await;

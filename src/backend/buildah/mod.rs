@@ -6,7 +6,6 @@
 
 mod backend;
 mod bases;
-mod binfmt;
 mod build;
 mod command;
 mod export;

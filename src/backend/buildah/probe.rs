@@ -5,11 +5,13 @@ use std::path::Path;
 use polyarch_actors::{Availability, Capabilities, ImageOs};
 
 use super::{
-    binfmt,
     machine::{Machine, Unusable},
     trial::Trial,
 };
-use crate::{backend::native, guard::Mode};
+use crate::{
+    backend::{binfmt, native},
+    guard::Mode,
+};
 
 /// Turns what was found into capabilities.
 pub(super) fn capabilities(found: Result<(&Machine, &Trial), &Unusable>, slots: usize) -> Capabilities {

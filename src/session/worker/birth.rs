@@ -2,10 +2,11 @@
 
 use std::{
     collections::BTreeMap,
-    ffi::OsString,
+    env,
+    ffi::{OsStr, OsString},
     fmt::Display,
     fs::{self, File},
-    io::{self, Write as _},
+    io::{self, Read as _, Write as _},
     os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
     process::{Command, ExitStatus, Stdio},
@@ -22,6 +23,7 @@ use nix::{
     },
     unistd::{Gid, Pid, Uid, chdir, fchown, sethostname, setsid},
 };
+use polyarch_actors::Platform;
 use rustix::thread::{
     CapabilitySet, CapabilitySets, capability_is_in_bounding_set, remove_capability_from_bounding_set,
     set_capabilities, set_thread_groups, set_thread_res_gid, set_thread_res_uid,
@@ -31,7 +33,9 @@ use super::{
     plan::{Base, Planned},
     root, system,
     user::User,
+    within::within,
 };
+use crate::backend::binfmt;
 use crate::session::{
     error::Failure,
     outcome::Ended,
@@ -68,6 +72,8 @@ pub(super) struct Birth {
     pub(super) hostname: String,
     pub(super) network: Network,
     pub(super) insecure: bool,
+    /// Where it enters the control groups that hold it to its limits.
+    pub(super) groups: Vec<File>,
     /// Notes the places for mounts that were made.
     pub(super) made: File,
     /// Takes the reason for a failure.
@@ -93,6 +99,7 @@ pub(super) fn run(
     let [program, arguments @ ..] = step.command.as_slice() else {
         return Err(Failure::Execute { program: String::new(), reason: "there is no command".into() });
     };
+    let root = birth.root.clone();
     let failure = birth.failure.try_clone().map_err(Failure::system("share a file"))?;
     let mut command = Command::new(program);
     command.args(arguments).env_clear().envs(environment).stdin(Stdio::null());
@@ -117,7 +124,11 @@ pub(super) fn run(
     let lost = || Failure::system::<io::Error>("wait for the command")(io::ErrorKind::BrokenPipe.into());
     match started.recv().map_err(|_| lost())? {
         Ok(pid) => wait(pid, &ended, step.timeout),
-        Err(error) => Err(explain(&failure, &program.to_string_lossy(), error)),
+        Err(error) => {
+            let path = step.environment().remove(OsStr::new("PATH")).unwrap_or_default();
+            let foreign = within(&root, || foreign(program, &path)).unwrap_or_default();
+            Err(explain(&failure, &program.to_string_lossy(), foreign, error))
+        }
     }
 }
 
@@ -150,23 +161,37 @@ fn wait(
 }
 
 /// Why a process could not begin: what it told, or that the program cannot be executed.
-fn explain(mut failure: &File, program: &str, error: io::Error) -> Failure {
-    use std::io::{Read as _, Seek as _};
+fn explain(mut failure: &File, program: &str, foreign: Option<&str>, error: io::Error) -> Failure {
+    use std::io::Seek as _;
     let mut told = String::new();
     let read = failure.rewind().and_then(|()| failure.read_to_string(&mut told));
     if read.is_ok() && !told.is_empty() {
         return Failure::system(told)(error);
     }
     let reason = match error.raw_os_error() {
+        // The C library tries a shell then, which may not be there either.
+        Some(libc::ENOEXEC | libc::ENOENT) if foreign.is_some() => {
+            format!("it is a program for {}, which is not emulated here", foreign.unwrap_or_default())
+        }
         Some(libc::ENOENT) => {
             "the image has no such program, or lacks the interpreter that it names".to_owned()
-        }
-        Some(libc::ENOEXEC) => {
-            "it is no program for this CPU, and no emulator is registered for it".to_owned()
         }
         _ => error.to_string(),
     };
     Failure::Execute { program: program.to_owned(), reason }
+}
+
+/// The CPU that a program is for, if that is another one.
+fn foreign(program: &OsStr, path: &OsStr) -> Option<&'static str> {
+    let folders = env::split_paths(path).map(|folder| folder.join(program));
+    let direct = Path::new(program).to_owned();
+    let named = program.as_encoded_bytes().contains(&b'/');
+    let found = if named { Some(direct) } else { folders.into_iter().find(|path| path.is_file()) };
+    let mut head = Vec::new();
+    File::open(found?).and_then(|file| file.take(20).read_to_end(&mut head)).ok()?;
+    let cpus = binfmt::architectures(&head);
+    let host = Platform::host_linux();
+    cpus.first().copied().filter(|_| !cpus.iter().any(|cpu| cpu.split('/').next() == Some(host.arch())))
 }
 
 /// What the first process does before it executes the command.
@@ -180,6 +205,9 @@ fn begin(birth: &mut Birth) -> io::Result<()> {
 
 fn become_step(birth: &mut Birth) -> Result<(), Told> {
     setsid().map_err(tell("start a session"))?;
+    for group in &mut birth.groups {
+        group.write_all(b"0").map_err(tell("enter a control group"))?;
+    }
     let mut namespaces = CloneFlags::CLONE_NEWNS
         | CloneFlags::CLONE_NEWIPC
         | CloneFlags::CLONE_NEWUTS

@@ -14,7 +14,11 @@ use nix::sys::{
 };
 use polyarch_actors::Digest;
 
-use super::{overlay::Overlay, unpack, within::within};
+use super::{
+    overlay::{Form, Overlay},
+    unpack,
+    within::within,
+};
 use crate::{
     oci::{Store, digest_of},
     session::{error::Failure, step::StepLayer},
@@ -34,7 +38,7 @@ pub(super) struct Snapshots<'s> {
     store: &'s Store,
     folder: PathBuf,
     scratch: &'s Path,
-    userns: bool,
+    form: Form,
     made: usize,
 }
 
@@ -43,12 +47,17 @@ impl<'s> Snapshots<'s> {
         store: &'s Store,
         folder: &Path,
         scratch: &'s Path,
-        userns: bool,
+        form: Form,
     ) -> Result<Self, Failure> {
         // What overlays note in extended attributes has other names in a user namespace.
-        let folder = folder.join(if userns { "snapshots-user" } else { "snapshots" });
+        let folder = folder.join(match (form.copy, form.userns) {
+            (false, false) => "snapshots",
+            (false, true) => "snapshots-user",
+            (true, false) => "trees",
+            (true, true) => "trees-user",
+        });
         fs::create_dir_all(&folder).map_err(Failure::system(format!("make {}", folder.display())))?;
-        Ok(Self { store, folder, scratch, userns, made: 0 })
+        Ok(Self { store, folder, scratch, form, made: 0 })
     }
 
     /// The snapshots of a chain of layers, bottom first; those that are missing are made.
@@ -125,7 +134,7 @@ impl<'s> Snapshots<'s> {
         } else {
             let lower: Vec<PathBuf> = below.iter().map(|snapshot| snapshot.path.clone()).collect();
             mirror(lower.last().map_or(&upper, |top| top), &upper)?;
-            let overlay = Overlay::mount(&folder, &lower, true, self.userns)?;
+            let overlay = Overlay::mount(&folder, &lower, true, self.form)?;
             within(overlay.root(), || unpack::unpack(blob))
         };
         let found = found.map_err(Failure::system("enter a root file system"))?.map_err(odd)?;

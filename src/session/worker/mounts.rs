@@ -23,7 +23,7 @@ use rustix::{
 use super::{
     agent, caches,
     chain::{Snapshot, Snapshots, mirror},
-    overlay::Overlay,
+    overlay::{Form, Overlay},
     plan::{Planned, PlannedKind, restrict, tree},
 };
 use crate::session::{
@@ -47,7 +47,7 @@ pub(super) struct Preparing<'p, 's> {
     pub(super) snapshots: &'p mut Snapshots<'s>,
     pub(super) folder: &'p Path,
     pub(super) scratch: &'p Path,
-    pub(super) userns: bool,
+    pub(super) form: Form,
 }
 
 impl Preparing<'_, '_> {
@@ -122,7 +122,7 @@ impl Preparing<'_, '_> {
             Source::Host(path) if writable && path.is_dir() => {
                 let folder = self.scratch.join(format!("mount-{number}"));
                 mirror(path, &folder.join("upper"))?;
-                let overlay = Overlay::mount(&folder, std::slice::from_ref(path), true, self.userns)?;
+                let overlay = Overlay::mount(&folder, std::slice::from_ref(path), true, self.form)?;
                 let tree = tree(overlay.root())?;
                 mounts.overlays.push(overlay);
                 tree
@@ -158,7 +158,7 @@ impl Preparing<'_, '_> {
         if let (true, Some(top)) = (writable, lower.last()) {
             mirror(top, &folder.join("upper"))?;
         }
-        Overlay::mount(&folder, &lower, writable, self.userns)
+        Overlay::mount(&folder, &lower, writable, self.form)
     }
 
     fn secret(

@@ -1,7 +1,7 @@
-//! Overlay file systems.
+//! Root file systems made of layers: overlays, or copies where the kernel mounts none.
 
 use std::{
-    fs,
+    fs::{self, File},
     os::unix::fs::symlink,
     path::{Path, PathBuf},
 };
@@ -12,6 +12,12 @@ use nix::{
     unistd::chdir,
 };
 
+use rustix::{
+    fs::CWD,
+    mount::{MoveMountFlags, move_mount},
+};
+
+use super::{copy, plan};
 use crate::session::error::Failure;
 
 /// The most layers of one overlay.
@@ -19,7 +25,16 @@ use crate::session::error::Failure;
 /// Source: Linux, `fs/overlayfs/params.h`, `OVL_MAX_STACK`.
 pub(super) const MOST_LAYERS: usize = 500;
 
-/// A mounted overlay. Dropping it unmounts it.
+/// How layers become a root file system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Form {
+    /// Whether this is a user namespace, where overlays note things in other extended attributes.
+    pub(super) userns: bool,
+    /// Whether each snapshot holds everything that those below it hold too, and is copied.
+    pub(super) copy: bool,
+}
+
+/// A mounted root file system. Dropping it unmounts it.
 #[derive(Debug)]
 pub(super) struct Overlay {
     root: PathBuf,
@@ -35,11 +50,14 @@ impl Overlay {
         folder: &Path,
         lower: &[PathBuf],
         writable: bool,
-        userns: bool,
+        form: Form,
     ) -> Result<Self, Failure> {
         let failed = |error: std::io::Error| Failure::system("prepare an overlay")(error);
         let root = folder.join("root");
         fs::create_dir_all(&root).map_err(failed)?;
+        if form.copy {
+            return Self::copy(folder, root, lower, writable);
+        }
         let mut names = Vec::new();
         for (number, path) in lower.iter().enumerate().rev() {
             symlink(path, folder.join(number.to_string())).map_err(failed)?;
@@ -57,7 +75,7 @@ impl Overlay {
             }
             options += ",upperdir=upper,workdir=work";
         }
-        options += if userns { ",userxattr" } else { ",redirect_dir=off" };
+        options += if form.userns { ",userxattr" } else { ",redirect_dir=off" };
         chdir(folder).map_err(Failure::system("change the directory"))?;
         let overlay = |options: &str| {
             let source = Some("overlay");
@@ -69,6 +87,27 @@ impl Overlay {
             other => other,
         };
         mounted.map_err(Failure::system("mount an overlay"))?;
+        Ok(Self { root })
+    }
+
+    /// A copy of the uppermost snapshot, or, where nothing is written, the snapshot itself.
+    fn copy(folder: &Path, root: PathBuf, lower: &[PathBuf], writable: bool) -> Result<Self, Failure> {
+        let failed = |error: std::io::Error| Failure::system("copy a root file system")(error);
+        let upper = folder.join("upper");
+        let from = lower.last().unwrap_or(&upper);
+        let shown = if writable {
+            fs::create_dir_all(&upper).map_err(failed)?;
+            let (source, target) = (File::open(from).map_err(failed)?, File::open(&upper).map_err(failed)?);
+            copy::directory(&source, &target).map_err(failed)?;
+            &upper
+        } else {
+            from
+        };
+        let tree = plan::tree(shown)?;
+        let read_only = if writable { 0 } else { libc::MOUNT_ATTR_RDONLY };
+        plan::restrict(&tree, libc::MOUNT_ATTR_NODEV | read_only)?;
+        move_mount(&tree, "", CWD, &root, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+            .map_err(Failure::system("mount a root file system"))?;
         Ok(Self { root })
     }
 

@@ -10,9 +10,9 @@ use super::{
     birth::{self, Birth},
     chain::{Snapshots, chain_id, chain_of, mirror},
     changes::Trees,
-    filter,
+    emulate, filter, limits,
     mounts::{Mounts, Preparing},
-    overlay::{MOST_LAYERS, Overlay},
+    overlay::{Form, MOST_LAYERS, Overlay},
     plan::{self, Base},
     records, stubs, user,
     within::within,
@@ -23,7 +23,7 @@ use crate::{
         error::Failure,
         outcome::Ended,
         probe,
-        step::Step,
+        step::{Limits, Step},
         wire::{Done, RECORDS, Task, WireLayer, Work},
     },
 };
@@ -31,14 +31,36 @@ use crate::{
 /// Does what is asked.
 pub(super) fn perform(work: &Work) -> Result<Done, Failure> {
     match &work.task {
-        Task::Probe => Ok(Done {
-            ended: Ended::Code(0),
-            layer: None,
-            snapshots: probe::Snapshots::Overlay,
-            problems: Vec::new(),
-        }),
+        Task::Probe => probe(work),
         Task::Run(step) => run(work, step),
     }
+}
+
+/// Finds out whether overlays can be mounted and written.
+fn probe(work: &Work) -> Result<Done, Failure> {
+    let mut done = Done {
+        ended: Ended::Code(0),
+        layer: None,
+        snapshots: probe::Snapshots::Overlay,
+        problems: Vec::new(),
+    };
+    let lower = work.scratch.join("lower");
+    make(&lower.join("directory"))?;
+    let try_out = || -> Result<(), Failure> {
+        let form = Form { userns: work.userns, copy: false };
+        let overlay = Overlay::mount(&work.scratch.join("probe"), &[lower], true, form)?;
+        fs::remove_dir(overlay.root().join("directory")).map_err(Failure::system("write in an overlay"))
+    };
+    if let Err(failure) = try_out() {
+        done.snapshots = probe::Snapshots::Copy;
+        done.problems.push(format!(
+            "Root file systems are copied for each step, which is slow: {failure}. Put the store on ext4, xfs or btrfs."
+        ));
+    }
+    let limits = Limits { memory: Some(1 << 30), pids: Some(1000), millicpus: Some(1000) };
+    let groups = limits::hold(&work.cgroup, &limits);
+    done.problems.extend(groups.problems.iter().map(|problem| format!("Steps are not limited: {problem}.")));
+    Ok(done)
 }
 
 fn run(work: &Work, step: &Step) -> Result<Done, Failure> {
@@ -46,9 +68,13 @@ fn run(work: &Work, step: &Step) -> Result<Done, Failure> {
     let blobs = scratch.join("blobs");
     make(&blobs)?;
     let store = Store::opened(work.store.clone(), blobs);
-    let mut snapshots = Snapshots::new(&store, &work.folder, scratch, work.userns)?;
+    let form = Form { userns: work.userns, copy: work.snapshots == probe::Snapshots::Copy };
+    if let Some(emulator) = &step.emulator {
+        emulate::register(scratch, emulator)?;
+    }
+    let mut snapshots = Snapshots::new(&store, &work.folder, scratch, form)?;
     let chain = snapshots.chain(&step.layers)?;
-    if chain.len() > MOST_LAYERS {
+    if chain.len() > MOST_LAYERS && !form.copy {
         return Err(Failure::System {
             action: format!("mount {} layers", chain.len()),
             reason: format!("{MOST_LAYERS} are the most"),
@@ -66,16 +92,15 @@ fn run(work: &Work, step: &Step) -> Result<Done, Failure> {
     if layers.is_empty() {
         layers.push(empty.clone());
     }
-    let overlay = Overlay::mount(&folder, &layers, true, work.userns)?;
+    let overlay = Overlay::mount(&folder, &layers, true, form)?;
     let made = scratch.join("made");
-    let mut preparing =
-        Preparing { snapshots: &mut snapshots, folder: &work.folder, scratch, userns: work.userns };
+    let mut preparing = Preparing { snapshots: &mut snapshots, folder: &work.folder, scratch, form };
     let mut mounts = preparing.all(step)?;
     mounts.planned.extend(plan::network_files(step, scratch)?);
     // What is mounted on a directory must not hide what is mounted below.
     mounts.planned.sort_by_key(|planned| planned.target.components().count());
-    let ended = start(step, scratch, overlay.root(), &made, &mut mounts)?;
-    let mut done = Done { ended, layer: None, snapshots: probe::Snapshots::Overlay, problems: Vec::new() };
+    let ended = start(work, step, overlay.root(), &made, &mut mounts)?;
+    let mut done = Done { ended, layer: None, snapshots: work.snapshots, problems: Vec::new() };
     if ended == Ended::Code(0) {
         let made = fs::read(&made).map_err(Failure::system("see which places were made"))?;
         within(overlay.root(), || stubs::remove(&made))
@@ -84,21 +109,17 @@ fn run(work: &Work, step: &Step) -> Result<Done, Failure> {
         drop(overlay);
         let changed = is_changed(&upper)?;
         if changed {
-            done.layer = keep(work, step, &store, &snapshots, &lower, &upper)?;
+            done.layer = keep(work, step, &store, &snapshots, form, &lower, &upper)?;
         }
     }
     Ok(done)
 }
 
 /// Runs the command in a mounted root file system.
-fn start(
-    step: &Step,
-    scratch: &Path,
-    root: &Path,
-    made: &Path,
-    mounts: &mut Mounts,
-) -> Result<Ended, Failure> {
+fn start(work: &Work, step: &Step, root: &Path, made: &Path, mounts: &mut Mounts) -> Result<Ended, Failure> {
+    let scratch = work.scratch.as_path();
     let user = user::find(root, &step.user)?;
+    let mut groups = limits::hold(&work.cgroup, &step.limits);
     let file = |path: &Path| {
         let file = File::options().create(true).truncate(true).read(true).write(true).open(path);
         file.map_err(Failure::system(format!("make {}", path.display())))
@@ -118,6 +139,7 @@ fn start(
         hostname: plan::hostname(step),
         network: step.network,
         insecure: step.insecure,
+        groups: std::mem::take(&mut groups.doors),
         made: file(made)?,
         failure: file(&scratch.join("failure"))?,
         filter: if step.insecure { Vec::new() } else { filter::program() },
@@ -131,24 +153,22 @@ fn keep(
     step: &Step,
     store: &Store,
     snapshots: &Snapshots<'_>,
+    form: Form,
     lower: &[PathBuf],
     upper: &Path,
 ) -> Result<Option<WireLayer>, Failure> {
+    let partial = !form.copy;
     let written = match lower {
         [] | [_] => {
             let empty = work.scratch.join("empty");
             let before = lower.first().unwrap_or(&empty);
-            records::write(store, &Trees { now: upper, before, partial: true }, step.latest_mtime)
+            records::write(store, &Trees { now: upper, before, partial }, step.latest_mtime)
         }
         lower => {
             let folder = work.scratch.join("before");
             make(&folder)?;
-            let before = Overlay::mount(&folder, lower, false, work.userns)?;
-            records::write(
-                store,
-                &Trees { now: upper, before: before.root(), partial: true },
-                step.latest_mtime,
-            )
+            let before = Overlay::mount(&folder, lower, false, form)?;
+            records::write(store, &Trees { now: upper, before: before.root(), partial }, step.latest_mtime)
         }
     };
     let Some((layer, records)) = written.map_err(|error| Failure::Write(describe(&error)))? else {

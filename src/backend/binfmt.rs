@@ -5,19 +5,19 @@ use std::{fs, path::Path};
 use polyarch_actors::Platform;
 
 /// Where the kernel shows the registered formats.
-pub(super) const FOLDER: &str = "/proc/sys/fs/binfmt_misc";
+pub(crate) const FOLDER: &str = "/proc/sys/fs/binfmt_misc";
 
 /// One registered format.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Registered {
+pub(crate) struct Registered {
     /// The platforms that it emulates.
-    pub(super) platforms: Vec<Platform>,
+    pub(crate) platforms: Vec<Platform>,
     /// Whether the kernel holds the interpreter open (flag `F`): without that it would have to be in the image.
-    pub(super) fixed: bool,
+    pub(crate) fixed: bool,
 }
 
 /// What is registered and enabled; `None` when the file system is not mounted.
-pub(super) fn registered(folder: &Path) -> Option<Vec<Registered>> {
+pub(crate) fn registered(folder: &Path) -> Option<Vec<Registered>> {
     if !folder.join("status").exists() {
         return None;
     }
@@ -48,7 +48,7 @@ fn bytes(hex: &str) -> Option<Vec<u8>> {
 /// which the format was registered.
 ///
 /// Source: System V ABI, "ELF Header"; `e_machine` values in `elf.h`.
-fn architectures(magic: &[u8]) -> &'static [&'static str] {
+pub(crate) fn architectures(magic: &[u8]) -> &'static [&'static str] {
     let (Some([0x7f, b'E', b'L', b'F', class, data]), Some([a, b])) =
         (magic.first_chunk::<6>(), magic.get(18..20).and_then(|machine| machine.first_chunk::<2>()))
     else {
@@ -56,22 +56,64 @@ fn architectures(magic: &[u8]) -> &'static [&'static str] {
     };
     let little = *data == 1;
     let machine = if little { u16::from_le_bytes([*a, *b]) } else { u16::from_be_bytes([*a, *b]) };
-    match (*class, little, machine) {
-        (1, true, 3) => &["386"],
-        (1, true, 40) => &["arm/v7", "arm/v6"],
-        (2, true, 62) => &["amd64"],
-        (2, true, 183) => &["arm64"],
-        (2, true, 243) => &["riscv64"],
-        (2, true, 258) => &["loong64"],
-        (2, true, 21) => &["ppc64le"],
-        (2, false, 21) => &["ppc64"],
-        (2, false, 22) => &["s390x"],
-        (2, true, 8) => &["mips64le"],
-        (2, false, 8) => &["mips64"],
-        (1, true, 8) => &["mipsle"],
-        (1, false, 8) => &["mips"],
-        _ => &[],
-    }
+    let known = CPUS.iter().find(|cpu| (cpu.class, cpu.little, cpu.machine) == (*class, little, machine));
+    known.map_or(&[], |cpu| cpu.architectures)
+}
+
+/// How the programs of one CPU begin.
+struct Cpu {
+    class: u8,
+    little: bool,
+    machine: u16,
+    architectures: &'static [&'static str],
+    /// What qemu calls it.
+    qemu: &'static str,
+}
+
+const fn cpu(
+    class: u8,
+    little: bool,
+    machine: u16,
+    architectures: &'static [&'static str],
+    qemu: &'static str,
+) -> Cpu {
+    Cpu { class, little, machine, architectures, qemu }
+}
+
+const CPUS: [Cpu; 13] = [
+    cpu(1, true, 3, &["386"], "i386"),
+    cpu(1, true, 40, &["arm/v7", "arm/v6"], "arm"),
+    cpu(2, true, 62, &["amd64"], "x86_64"),
+    cpu(2, true, 183, &["arm64"], "aarch64"),
+    cpu(2, true, 243, &["riscv64"], "riscv64"),
+    cpu(2, true, 258, &["loong64"], "loongarch64"),
+    cpu(2, true, 21, &["ppc64le"], "ppc64le"),
+    cpu(2, false, 21, &["ppc64"], "ppc64"),
+    cpu(2, false, 22, &["s390x"], "s390x"),
+    cpu(2, true, 8, &["mips64le"], "mips64el"),
+    cpu(2, false, 8, &["mips64"], "mips64"),
+    cpu(1, true, 8, &["mipsle"], "mipsel"),
+    cpu(1, false, 8, &["mips"], "mips"),
+];
+
+/// The architectures of each CPU, and what qemu calls it.
+pub(crate) fn cpus() -> impl Iterator<Item = (&'static [&'static str], &'static str)> {
+    CPUS.iter().map(|cpu| (cpu.architectures, cpu.qemu))
+}
+
+/// How the programs of an architecture begin, and which bits of that count: executables and shared objects, for any
+/// ABI.
+pub(crate) fn head(architecture: &str) -> Option<([u8; 20], [u8; 20])> {
+    let cpu = CPUS.iter().find(|cpu| cpu.architectures.contains(&architecture))?;
+    let (mut magic, mut mask) = ([0; 20], [0xff; 20]);
+    magic[..4].copy_from_slice(b"\x7fELF");
+    magic[4..7].copy_from_slice(&[cpu.class, if cpu.little { 1 } else { 2 }, 1]);
+    mask[7] = 0;
+    let bytes = |number: u16| if cpu.little { number.to_le_bytes() } else { number.to_be_bytes() };
+    magic[16..18].copy_from_slice(&bytes(2));
+    mask[16..18].copy_from_slice(&bytes(0xfffe));
+    magic[18..20].copy_from_slice(&bytes(cpu.machine));
+    Some((magic, mask))
 }
 
 #[cfg(test)]
