@@ -7,7 +7,7 @@ use std::{
     fmt::Display,
     fs::{self, File},
     io::{self, Read as _, Write as _},
-    os::unix::process::ExitStatusExt,
+    os::unix::{fs::OpenOptionsExt as _, process::ExitStatusExt},
     path::{Path, PathBuf},
     process::{Command, ExitStatus, Stdio},
     sync::mpsc,
@@ -188,7 +188,9 @@ fn foreign(program: &OsStr, path: &OsStr) -> Option<&'static str> {
     let named = program.as_encoded_bytes().contains(&b'/');
     let found = if named { Some(direct) } else { folders.into_iter().find(|path| path.is_file()) };
     let mut head = Vec::new();
-    File::open(found?).and_then(|file| file.take(20).read_to_end(&mut head)).ok()?;
+    // A pipe under that name would never open.
+    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(found?);
+    file.and_then(|file| file.take(20).read_to_end(&mut head)).ok()?;
     let cpus = binfmt::architectures(&head);
     let host = Platform::host_linux();
     cpus.first().copied().filter(|_| !cpus.iter().any(|cpu| cpu.split('/').next() == Some(host.arch())))

@@ -118,9 +118,10 @@ impl<'s> Snapshots<'s> {
         let folder = self.scratch.join(format!("unpack-{}", self.made));
         let upper = folder.join("upper");
         fs::create_dir_all(&upper).map_err(Failure::system("make a directory"))?;
-        let odd = |reason: io::Error| Failure::Layer {
-            digest: layer.digest.to_string(),
-            reason: reason.to_string(),
+        let odd = |reason: io::Error| match Failure::system("unpack a layer")(io::Error::from(reason.kind()))
+        {
+            full @ Failure::System { full: true, .. } => full,
+            _ => Failure::Layer { digest: layer.digest.to_string(), reason: reason.to_string() },
         };
         let blob = self.store.open_blob(&layer.digest).map_err(|error| Failure::Layer {
             digest: layer.digest.to_string(),

@@ -2,7 +2,7 @@
 //!
 //! Source: BuildKit's `executor/oci`, `GetUser`; `moby/sys/user`, `GetExecUser`.
 
-use std::{fs::File, io::Read as _, path::Path};
+use std::{fs::File, io::Read as _, os::unix::fs::OpenOptionsExt as _, path::Path};
 
 use super::within::within;
 use crate::session::error::Failure;
@@ -30,7 +30,8 @@ pub(super) fn find(root: &Path, text: &str) -> Result<User, Failure> {
 
 fn read(path: &str) -> String {
     // It may be anything in an image: a pipe would never end.
-    let Ok(file) = File::open(path).and_then(|file| file.metadata().map(|metadata| (file, metadata))) else {
+    let opened = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path);
+    let Ok(file) = opened.and_then(|file| file.metadata().map(|metadata| (file, metadata))) else {
         return String::new();
     };
     let (file, metadata) = file;
