@@ -42,3 +42,47 @@ pub(super) fn differences(expected: &[String], found: &[String]) -> Vec<String> 
     }
     missing.iter().map(|line| format!("  - {line}")).chain(surplus).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conformance::case::Ask;
+
+    fn case(text: &str) -> Case {
+        let ask: Ask = toml::from_str(text).expect("a case");
+        Case { name: "case".into(), folder: "case".into(), ask }
+    }
+
+    fn lines(text: &str) -> Vec<String> {
+        text.lines().map(str::to_owned).collect()
+    }
+
+    const DIFFERENT: &str = "[[difference]]\nbackend = \"one\"\nreason = \"it is so\"\n\
+                             expected = [\"b\"]\ninstead = [\"x\", \"y\"]\n";
+
+    #[test]
+    fn a_known_difference_is_that_of_one_backend_and_nothing_more() {
+        let case = case(DIFFERENT);
+        assert_eq!(expected(&case, "one", "a\nb\nc\n"), Ok(lines("a\nc\nx\ny")));
+        assert_eq!(expected(&case, "other", "a\nb\nc\n"), Ok(lines("a\nb\nc")));
+        assert!(expected(&case, "one", "a\nc\n").is_err(), "the golden file does not have the line");
+    }
+
+    #[test]
+    fn a_golden_file_written_anew_stays_as_it_was() {
+        let golden = "a\nb\nc";
+        let case = case(DIFFERENT);
+        let given = expected(&case, "one", golden).expect("lines");
+        let mut written = undone(&case, "one", given);
+        written.sort();
+        assert_eq!(written, lines(golden));
+    }
+
+    #[test]
+    fn every_deviation_is_seen() {
+        assert_eq!(differences(&lines("a\nb"), &lines("b\na")), Vec::<String>::new());
+        assert_eq!(differences(&lines("a\nb"), &lines("a\nc")), ["  - b", "  + c"]);
+        assert_eq!(differences(&lines("a"), &lines("a\na")), ["  + a"]);
+        assert_eq!(differences(&lines("a\na"), &lines("a")), ["  - a"]);
+    }
+}

@@ -97,3 +97,51 @@ impl Tree {
         self.names.get(path).map(|file| &self.files[*file])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layer(members: &[(&str, tar::EntryType)]) -> Archive<std::io::Cursor<Vec<u8>>> {
+        let mut archive = tar::Builder::new(Vec::new());
+        for (path, kind) in members {
+            let mut header = tar::Header::new_ustar();
+            header.set_entry_type(*kind);
+            header.set_size(0);
+            header.set_mode(0o755);
+            archive.append_data(&mut header, path, &[][..]).expect("appended");
+        }
+        Archive::new(std::io::Cursor::new(archive.into_inner().expect("an archive")))
+    }
+
+    fn names(layers: &[&[(&str, tar::EntryType)]]) -> Vec<String> {
+        let mut tree = Tree::default();
+        for members in layers {
+            tree.apply(layer(members)).expect("applied");
+        }
+        tree.names.keys().map(|name| String::from_utf8_lossy(name).into_owned()).collect()
+    }
+
+    const FILE: tar::EntryType = tar::EntryType::Regular;
+    const FOLDER: tar::EntryType = tar::EntryType::Directory;
+
+    #[test]
+    fn a_whiteout_removes_a_name_and_everything_below_it() {
+        let below = [("d", FOLDER), ("d/a", FILE), ("dd", FILE), ("e", FILE)];
+        assert_eq!(names(&[&below, &[(".wh.d", FILE)]]), ["dd", "e"]);
+        assert_eq!(names(&[&below, &[("d/.wh.a", FILE)]]), ["d", "dd", "e"]);
+    }
+
+    #[test]
+    fn an_opaque_folder_hides_what_is_below_and_not_what_is_beside() {
+        let below = [("d", FOLDER), ("d/a", FILE), ("d/b", FILE)];
+        let above = [("d", FOLDER), ("d/c", FILE), ("d/.wh..wh..opq", FILE)];
+        assert_eq!(names(&[&below, &above]), ["d", "d/c"]);
+    }
+
+    #[test]
+    fn a_file_in_place_of_a_folder_takes_its_content_away() {
+        assert_eq!(names(&[&[("d", FOLDER), ("d/a", FILE)], &[("d", FILE)]]), ["d"]);
+        assert_eq!(names(&[&[("d", FOLDER), ("d/a", FILE)], &[("d", FOLDER)]]), ["d", "d/a"]);
+    }
+}
