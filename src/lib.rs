@@ -33,6 +33,8 @@ mod gather;
 pub mod guard;
 pub mod helper;
 pub mod images;
+#[cfg(target_os = "linux")]
+mod machine;
 pub mod oci;
 mod orchestrator;
 mod prepare;

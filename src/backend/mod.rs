@@ -1,12 +1,8 @@
 //! What turns a request into an image in the store, and which of it this machine has.
 
 #[cfg(target_os = "linux")]
-pub(crate) mod binfmt;
-#[cfg(target_os = "linux")]
 pub mod buildah;
 mod detect;
-#[cfg(target_os = "linux")]
-mod native;
 #[cfg(target_os = "linux")]
 pub mod sandbox;
 

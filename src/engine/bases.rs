@@ -33,7 +33,8 @@ pub(super) struct Base {
     pub(super) config: ImageConfig,
     /// Its layers, with OCI's media types.
     pub(super) layers: Vec<Descriptor>,
-    name: Reference,
+    /// What it is fetched by; absent where all of it is in the store.
+    name: Option<Reference>,
     /// Whether its layers are in the store.
     complete: OnceCell<()>,
 }
@@ -95,7 +96,7 @@ impl Puller {
         self.client.pull_blob(&name, &image.config, &self.store, &self.cx).await.map_err(failed)?;
         let (store, digest) = (self.store.clone(), image.config.digest.clone());
         let config = blocking(move || store.read_document(&digest)).await?;
-        let base = read(&image, &config, platform, name).map_err(&missing)?;
+        let base = read(&image, &config, platform, Some(name)).map_err(&missing)?;
         let store = self.store.clone();
         let (text, wanted) = (reference.to_owned(), platform.clone());
         blocking(move || {
@@ -106,6 +107,36 @@ impl Puller {
         Ok(base)
     }
 
+    /// The image for `platform` in an index or manifest of the store.
+    ///
+    /// # Errors
+    /// [`BuildError::BaseImage`] when it is for other platforms.
+    pub(super) async fn stored(
+        &self,
+        name: &str,
+        found: &Descriptor,
+        platform: &Platform,
+    ) -> Result<Base, BuildError> {
+        let missing = |reason: String| BuildError::BaseImage {
+            image: name.to_owned(),
+            platform: platform.clone(),
+            reason,
+        };
+        let document = |digest: Digest| {
+            let store = self.store.clone();
+            blocking(move || store.read_document(&digest))
+        };
+        let mut manifest = document(found.digest.clone()).await?;
+        if media_type::is_index(&found.media_type) {
+            let chosen = of_index(&manifest, platform).map_err(&missing)?;
+            manifest = document(chosen.digest).await?;
+        }
+        let image: ImageManifest = serde_json::from_slice(&manifest)
+            .map_err(|error| missing(format!("its manifest is malformed: {error}")))?;
+        let config = document(image.config.digest.clone()).await?;
+        read(&image, &config, platform, None).map_err(missing)
+    }
+
     /// Fetches the layers that are not in the store yet, once.
     pub(super) async fn complete(&self, base: &Base) -> Result<(), BuildError> {
         let fetch = || async {
@@ -114,16 +145,14 @@ impl Puller {
                 Ok(layers.into_iter().filter(|layer| !store.contains(&layer.digest)).collect::<Vec<_>>())
             });
             let lacking = lacking.await?;
-            if lacking.is_empty() {
-                return Ok(());
-            }
+            let Some(name) = base.name.as_ref().filter(|_| !lacking.is_empty()) else { return Ok(()) };
             let pulls: Vec<_> = lacking
                 .iter()
-                .map(|layer| self.client.pull_blob(&base.name, layer, &self.store, &self.cx))
+                .map(|layer| self.client.pull_blob(name, layer, &self.store, &self.cx))
                 .collect();
             let pulls = futures::stream::iter(pulls).buffer_unordered(AT_ONCE);
             pulls.try_for_each(|_| async { Ok(()) }).await?;
-            self.events.emit(EventKind::Pulled { image: base.name.familiar() });
+            self.events.emit(EventKind::Pulled { image: name.familiar() });
             Ok(())
         };
         base.complete.get_or_try_init(fetch).await.copied()
@@ -144,23 +173,28 @@ impl Puller {
         if !media_type::is_index(&found.descriptor.media_type) {
             return Ok((found.descriptor.digest, found.bytes));
         }
-        let index: Index = serde_json::from_slice(&found.bytes)
-            .map_err(|error| missing(format!("its index is malformed: {error}")))?;
-        let entries =
-            index.manifests.iter().filter(|entry| media_type::is_manifest(&entry.descriptor.media_type));
-        let stated: Vec<(Platform, &Descriptor)> = entries
-            .filter_map(|entry| Some((entry.platform.as_ref()?.to_platform()?, &entry.descriptor)))
-            .collect();
-        let Some(chosen) = choose(platform, &stated) else {
-            let mut there: Vec<String> = stated.iter().map(|(platform, _)| platform.to_string()).collect();
-            there.dedup();
-            let there = if there.is_empty() { "none".to_owned() } else { there.join(", ") };
-            return Err(missing(format!("the registry has it for other platforms only: {there}")));
-        };
+        let chosen = of_index(&found.bytes, platform).map_err(missing)?;
         let image = self.client.manifest(&name.with_digest(chosen.digest.clone()), &self.cx).await;
         let image = image.map_err(failed)?;
         Ok((image.descriptor.digest, image.bytes))
     }
+}
+
+/// The entry for a platform in an index.
+fn of_index(index: &[u8], platform: &Platform) -> Result<Descriptor, String> {
+    let index: Index =
+        serde_json::from_slice(index).map_err(|error| format!("its index is malformed: {error}"))?;
+    let entries =
+        index.manifests.iter().filter(|entry| media_type::is_manifest(&entry.descriptor.media_type));
+    let stated: Vec<(Platform, &Descriptor)> = entries
+        .filter_map(|entry| Some((entry.platform.as_ref()?.to_platform()?, &entry.descriptor)))
+        .collect();
+    choose(platform, &stated).cloned().ok_or_else(|| {
+        let mut there: Vec<String> = stated.iter().map(|(platform, _)| platform.to_string()).collect();
+        there.dedup();
+        let there = if there.is_empty() { "none".to_owned() } else { there.join(", ") };
+        format!("it is there for other platforms only: {there}")
+    })
 }
 
 /// The entry for a platform: the exact one, or the newest older variant of the same CPU.
@@ -179,12 +213,17 @@ fn suits(wanted: &Platform, found: &Platform) -> bool {
 }
 
 /// What a manifest and its config say, if they are for the platform.
-fn read(image: &ImageManifest, config: &[u8], wanted: &Platform, name: Reference) -> Result<Base, String> {
+fn read(
+    image: &ImageManifest,
+    config: &[u8],
+    wanted: &Platform,
+    name: Option<Reference>,
+) -> Result<Base, String> {
     let mut config: ImageConfig =
         serde_json::from_slice(config).map_err(|error| format!("its config is malformed: {error}"))?;
     let found = config.platform.to_platform();
     if !found.as_ref().is_some_and(|found| suits(wanted, found)) {
-        return Err(format!("the registry has it for {} only", config.platform));
+        return Err(format!("it is there for {} only", config.platform));
     }
     if config.rootfs.diff_ids.len() != image.layers.len() {
         let (layers, digests) = (image.layers.len(), config.rootfs.diff_ids.len());
@@ -218,7 +257,7 @@ fn recall(store: &Store, slot: &Digest, platform: &Platform, name: Reference) ->
     let manifest = store.read_document(&remembered.manifest).ok()?;
     let image: ImageManifest = serde_json::from_slice(&manifest).ok()?;
     let config = store.read_document(&image.config.digest).ok()?;
-    read(&image, &config, platform, name).ok()
+    read(&image, &config, platform, Some(name)).ok()
 }
 
 fn remember(store: &Store, slot: &Digest, remembered: &Remembered) -> Result<(), StoreError> {

@@ -237,8 +237,7 @@ impl Build {
                 Ok(Stage::from_base(&self.image(reference, platform).await?, platform.clone()))
             }
             Base::Context { name } => {
-                if let Some(NamedContext::Image(reference)) = self.request.build_contexts.get(name) {
-                    let base = self.image(reference, platform).await?;
+                if let Some(base) = self.named_image(name, platform).await? {
                     return Ok(Stage::from_base(&base, platform.clone()));
                 }
                 let mut stage = Stage::from_scratch(platform.clone());
@@ -262,23 +261,40 @@ impl Build {
         cell.get_or_init(find).await.clone()
     }
 
+    /// The image that a named context is, if it is one.
+    async fn named_image(
+        &self,
+        name: &str,
+        platform: &Platform,
+    ) -> Result<Option<Arc<BaseImage>>, BuildError> {
+        match self.request.build_contexts.get(name) {
+            Some(NamedContext::Image(reference)) => self.image(reference, platform).await.map(Some),
+            Some(NamedContext::Stored(found)) => {
+                let key = (format!("context {name}"), platform.clone());
+                let cell = Arc::clone(&self.images.entry(key).or_default());
+                let find = || async { self.puller.stored(name, found, platform).await.map(Arc::new) };
+                cell.get_or_init(find).await.clone().map(Some)
+            }
+            Some(NamedContext::Directory(_)) | None => Ok(None),
+        }
+    }
+
     /// The root file system, or the context, that `--from` names.
     pub(super) async fn origin(self: &Arc<Self>, name: &str, numbers: bool) -> Result<Origin, EngineError> {
-        let image = |reference: String| async move {
-            // What is copied into an image comes from images of its own platform.
-            let platform = self.request.platform.clone();
-            let base = self.image(&reference, &platform).await?;
-            Ok(Origin::Chain(Stage::from_base(&base, platform).chain, format!("the image {reference}")))
+        // What is copied into an image comes from images of its own platform.
+        let platform = &self.request.platform;
+        let of_base = |base, name: &str| {
+            Origin::Chain(Stage::from_base(&base, platform.clone()).chain, format!("the image {name}"))
         };
         match self.plan.source(name, numbers) {
             Base::Scratch => Ok(Origin::Chain(Chain::default(), "scratch".into())),
             Base::Stage(number) => {
                 Ok(Origin::Chain(self.stage(number).await?.chain, format!("the stage {name}")))
             }
-            Base::Image { reference } => image(reference).await,
-            Base::Context { name } => match self.request.build_contexts.get(&name) {
-                Some(NamedContext::Image(reference)) => image(reference.clone()).await,
-                _ => Ok(Origin::Context(Some(name))),
+            Base::Image { reference } => Ok(of_base(self.image(&reference, platform).await?, &reference)),
+            Base::Context { name } => match self.named_image(&name, platform).await? {
+                Some(base) => Ok(of_base(base, &name)),
+                None => Ok(Origin::Context(Some(name))),
             },
         }
     }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use dashmap::DashMap;
-use polyarch_actors::{BuildCx, BuildError, BuildRequest};
+use polyarch_actors::{BuildCx, BuildError, BuildRequest, Platform};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
@@ -20,9 +20,10 @@ use super::{
 };
 use crate::{
     dockerfile::{Dockerfile, Plan},
+    machine::cpu,
     oci::Store,
     registry::{ClientOptions, RegistryClient, RetryLimits, TransferCx},
-    session::Session,
+    session::{Emulator, Session},
 };
 
 /// Builds images from planned Dockerfiles.
@@ -46,6 +47,20 @@ impl Engine {
     pub fn new(store: Store, session: Session, helper: Option<PathBuf>, commands: usize) -> Arc<Self> {
         let turns = Semaphore::new(commands);
         Arc::new(Self { store, flights: Flights::default(), session, helper, turns, digests: DashMap::new() })
+    }
+
+    /// What runs programs of `platform` here; nothing where this CPU or the kernel does by itself.
+    pub(super) async fn emulator(&self, platform: &Platform) -> Result<Option<Emulator>, BuildError> {
+        if cpu::platforms().iter().any(|host| host.runs(platform)) {
+            return Ok(None);
+        }
+        let report = self.session.probe().await.map_err(|unusable| BuildError::Host {
+            reason: format!("steps cannot be run here: {}; {}", unusable.reason, unusable.advice),
+            retryable: false,
+        })?;
+        let mut emulated = report.emulated.into_iter();
+        let found = emulated.find(|cpu| cpu.platforms.iter().any(|known| known.runs(platform)));
+        found.map(|cpu| cpu.emulator).ok_or_else(|| BuildError::NoEmulator { platform: platform.clone() })
     }
 
     /// Waits until a command may run.

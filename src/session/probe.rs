@@ -9,7 +9,7 @@ use polyarch_actors::Platform;
 use serde::{Deserialize, Serialize};
 
 use super::{step::Emulator, wire::Done};
-use crate::backend::binfmt;
+use crate::machine::binfmt;
 
 /// What a session can do on this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]

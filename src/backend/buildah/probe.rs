@@ -9,8 +9,8 @@ use super::{
     trial::Trial,
 };
 use crate::{
-    backend::{binfmt, native},
     guard::Mode,
+    machine::{binfmt, cpu},
 };
 
 /// Turns what was found into capabilities.
@@ -22,7 +22,7 @@ pub(super) fn capabilities(found: Result<(&Machine, &Trial), &Unusable>, slots: 
     let mut advice = Vec::new();
     let (mut native, mut emulated) = (Vec::new(), Vec::new());
     if trial.isolation.is_some() {
-        native = native::platforms();
+        native = cpu::platforms();
         emulated = emulated_platforms(&mut advice);
         emulated.retain(|platform| !native.contains(platform));
     }

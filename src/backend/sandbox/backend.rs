@@ -9,9 +9,9 @@ use polyarch_actors::{
 };
 
 use crate::{
-    backend::native,
     dockerfile::{Dockerfile, DockerfileError, Plan, PlanOptions, plan},
     engine::{Assembled, Engine},
+    machine::cpu,
     oci::Store,
     session::{Session, SessionOptions, Snapshots},
 };
@@ -64,7 +64,7 @@ impl SandboxBackend {
         };
         match self.session.probe().await {
             Ok(report) => {
-                can.native = native::platforms();
+                can.native = cpu::platforms();
                 can.emulated = report.emulated.into_iter().flat_map(|cpu| cpu.platforms).collect();
                 can.emulated.retain(|platform| !can.native.contains(platform));
                 can.advice = report.advice;

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::UNIX_EPOCH};
 
-use polyarch_actors::BuildError;
+use polyarch_actors::{BuildError, EventKind};
 
 use super::ready::{Flags, Ready};
 use crate::{
@@ -144,6 +144,7 @@ impl Step<'_> {
         let (store, cx) = (&build.engine.store, &build.puller.cx);
         let tree = fetch::git(source, keep_git_dir, &access, store, cx).await;
         let tree = tree.map_err(|error| located(error.into()))?;
+        build.events.emit(EventKind::Fetched { address: fetch::shown(&source.to_string()) });
         key.add(tree.commit());
         let (owned, exclude) = (Arc::clone(build), exclude.clone());
         let picked = blocking(move || pick_tree(tree, &exclude, &owned)).await?;

@@ -64,7 +64,8 @@ impl Step<'_> {
             for chain in reads {
                 build.complete(chain).await?;
             }
-            let step = self.step(stage, &command, environment, &mounts, run.network);
+            let mut step = self.step(stage, &command, environment, &mounts, run.network);
+            step.emulator = build.engine.emulator(&stage.platform).await?;
             self.execute(step).await
         };
         let done = build.engine.flights.once(&key, &build.records, &build.cancel, work).await?;

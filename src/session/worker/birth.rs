@@ -35,7 +35,7 @@ use super::{
     user::User,
     within::within,
 };
-use crate::backend::binfmt;
+use crate::machine::binfmt;
 use crate::session::{
     error::Failure,
     outcome::Ended,

@@ -9,7 +9,7 @@ use std::{fs, os::unix::ffi::OsStrExt, path::Path};
 use nix::mount::{MsFlags, mount};
 
 use crate::{
-    backend::binfmt,
+    machine::binfmt,
     session::{error::Failure, step::Emulator},
 };
 

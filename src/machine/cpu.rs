@@ -5,7 +5,7 @@ use std::path::Path;
 use polyarch_actors::Platform;
 
 /// The platforms whose programs this CPU runs itself.
-pub(super) fn platforms() -> Vec<Platform> {
+pub(crate) fn platforms() -> Vec<Platform> {
     let host = Platform::host_linux();
     let siblings: &[&str] = match host.arch() {
         "amd64" => amd64_levels(),
