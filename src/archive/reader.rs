@@ -23,6 +23,8 @@ const MOST_BYTES: u64 = 256 << 30;
 pub struct Member {
     /// Where it goes; it cannot lead out of the root.
     pub path: RelPath,
+    /// Whether its name would, as it is written: `../x`.
+    pub leads_out: bool,
     /// What it is.
     pub kind: MemberKind,
     /// Permissions, with the setuid, setgid and sticky bits.
@@ -157,6 +159,7 @@ impl<R: Read> Archive<R> {
         let seconds = i64::try_from(header.modified()).unwrap_or(0);
         Ok(Member {
             path,
+            leads_out: leads_out(&name),
             kind,
             mode: u32::try_from(header.mode().ok_or_else(|| odd("a mode is no number"))? & 0o7777)
                 .unwrap_or(0),
@@ -287,6 +290,19 @@ fn clean(name: &[u8]) -> io::Result<RelPath> {
         return Err(odd("a name holds a NUL"));
     }
     Ok(path)
+}
+
+/// Whether a name climbs above where it begins.
+fn leads_out(name: &[u8]) -> bool {
+    let mut depth = 0_usize;
+    name.split(|byte| *byte == b'/').any(|part| match part {
+        b"" | b"." => false,
+        b".." => depth.checked_sub(1).map(|less| depth = less).is_none(),
+        _ => {
+            depth += 1;
+            false
+        }
+    })
 }
 
 fn checked_target(target: Vec<u8>) -> io::Result<Vec<u8>> {

@@ -49,11 +49,13 @@ pub(super) fn unpack(
     let (spool, members) = spools.of_archive(content.open(spools)?, &name)?;
     let tree = tree_of(members, &spool)
         .map_err(|reason| EngineError::Malformed { what: name.clone().into_owned(), reason })?;
+    // The permissions of what is in an archive are its own.
+    let inside = Destination { mode: None, ..destination.clone() };
     for item in super::source::contents(&tree) {
         let at = RelPath::clean(&[root.as_bytes(), &item.below].join(&b'/'));
         let Some((parent, file)) = at.split() else { continue };
         let path = changes.resolve(&parent)?.child(file);
-        changes.replace(&path, destination.dress(item.entry))?;
+        changes.replace(&path, inside.dress(item.entry))?;
     }
     Ok(())
 }

@@ -79,7 +79,7 @@ pub(super) fn of_layer(
     let malformed = |reason: String| EngineError::Malformed { what: name.clone(), reason };
     let source = decompress(store.open_blob(blob)?).map_err(|error| malformed(error.to_string()))?;
     let mut hashing = Hashing { source, hash: Sha256::new() };
-    let entries = read(&mut hashing, &name, cancel)?;
+    let entries = read(&mut hashing, &name, |_| Ok(()), cancel)?;
     // Behind the end there may be more, which counts for the digest.
     io::copy(&mut hashing, &mut io::sink()).map_err(|error| malformed(error.to_string()))?;
     let found = Digest::from_sha256(&hashing.hash.finalize().into());
@@ -90,10 +90,11 @@ pub(super) fn of_layer(
     Ok(entries)
 }
 
-/// Reads a whole archive from `source`; `name` is for errors.
+/// Reads a whole archive from `source`, whose members must pass `check`; `name` is for errors.
 pub(super) fn read(
     source: impl Read,
     name: &str,
+    check: impl Fn(&Member) -> Result<(), String>,
     cancel: &CancellationToken,
 ) -> Result<Vec<IndexEntry>, EngineError> {
     let malformed =
@@ -105,6 +106,7 @@ pub(super) fn read(
         if cancel.is_cancelled() {
             return Err(EngineError::Cancelled);
         }
+        check(&member).map_err(|reason| EngineError::Malformed { what: name.to_owned(), reason })?;
         let digest = match member.kind {
             MemberKind::File => hash(&mut archive, &mut buffer, cancel).map_err(malformed)?,
             _ => [0; 32],
@@ -133,7 +135,7 @@ pub(super) fn hash(
 }
 
 fn entry(member: Member, digest: [u8; 32]) -> IndexEntry {
-    let Member { path, kind, mode, uid, gid, modified, xattrs, offset, size } = member;
+    let Member { path, kind, mode, uid, gid, modified, xattrs, offset, size, .. } = member;
     let kind = match kind {
         MemberKind::File => IndexKind::File { size, digest, offset },
         MemberKind::Directory => IndexKind::Directory,

@@ -19,7 +19,10 @@ use super::{
     error::EngineError,
     index::{self, IndexEntry, Tee},
 };
-use crate::{archive::decompress, oci::Store};
+use crate::{
+    archive::{Member, decompress},
+    oci::Store,
+};
 
 /// The bytes of a file.
 #[derive(Clone, Debug)]
@@ -70,7 +73,7 @@ impl Spools {
         archive: impl Read + Send + 'static,
         name: &str,
     ) -> Result<(Arc<Spool>, Vec<IndexEntry>), EngineError> {
-        let (file, members) = self.unpack(archive, name)?;
+        let (file, members) = self.unpack(archive, name, stays_inside)?;
         let open = OnceLock::from(Arc::new(file));
         Ok((Arc::new(Spool { blob: None, open, opening: Mutex::default() }), members))
     }
@@ -91,15 +94,24 @@ impl Spools {
         &self,
         archive: impl Read + Send + 'static,
         name: &str,
+        check: impl Fn(&Member) -> Result<(), String>,
     ) -> Result<(File, Vec<IndexEntry>), EngineError> {
         let malformed =
             |error: io::Error| EngineError::Malformed { what: name.to_owned(), reason: error.to_string() };
         let source = decompress(archive).map_err(malformed)?;
         let mut copy =
             tempfile::tempfile_in(self.scratch.path()).map_err(EngineError::io("make a temporary file"))?;
-        let members = index::read(Tee { source, copy: &mut copy }, name, &self.cancel)?;
+        let members = index::read(Tee { source, copy: &mut copy }, name, check, &self.cancel)?;
         Ok((copy, members))
     }
+}
+
+/// Refuses what would be put somewhere else, as moby's `pkg/archive` does.
+fn stays_inside(member: &Member) -> Result<(), String> {
+    if member.leads_out {
+        return Err(format!("its member {} leads out of where it is unpacked", member.path));
+    }
+    Ok(())
 }
 
 impl Spool {
@@ -114,7 +126,7 @@ impl Spool {
         }
         let gone = || EngineError::Malformed { what: "an archive".into(), reason: "it is gone".into() };
         let blob = self.blob.as_ref().ok_or_else(gone)?;
-        let (file, _) = spools.unpack(spools.store.open_blob(blob)?, &format!("layer {blob}"))?;
+        let (file, _) = spools.unpack(spools.store.open_blob(blob)?, &format!("layer {blob}"), |_| Ok(()))?;
         Ok(Arc::clone(self.open.get_or_init(|| Arc::new(file))))
     }
 }

@@ -1,6 +1,6 @@
 //! RUN: a command on top of the stage's layers.
 
-use std::{collections::BTreeMap, ffi::OsString, path::PathBuf};
+use std::{collections::BTreeMap, ffi::OsString, sync::Arc};
 
 use polyarch_actors::{BuildError, Descriptor};
 
@@ -8,13 +8,16 @@ use super::{mounts::Prepared, output::Output};
 use crate::{
     dockerfile::{Heredoc, Network, Run, Security},
     engine::{
+        build::Build,
         chain::Chain,
         error::{EngineError, blocking},
         flight::How,
         index,
         key::Key,
+        layer::{Content, Entries, NewEntry, NewKind},
         metadata,
         records::{Record, RecordedLayer},
+        reuse::Reuse,
         stage::Stage,
         step::Step,
     },
@@ -42,7 +45,14 @@ impl Step<'_> {
         let build = self.build;
         let command = Command::new(run, stage);
         let environment = environment(stage);
-        let mounts = self.mounts(stage, run).await?;
+        let mut mounts = self.mounts(stage, run).await?;
+        if let Some((name, text)) = command.script.clone() {
+            let (owned, last) = (Arc::clone(build), self.last("script"));
+            let chain = blocking(move || script(&owned, &name, text, &last)).await?;
+            let source = session::Source::Layers { layers: layers(&chain), path: "/".into() };
+            let kind = MountKind::Bind { source, writable: false };
+            mounts.mounts.push(Mount { target: SCRIPTS.into(), kind });
+        }
         let network = if run.network == Network::None { "none" } else { "host" };
         let visible = environment.iter().map(|(name, value)| format!("{name}={value}"));
         let key = Key::new("run")
@@ -89,13 +99,6 @@ impl Step<'_> {
                 }
             }
         }
-        let mut all = mounts.mounts.clone();
-        if let Some((name, text)) = &command.script {
-            let source = session::SecretSource::Bytes(text.clone().into_bytes());
-            let secret = session::Secret { source, env: None, mode: 0o755, uid: 0, gid: 0 };
-            let target = PathBuf::from(SCRIPTS).join(name);
-            all.push(Mount { target, kind: MountKind::Secret(secret) });
-        }
         session::Step {
             layers: layers(&stage.chain),
             command: command.arguments.iter().map(OsString::from).collect(),
@@ -106,7 +109,7 @@ impl Step<'_> {
                 Network::None => session::Network::None,
                 Network::Default | Network::Host => session::Network::Host,
             },
-            mounts: all,
+            mounts: mounts.mounts.clone(),
             latest_mtime: self.build.epoch,
             ..session::Step::default()
         }
@@ -157,12 +160,15 @@ impl Step<'_> {
             SessionError::Step(Failure::System { full: true, .. }) => {
                 BuildError::NoSpace { path: self.build.engine.store.root().display().to_string() }
             }
+            // What shells say of a command that is not there.
+            SessionError::Step(error @ Failure::Execute { .. }) => BuildError::StepFailed {
+                instruction: self.text.to_owned(),
+                exit_code: 127,
+                output: vec![error.to_string()],
+            },
             SessionError::Step(
-                error @ (Failure::Execute { .. } | Failure::User(_) | Failure::Layer { .. }),
+                error @ (Failure::User(_) | Failure::Layer { .. } | Failure::Mount { .. }),
             ) => BuildError::Invalid { message: format!("{}: {error}", self.place) },
-            SessionError::Step(error @ Failure::Mount { .. }) => {
-                BuildError::Invalid { message: format!("{}: {error}", self.place) }
-            }
             SessionError::Unusable(unusable) => BuildError::Host {
                 reason: format!(
                     "{}: steps cannot be run here: {}; {}",
@@ -181,6 +187,18 @@ fn environment(stage: &Stage) -> BTreeMap<String, String> {
     let mut environment = stage.variables.clone();
     environment.entry("PATH".into()).or_insert_with(|| PATH.into());
     environment
+}
+
+/// A layer that holds a script.
+fn script(build: &Build, name: &str, text: String, last: &Reuse) -> Result<Chain, EngineError> {
+    let kind = NewKind::File { size: text.len() as u64, content: Content::Inline(text.into_bytes()) };
+    let entry = NewEntry { kind, mode: 0o755, uid: 0, gid: 0, modified: 0, xattrs: Vec::new() };
+    let entries = Entries::from([(name.as_bytes().to_vec(), entry)]);
+    let mut chain = Chain::default();
+    if let Some(layer) = super::dispatch::to_layer(build, entries, last)?.layer {
+        chain.push(layer.blob, layer.diff_id, None);
+    }
+    Ok(chain)
 }
 
 /// A chain as the session knows it.

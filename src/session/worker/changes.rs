@@ -64,7 +64,11 @@ impl Trees<'_> {
                 continue;
             };
             let same = match &before {
-                Some(before) => is_same((&at(self.before, &path), before), (&at(self.now, &path), &there))?,
+                // A new name of the file makes a hard link, and both names belong into the layer.
+                Some(before) if there.is_file() && there.nlink() > 1 && self.partial => {
+                    before.nlink() == there.nlink() && self.is_same(&path, before, &there)?
+                }
+                Some(before) => self.is_same(&path, before, &there)?,
                 None => false,
             };
             if !same {
@@ -78,6 +82,14 @@ impl Trees<'_> {
             }
         }
         Ok(())
+    }
+}
+
+impl Trees<'_> {
+    fn is_same(&self, path: &[u8], before: &Metadata, now: &Metadata) -> io::Result<bool> {
+        // What an overlay holds was touched: the times of two files that were written in the same moment are equal,
+        // and one may have been renamed to the other.
+        is_same((&at(self.before, path), before), (&at(self.now, path), now), self.partial)
     }
 }
 

@@ -10,8 +10,13 @@ use std::{
     path::Path,
 };
 
-/// Whether nothing that a layer tells is different.
-pub(super) fn is_same(one: (&Path, &Metadata), other: (&Path, &Metadata)) -> io::Result<bool> {
+/// Whether nothing that a layer tells is different. What files hold is compared if `thoroughly`, or where their times
+/// say too little.
+pub(super) fn is_same(
+    one: (&Path, &Metadata),
+    other: (&Path, &Metadata),
+    thoroughly: bool,
+) -> io::Result<bool> {
     let owner = |metadata: &Metadata| (metadata.mode(), metadata.uid(), metadata.gid(), metadata.rdev());
     if owner(one.1) != owner(other.1) || xattrs(one.0, one.1)? != xattrs(other.0, other.1)? {
         return Ok(false);
@@ -27,7 +32,7 @@ pub(super) fn is_same(one: (&Path, &Metadata), other: (&Path, &Metadata)) -> io:
         return Ok(fs::read_link(one.0)? == fs::read_link(other.0)?);
     }
     // A time without a fraction comes from an archive, and says little.
-    if !one.1.is_file() || one.1.mtime_nsec() != 0 {
+    if !one.1.is_file() || (one.1.mtime_nsec() != 0 && !thoroughly) {
         return Ok(true);
     }
     same_content(one.0, other.0)

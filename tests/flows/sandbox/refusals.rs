@@ -87,7 +87,7 @@ async fn a_base_for_other_platforms_only_is_refused() {
     let error = build(&backend, with_base(request, &base)).await.0.expect_err("no such platform");
     assert_eq!(
         error.to_string(),
-        format!("base image {base} for linux/s390x: the registry has it for linux/amd64 only")
+        format!("base image {base} for linux/s390x: it is there for linux/amd64 only")
     );
 }
 
@@ -118,16 +118,19 @@ async fn a_hostile_base_reaches_nothing_outside_of_it() {
         t = tarfile.open(sys.argv[1], 'w')\n\
         def add(name, kind=tarfile.REGTYPE, link='', body=b''):\n \
         i = tarfile.TarInfo(name); i.type = kind; i.linkname = link; i.size = len(body); t.addfile(i, io.BytesIO(body))\n\
-        add('../../../climbed', body=b'x')\n\
+        len(sys.argv) > 3 and add('../../../climbed', body=b'x')\n\
         add('/absolute', body=b'x')\n\
         add('way', tarfile.SYMTYPE, sys.argv[2])\n\
         add('way/through', body=b'x')\n\
         add('up', tarfile.SYMTYPE, '../../../../../../../..')\n\
         add('passwd', tarfile.SYMTYPE, '/etc/passwd')\n";
+    let climbing = folder.path().join("climbing.tar");
+    run(Command::new("python3").args(["-c", script]).args([&climbing, &outside]).arg("climb"));
     run(Command::new("python3").args(["-c", script]).args([&evil, &outside]));
     let context = folder.path().join("context");
     let request = buildah::request(folder.path(), "linux/amd64", "");
     fs::copy(&evil, context.join("evil.tar")).expect("copied");
+    fs::copy(&climbing, context.join("climbing.tar")).expect("copied");
     // As an archive of the context, which ADD unpacks, and then as a layer that COPY --from reads.
     let (store, backend) = sandbox(folder.path());
     let with = |text: String| {
@@ -135,6 +138,9 @@ async fn a_hostile_base_reaches_nothing_outside_of_it() {
         request.dockerfile.text = text;
         request
     };
+    let refused = build(&backend, with("FROM scratch\nADD climbing.tar /\n".into())).await.0;
+    let refused = refused.expect_err("a member leads out").to_string();
+    assert!(refused.contains("its member climbed leads out of where it is unpacked"), "{refused}");
     let made = build(&backend, with("FROM scratch\nADD evil.tar /\n".into())).await.0.expect("built");
     let name = format!("{}/evil:1", registry.address);
     push(&layout(folder.path(), &store, &made), &name);
@@ -148,13 +154,8 @@ async fn a_hostile_base_reaches_nothing_outside_of_it() {
         build(&backend, with_base(with(text), &name)).await.0.unwrap_or_else(|error| panic!("{error}"));
     let found = files(&layout(&folder.path().join("x"), &store, &image));
     let inside = outside.strip_prefix("/").expect("absolute").display().to_string();
-    for path in [
-        "climbed".to_owned(),
-        "absolute".into(),
-        "file".into(),
-        format!("{inside}/through"),
-        format!("{inside}/file"),
-    ] {
+    for path in ["absolute".to_owned(), "file".into(), format!("{inside}/through"), format!("{inside}/file")]
+    {
         assert!(found.contains_key(&path), "{path} {found:?}");
     }
     assert_eq!(fs::read_dir(&outside).expect("listed").count(), 0);
