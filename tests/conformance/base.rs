@@ -52,8 +52,6 @@ const FILES: [(&str, &str); 7] = [
 pub(super) struct Base {
     /// Its name in a registry that ends with this process.
     pub(super) reference: String,
-    /// The same with another name, for images that a case builds before.
-    pub(super) registry: String,
     /// It for each CPU, as it lies in the registry.
     pub(super) images: Vec<Image>,
 }
@@ -81,12 +79,11 @@ fn prepare() -> Option<Base> {
     }
     let index = write_index(&layout, &manifests);
     write_layout(&layout, &index);
-    let registry = serve();
-    let reference = format!("{registry}/conformance/busybox:latest");
+    let reference = format!("{}/conformance/busybox:latest", serve());
     run(Command::new("skopeo")
         .args(["copy", "--quiet", "--all", "--dest-tls-verify=false"])
         .args([format!("oci:{}:it", layout.display()), format!("docker://{reference}")]));
-    Some(Base { reference, registry, images })
+    Some(Base { reference, images })
 }
 
 fn write_image(layout: &Path, cpu: &str, busybox: &[u8]) -> Value {

@@ -23,6 +23,8 @@ const LIMIT: &str = "180";
 pub(super) struct Bench<'a> {
     pub(super) backend: &'a str,
     pub(super) base: &'a Base,
+    /// The address of a registry for what cases build before; that of the base is only read.
+    pub(super) registry: &'a str,
     pub(super) store: &'a Path,
     /// Where the copies are.
     pub(super) folder: &'a Path,
@@ -44,7 +46,7 @@ impl Bench<'_> {
         let mut contexts = vec![format!("busybox=docker-image://{}", self.base.reference)];
         contexts.extend(case.ask.contexts.iter().map(|(name, source)| format!("{name}={source}")));
         for (at, (name, file)) in case.ask.bases.iter().enumerate() {
-            let reference = format!("{}/{}/base{at}:{}", self.base.registry, case.name, self.backend);
+            let reference = format!("{}/{}/base{at}:{}", self.registry, case.name, self.backend);
             let mut command = self.command(case, copy, &contexts[..1]);
             command.args(["--push", "-t", &reference, "-f", file, "."]);
             let ended = Ended::of(&mut command);

@@ -17,6 +17,7 @@ use super::{
 use crate::support::{
     buildah::{folder, skip},
     command::{is_root, runs_both},
+    registry::TestRegistry,
     tools,
 };
 
@@ -33,7 +34,7 @@ fn every_backend_builds_what_buildkit_builds() {
         return;
     }
     let Some(base) = base() else { return };
-    let folder = folder();
+    let (folder, registry) = (folder(), TestRegistry::open());
     let store = folder.path().join("store");
     let mut backends = usable(&BACKENDS, &store);
     if let Ok(only) = env::var("POLYARCH_TEST_BACKEND") {
@@ -57,7 +58,8 @@ fn every_backend_builds_what_buildkit_builds() {
     let mut report = Vec::new();
     for backend in backends.into_iter().take(if update { 1 } else { usize::MAX }) {
         let place = place(folder.path(), backend);
-        let bench = Bench { backend, base, store: &store, folder: &place, update };
+        let bench =
+            Bench { backend, base, registry: &registry.address, store: &store, folder: &place, update };
         report.extend(judge_all(&bench, &cases));
     }
     assert!(report.is_empty(), "\n{}\n{} of {} cases failed", report.join("\n"), report.len(), cases.len());
