@@ -115,6 +115,16 @@ impl Ignore {
         self.rules.is_empty()
     }
 
+    /// Whether any pattern begins with `!`.
+    pub fn has_exceptions(&self) -> bool {
+        self.rules.iter().any(Rule::is_negated)
+    }
+
+    /// Whether one of the patterns is written like this.
+    pub fn has_pattern(&self, text: &str) -> bool {
+        self.rules.iter().any(|rule| rule.text == text)
+    }
+
     /// Whether `path`, separated by `/`, is ignored: by its own name or by that of a directory above it.
     pub fn is_ignored(&self, path: &[u8]) -> bool {
         self.deciding(path).is_some_and(|rule| !rule.negated)

@@ -23,7 +23,7 @@ pub(super) fn expansions(stage: &Stage, escape: char) -> Result<(), Mistake> {
 /// The words in which BuildKit expands variables.
 ///
 /// Source: Dockerfile reference, "Environment replacement".
-fn words(instruction: &Instruction) -> Vec<&str> {
+pub(super) fn words(instruction: &Instruction) -> Vec<&str> {
     match &instruction.kind {
         InstructionKind::Env(pairs) | InstructionKind::Label(pairs) => {
             pairs.iter().flat_map(|pair| [pair.key.as_str(), pair.value.as_str()]).collect()

@@ -2,10 +2,10 @@
 
 use polyarch_actors::PlatformError;
 
-use super::{expand::ExpandError, snippet::snippet};
+use super::{expand::ExpandError, lint::CheckOptionError, snippet::snippet};
 
 /// A part of a Dockerfile.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Span {
     /// The byte at which it starts.
     pub start: usize,
@@ -189,6 +189,9 @@ pub enum ErrorKind {
         /// What was given.
         value: String,
     },
+    /// A `# check=` that cannot be read.
+    #[error(transparent)]
+    Check(#[from] CheckOptionError),
     /// A heredoc without its last line.
     #[error("the heredoc is never closed; end it with a line that is exactly `{name}`")]
     UnterminatedHeredoc {

@@ -43,6 +43,10 @@ pub(super) struct Line {
     /// Everything from the first letter to the end of the last continuation line or heredoc.
     pub(super) span: Span,
     pub(super) heredocs: Vec<Heredoc>,
+    /// The comment right above it, without its `#`.
+    pub(super) comment: Option<String>,
+    /// Whether it goes on after an empty line, which it will not for ever.
+    pub(super) empty_continuation: bool,
     pieces: Vec<Piece>,
 }
 
@@ -88,13 +92,17 @@ pub(super) fn lex(text: &str) -> Result<Lexed, Mistake> {
     let mut physical_lines = PhysicalLines::new(text);
     let mut head = Head::default();
     let mut lines = Vec::new();
+    let mut comment = None;
     while let Some(first) = physical_lines.next() {
         let content = first.text.trim_start();
-        head.read(&first)?;
+        let is_directive = head.read(&first)?;
         if content.is_empty() || content.starts_with('#') {
+            let said = content.strip_prefix('#').map(str::trim).filter(|said| !said.is_empty());
+            comment = said.filter(|_| !is_directive).map(str::to_owned);
             continue;
         }
         let line = read_line(&first, &mut physical_lines, head.directives.escape)?;
+        let line = Line { comment: comment.take(), ..line };
         // A lone continuation character at the end of the file continues nothing.
         if !line.text.trim().is_empty() {
             lines.push(line);
@@ -107,13 +115,21 @@ fn read_line(first: &Physical<'_>, rest: &mut PhysicalLines<'_>, escape: char) -
     let content = first.text.trim_start();
     let start = first.content_start();
     let span = Span { start, end: start, line: first.number, last_line: first.number };
-    let mut line = Line { text: String::new(), span, heredocs: Vec::new(), pieces: Vec::new() };
+    let mut line = Line {
+        text: String::new(),
+        span,
+        heredocs: Vec::new(),
+        comment: None,
+        empty_continuation: false,
+        pieces: Vec::new(),
+    };
     let (part, mut continues) = split_continuation(content, escape);
     line.push(part, start, first);
     while continues && let Some(next) = rest.next() {
         // Comments and empty lines may stand between continuation lines.
         let blank = next.text.trim_start();
         if blank.is_empty() || blank.starts_with('#') {
+            line.empty_continuation |= blank.is_empty();
             continue;
         }
         let (part, more) = split_continuation(next.text, escape);
@@ -190,13 +206,14 @@ struct Head {
 }
 
 impl Head {
-    fn read(&mut self, line: &Physical<'_>) -> Result<(), Mistake> {
+    /// Takes a line in, and says whether it is a directive.
+    fn read(&mut self, line: &Physical<'_>) -> Result<bool, Mistake> {
         if self.closed {
-            return Ok(());
+            return Ok(false);
         }
         let Some((name, value)) = directive(line.text.trim_start()) else {
             self.closed = true;
-            return Ok(());
+            return Ok(false);
         };
         let (start, end) = (line.content_start(), line.start + line.text.len());
         let span = Span { start, end, line: line.number, last_line: line.number };
@@ -217,7 +234,7 @@ impl Head {
             }
             _ => self.closed = true,
         }
-        Ok(())
+        Ok(!self.closed)
     }
 }
 

@@ -16,6 +16,7 @@ mod instructions;
 mod json;
 mod lexer;
 mod links;
+pub mod lint;
 mod locate;
 mod mount;
 mod parser;

@@ -187,7 +187,12 @@ fn stated_platforms(dockerfile: &Dockerfile, scope: &GlobalScope) -> Result<Vec<
     stated.map(|word| word.map(|word| scope.platform(word)).transpose()).collect()
 }
 
-fn find_target(dockerfile: &Dockerfile, links: &Links<'_>, target: Option<&str>) -> Result<usize, Mistake> {
+/// The number of the stage that is asked for.
+pub(super) fn find_target(
+    dockerfile: &Dockerfile,
+    links: &Links<'_>,
+    target: Option<&str>,
+) -> Result<usize, Mistake> {
     let stages = &dockerfile.stages;
     let last = stages.len().saturating_sub(1);
     let Some(target) = target.filter(|target| !target.is_empty()) else { return Ok(last) };

@@ -23,6 +23,15 @@ pub(super) fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c s
         .map(|(_, candidate)| candidate)
 }
 
+/// Whether one typing slip turns the one name into the other; case does not count.
+pub(super) fn is_one_slip(one: &str, other: &str) -> bool {
+    const LONGEST: usize = 64;
+    let letters = |name: &str| -> Vec<char> { name.chars().flat_map(char::to_lowercase).collect() };
+    one.len().abs_diff(other.len()) <= 4
+        && one.len() <= LONGEST
+        && distance(&letters(one), &letters(other)) == 1
+}
+
 /// How many insertions, deletions, replacements and swaps of neighbours turn `a` into `b`.
 fn distance(a: &[char], b: &[char]) -> usize {
     let mut before_last: Vec<usize> = Vec::new();

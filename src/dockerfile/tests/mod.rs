@@ -3,6 +3,8 @@
 mod expand;
 mod golden;
 mod lexer;
+mod lint;
+mod lint_variables;
 mod mistakes;
 mod parser;
 mod plan;
