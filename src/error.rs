@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use polyarch_actors::{BuildError, Fault, Outcome, Platform};
 
 use crate::{
-    dockerfile::DockerfileError,
+    dockerfile::{
+        DockerfileError,
+        lint::{CheckOptionError, Rule},
+    },
     gather::GatherError,
     oci::{StoreError, index::DuplicatePlatform, layout::LayoutError},
     registry::{PublishReport, RegistryError},
@@ -72,6 +75,14 @@ pub enum SpecError {
         /// What is there, and what to do.
         reason: &'static str,
     },
+    /// The build argument that says which build checks apply cannot be read.
+    #[error("the build argument {name} cannot be read")]
+    CheckOption {
+        /// The argument.
+        name: &'static str,
+        /// What is wrong with it.
+        source: CheckOptionError,
+    },
     /// A file that the build needs is not there.
     #[error("{what} {path} does not exist")]
     Missing {
@@ -114,6 +125,14 @@ pub enum Error {
     /// What the build is made of cannot be brought here.
     #[error(transparent)]
     Gather(#[from] GatherError),
+    /// The build checks found something, and the Dockerfile or a build argument says that it is an error.
+    #[error("the Dockerfile breaks build checks: {}", names(.rules))]
+    Checks {
+        /// The rules that are broken.
+        rules: Vec<Rule>,
+        /// The lines of the first warning, with a caret.
+        snippet: String,
+    },
     /// A platform could not be built.
     #[error(transparent)]
     Build(Box<FailedBuild>),
@@ -147,7 +166,7 @@ impl Error {
     /// Who can do something about it.
     pub fn fault(&self) -> Fault {
         match self {
-            Self::Spec(_) | Self::Dockerfile { .. } | Self::Duplicate(_) => Fault::User,
+            Self::Spec(_) | Self::Dockerfile { .. } | Self::Checks { .. } | Self::Duplicate(_) => Fault::User,
             Self::Gather(error) => error.fault(),
             Self::Build(failed) => failed.error.fault(),
             Self::Store(_) | Self::Output(_) | Self::Gone { .. } => Fault::Host,
@@ -163,6 +182,10 @@ pub(crate) fn first_error(report: &PublishReport) -> Option<&RegistryError> {
     let failures =
         || report.targets.iter().filter_map(|target| target.result.as_ref().err().map(AsRef::as_ref));
     failures().find(|error| !matches!(error, RegistryError::Withheld { .. })).or_else(|| failures().next())
+}
+
+fn names(rules: &[Rule]) -> String {
+    rules.iter().map(|rule| rule.name()).collect::<Vec<_>>().join(", ")
 }
 
 fn first_failure(report: &PublishReport) -> String {

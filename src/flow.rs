@@ -70,9 +70,12 @@ impl Flow {
         let fetching = self.transfer(RetryLimits::default());
         let told = |address| self.events.emit(EventKind::Fetched { address });
         let gathered = gather(&self.spec, &self.store, self.helper.as_deref(), &fetching, &told).await?;
-        let prepared = prepare(&self.spec, &gathered, &self.id)?;
+        let mut prepared = prepare(&self.spec, &gathered, &self.id)?;
         for message in &prepared.warnings {
             self.events.emit(EventKind::Warned { message: message.clone() });
+        }
+        if let Some(refusal) = prepared.refusal.take() {
+            return Err(refusal);
         }
         let pushes = self.spec.outputs.contains(&Output::Registry);
         let images = Images::new(self.store.clone(), ClientOptions::of_process(self.spec.registry.clone()));
@@ -301,7 +304,7 @@ pub(crate) fn as_build_error(error: &Error) -> BuildError {
     match error {
         Error::Build(failed) => failed.error.clone(),
         Error::Cancelled => BuildError::Cancelled,
-        Error::Spec(_) | Error::Dockerfile { .. } | Error::Duplicate(_) => {
+        Error::Spec(_) | Error::Dockerfile { .. } | Error::Checks { .. } | Error::Duplicate(_) => {
             BuildError::Invalid { message: error.to_string() }
         }
         Error::Registry(_) | Error::Publish(_) => {

@@ -19,6 +19,7 @@
 
 pub mod archive;
 pub mod backend;
+mod check;
 #[doc(hidden)]
 pub mod cli;
 pub mod config;
@@ -45,6 +46,7 @@ pub mod session;
 mod sources;
 mod spec;
 
+pub use check::{CheckReport, check};
 pub use error::{Error, FailedBuild, SpecError};
 pub use gather::GatherError;
 pub use helper::init;

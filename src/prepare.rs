@@ -6,15 +6,69 @@ use std::{
     path::Path,
 };
 
-use polyarch_actors::{BaseImage, BuildId, BuildRequest, ContextSource, Platform, SecretSource};
+use polyarch_actors::{
+    BaseImage, BuildId, BuildRequest, ContextSource, DockerfileSource, Platform, SecretSource,
+};
 
 use crate::{
-    dockerfile::{Dockerfile, DockerfileError, Plan, PlanOptions, plan},
+    check::{check_options, warnings},
+    dockerfile::{Dockerfile, DockerfileError, Plan, PlanOptions, lint::Rule, plan},
     error::{Error, SpecError},
     gather::Gathered,
     sources::NamedInput,
     spec::{BuildSpec, Output},
 };
+
+/// A spec's Dockerfile, understood.
+#[derive(Debug)]
+pub(crate) struct Parsed<'g> {
+    /// Where it is from.
+    pub(crate) gathered: &'g Gathered,
+    /// What it says.
+    pub(crate) dockerfile: Dockerfile,
+    /// What to build for, in the requested order; there is at least one.
+    pub(crate) platforms: Vec<Platform>,
+    host: Platform,
+    contexts: BTreeSet<String>,
+}
+
+impl<'g> Parsed<'g> {
+    pub(crate) fn read(spec: &BuildSpec, gathered: &'g Gathered) -> Result<Self, Error> {
+        let source = &gathered.dockerfile;
+        let host = Platform::host_linux();
+        let platforms = if spec.platforms.is_empty() { vec![host.clone()] } else { spec.platforms.clone() };
+        let mut seen = HashSet::new();
+        if let Some(platform) = platforms.iter().find(|platform| !seen.insert(*platform)) {
+            return Err(SpecError::DuplicatePlatform { platform: platform.clone() }.into());
+        }
+        check_annotations(spec, &platforms)?;
+        let dockerfile = Dockerfile::parse(&source.name, &source.text)
+            .map_err(|error| Error::Dockerfile { snippet: error.snippet(&source.text), error })?;
+        let contexts = spec.build_contexts.keys().cloned().collect();
+        Ok(Self { gathered, dockerfile, platforms, host, contexts })
+    }
+
+    /// The file as it is.
+    pub(crate) fn source(&self) -> &'g DockerfileSource {
+        &self.gathered.dockerfile
+    }
+
+    /// What is asked of the file for one platform.
+    pub(crate) fn options<'o>(&'o self, spec: &'o BuildSpec, platform: &'o Platform) -> PlanOptions<'o> {
+        PlanOptions {
+            target: spec.target.as_deref(),
+            platform,
+            build_platform: &self.host,
+            build_args: &spec.build_args,
+            contexts: &self.contexts,
+        }
+    }
+
+    /// A mistake in the file, with its lines.
+    pub(crate) fn mistake(&self, error: DockerfileError) -> Error {
+        Error::Dockerfile { snippet: error.snippet(&self.source().text), error }
+    }
+}
 
 /// A spec that has been looked through.
 #[derive(Debug)]
@@ -27,41 +81,36 @@ pub(crate) struct Prepared {
     pub(crate) requests: Vec<BuildRequest>,
     /// What a person should know, one sentence each.
     pub(crate) warnings: Vec<String>,
+    /// Why nothing may run after all, once the warnings have been told.
+    pub(crate) refusal: Option<Error>,
 }
 
-/// Plans every platform.
+/// Plans every platform and checks the file.
 pub(crate) fn prepare(spec: &BuildSpec, gathered: &Gathered, build: &BuildId) -> Result<Prepared, Error> {
-    let source = &gathered.dockerfile;
-    let host = Platform::host_linux();
-    let platforms = if spec.platforms.is_empty() { vec![host.clone()] } else { spec.platforms.clone() };
-    let mut seen = HashSet::new();
-    if let Some(platform) = platforms.iter().find(|platform| !seen.insert(*platform)) {
-        return Err(SpecError::DuplicatePlatform { platform: platform.clone() }.into());
-    }
-    check_annotations(spec, &platforms)?;
-
-    let at_its_line =
-        |error: DockerfileError| Error::Dockerfile { snippet: error.snippet(&source.text), error };
-    let dockerfile = Dockerfile::parse(&source.name, &source.text).map_err(at_its_line)?;
-    let contexts: BTreeSet<String> = spec.build_contexts.keys().cloned().collect();
+    let parsed = Parsed::read(spec, gathered)?;
+    let checks = check_options(spec, &parsed)?;
     let mut requests = Vec::new();
-    let mut warnings: BTreeSet<String> = gathered.warnings.iter().cloned().collect();
-    for platform in &platforms {
-        let options = PlanOptions {
-            target: spec.target.as_deref(),
-            platform,
-            build_platform: &host,
-            build_args: &spec.build_args,
-            contexts: &contexts,
-        };
-        let plan = plan(&dockerfile, &options).map_err(at_its_line)?;
+    let mut undeclared = BTreeSet::new();
+    for platform in &parsed.platforms {
+        let plan = plan(&parsed.dockerfile, &parsed.options(spec, platform))
+            .map_err(|error| parsed.mistake(error))?;
         for name in plan.undeclared_args(spec.build_args.keys().map(String::as_str)) {
-            warnings
+            undeclared
                 .insert(format!("the build argument {name} is not declared by any ARG of the Dockerfile"));
         }
         requests.push(request(spec, build, platform, gathered, &plan));
     }
-    Ok(Prepared { dockerfile, text: source.text.clone(), requests, warnings: warnings.into_iter().collect() })
+    let source = parsed.source();
+    let found = warnings(spec, &parsed, &checks, false);
+    let refusal = found.first().filter(|_| checks.error).map(|first| {
+        let rules: BTreeSet<Rule> = found.iter().map(|warning| warning.rule).collect();
+        let snippet = first.snippet(&source.name, &source.text);
+        Error::Checks { rules: rules.into_iter().collect(), snippet }
+    });
+    let lines = found.iter().map(|warning| warning.line(&source.name));
+    let warnings = gathered.warnings.iter().cloned().chain(undeclared).chain(lines).collect();
+    let text = source.text.clone();
+    Ok(Prepared { dockerfile: parsed.dockerfile, text, requests, warnings, refusal })
 }
 
 fn request(

@@ -5,13 +5,16 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use polyarch_actors::{Digest, Platform};
 
-use super::options::{OutputOption, SecretOption, SshOption};
+use super::{
+    check::Call,
+    options::{OutputOption, SecretOption, SshOption},
+};
 use crate::{config, images::EntryName, oci::Reference, spec::Annotation};
 
 const EXIT_CODES: &str = "\
 Exit codes:
     0  done
-    1  something on this machine failed
+    1  something on this machine failed, or build --check found warnings
     2  the command line is wrong
     3  the Dockerfile, the context or another input is missing or wrong
     4  a step of the Dockerfile failed
@@ -126,6 +129,12 @@ pub(super) struct BuildArgs {
     /// When RUN steps for another CPU may be emulated
     #[arg(long, value_name = "WHEN", default_value = "fallback")]
     pub(super) emulation: EmulationArg,
+    /// Show what the build checks find in the Dockerfile, and build nothing; short for --call=check
+    #[arg(long)]
+    pub(super) check: bool,
+    /// What to do: "build", or "check[,format=json][,ignorestatus=true]"
+    #[arg(long, value_name = "METHOD", default_value = "build", conflicts_with = "check")]
+    pub(super) call: Call,
     /// Show where each platform would be built, and why, and build nothing
     #[arg(long)]
     pub(super) explain: bool,

@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::{
     args::{BuildArgs, EmulationArg, Progress, RegistryArgs},
+    check,
     further::further_command,
     options,
     progress::{self, Style},
@@ -30,6 +31,9 @@ const GRACE: Duration = Duration::from_secs(10);
 
 pub(super) async fn run(store: Option<PathBuf>, args: BuildArgs) -> Result<(), Failure> {
     let spec = spec(&args)?;
+    if let Some(options) = args.call.check(args.check) {
+        return check::run(store, &spec, options).await;
+    }
     check_files(&args)?;
     let mut builder = Orchestrator::builder();
     if let Some(store) = &store {

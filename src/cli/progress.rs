@@ -1,5 +1,6 @@
 //! What a person or a program sees while a build runs.
 
+mod last;
 mod live;
 mod plain;
 
@@ -11,6 +12,7 @@ use std::{
 use futures::{Stream, StreamExt};
 use polyarch_actors::{BuildEvent, EventKind};
 
+use last::WarningsLast;
 use live::Live;
 use plain::Plain;
 
@@ -27,8 +29,8 @@ pub(super) enum Style {
 pub(super) async fn show(mut events: impl Stream<Item = Arc<BuildEvent>> + Unpin, style: Style) {
     let mut view: Box<dyn View + Send> = match style {
         Style::Quiet => Box::new(Nothing),
-        Style::Plain => Box::new(Plain::default()),
-        Style::Live => Box::new(Live::default()),
+        Style::Plain => Box::new(WarningsLast::new(Plain::default())),
+        Style::Live => Box::new(WarningsLast::new(Live::default())),
         Style::RawJson => Box::new(RawJson),
     };
     while let Some(event) = events.next().await {

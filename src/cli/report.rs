@@ -16,6 +16,8 @@ use crate::{
 pub(super) mod exit {
     pub(crate) const SUCCESS: u8 = 0;
     pub(crate) const HOST: u8 = 1;
+    /// As buildx has it.
+    pub(crate) const WARNINGS: u8 = 1;
     pub(crate) const USAGE: u8 = 2;
     pub(crate) const INPUT: u8 = 3;
     pub(crate) const STEP: u8 = 4;
@@ -131,6 +133,7 @@ impl From<Error> for Failure {
                             | SpecError::DigestInTag { .. }
                             | SpecError::NothingToPush
                             | SpecError::UnusedAnnotation { .. }
+                            | SpecError::CheckOption { .. }
                     ) {
                         exit::USAGE
                     } else {
@@ -146,6 +149,9 @@ impl From<Error> for Failure {
             }
             Error::Dockerfile { error, snippet } => Self::new(exit::INPUT, error.to_string()).detail(snippet),
             Error::Gather(error) => Self::of_gather(&error),
+            Error::Checks { ref snippet, .. } => Self::new(exit::INPUT, error.to_string())
+                .detail(snippet)
+                .hint("polyarch build --check shows every warning with its lines"),
             Error::Build(failed) => {
                 let sentence = failed.to_string();
                 let FailedBuild { error, snippet, .. } = *failed;

@@ -1,0 +1,102 @@
+//! Build checks: what a spec's Dockerfile could do better, known without building it.
+
+use std::{collections::BTreeSet, fs};
+
+use polyarch_actors::DockerfileSource;
+
+use crate::{
+    context::Ignore,
+    dockerfile::{
+        DockerfileError, ErrorKind, Span,
+        lint::{CheckOptions, LintOptions, Rule, Warning, lint},
+        plan,
+    },
+    error::{Error, SpecError},
+    gather::gather,
+    oci::Store,
+    prepare::{Parsed, check_files},
+    registry::TransferCx,
+    spec::BuildSpec,
+};
+
+/// The build argument that stands in for `# check=`.
+///
+/// Source: BuildKit, `dockerui/config.go`.
+const CHECK_ARGUMENT: &str = "BUILDKIT_DOCKERFILE_CHECK";
+
+/// What the build checks found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckReport {
+    /// The name of the Dockerfile.
+    pub file: String,
+    /// Its text.
+    pub text: String,
+    /// What it could do better, in the order of the file.
+    pub warnings: Vec<Warning>,
+    /// What keeps it from being built.
+    pub mistake: Option<DockerfileError>,
+}
+
+/// Checks the Dockerfile of a spec, every stage of it unless the spec has a target. Nothing is built; what the spec
+/// has elsewhere is fetched into the store.
+///
+/// # Errors
+/// [`Error::Spec`], [`Error::Gather`] and [`Error::Dockerfile`] when there is no Dockerfile, or none that can be
+/// read.
+pub async fn check(spec: &BuildSpec, store: &Store) -> Result<CheckReport, Error> {
+    check_files(spec)?;
+    let gathered = gather(spec, store, None, &TransferCx::unwatched(), &|_| {}).await?;
+    let parsed = Parsed::read(spec, &gathered)?;
+    let checks = check_options(spec, &parsed)?;
+    let all_stages = spec.target.as_deref().is_none_or(str::is_empty);
+    let warnings = warnings(spec, &parsed, &checks, all_stages);
+    let mut plans =
+        parsed.platforms.iter().map(|platform| plan(&parsed.dockerfile, &parsed.options(spec, platform)));
+    let mistake = plans.find_map(Result::err);
+    let DockerfileSource { name, text, .. } = parsed.source().clone();
+    Ok(CheckReport { file: name, text, warnings, mistake })
+}
+
+/// What the checks find in a file that is about to be built, each once whatever the platforms are.
+pub(crate) fn warnings(
+    spec: &BuildSpec,
+    parsed: &Parsed<'_>,
+    checks: &CheckOptions,
+    all_stages: bool,
+) -> Vec<Warning> {
+    let ignore = checks.applies(Rule::CopyIgnoredFile).then(|| ignore_file(parsed)).flatten();
+    let mut warnings = BTreeSet::new();
+    for platform in &parsed.platforms {
+        let plan = parsed.options(spec, platform);
+        let options = LintOptions { plan, all_stages, checks, ignore: ignore.as_ref() };
+        warnings.extend(lint(&parsed.dockerfile, &parsed.source().text, &options));
+    }
+    warnings.into_iter().collect()
+}
+
+/// Which rules apply: the build argument's word goes before the file's.
+pub(crate) fn check_options(spec: &BuildSpec, parsed: &Parsed<'_>) -> Result<CheckOptions, Error> {
+    if let Some(given) = spec.build_args.get(CHECK_ARGUMENT) {
+        return given
+            .parse()
+            .map_err(|source| SpecError::CheckOption { name: CHECK_ARGUMENT, source }.into());
+    }
+    let Some(written) = &parsed.dockerfile.directives.check else { return Ok(CheckOptions::default()) };
+    written.parse().map_err(|error| {
+        let text = &parsed.source().text;
+        let start = text.find(written).unwrap_or_default();
+        let line = 1 + text.bytes().take(start).filter(|byte| *byte == b'\n').count();
+        let span = Span { start, end: start + written.len(), line, last_line: line };
+        let kind = Box::new(ErrorKind::Check(error));
+        parsed.mistake(DockerfileError { file: parsed.source().name.clone(), span, kind })
+    })
+}
+
+/// What the context leaves out. A file that cannot be read is for the build to tell.
+fn ignore_file(parsed: &Parsed<'_>) -> Option<Ignore> {
+    let text = match &parsed.source().ignore {
+        Some(text) => text.clone().into_bytes(),
+        None => fs::read(parsed.gathered.context.join(".dockerignore")).ok()?,
+    };
+    Ignore::parse(&text).ok()
+}

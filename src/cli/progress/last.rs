@@ -1,0 +1,62 @@
+//! Keeps the warnings about a whole build for its end, where they do not scroll out of sight.
+
+use std::io::{self, Write};
+
+use polyarch_actors::{BuildEvent, EventKind};
+
+use super::View;
+
+/// Another view with a short list of warnings below it.
+pub(super) struct WarningsLast<V> {
+    view: V,
+    warnings: Vec<String>,
+}
+
+impl<V> WarningsLast<V> {
+    pub(super) fn new(view: V) -> Self {
+        Self { view, warnings: Vec::new() }
+    }
+}
+
+impl<V: View> View for WarningsLast<V> {
+    fn show(&mut self, event: &BuildEvent) -> io::Result<()> {
+        match (&event.platform, &event.kind) {
+            (None, EventKind::Warned { message }) => self.warnings.push(message.clone()),
+            (None, EventKind::Finished { .. }) => {
+                self.view.show(event)?;
+                io::stderr().lock().write_all(list(&self.warnings).as_bytes())?;
+            }
+            _ => self.view.show(event)?,
+        }
+        Ok(())
+    }
+}
+
+fn list(warnings: &[String]) -> String {
+    let head = match warnings.len() {
+        0 => return String::new(),
+        1 => "1 warning found".to_owned(),
+        count => format!("{count} warnings found"),
+    };
+    let mut text = format!("{head} (use --check to expand):\n");
+    for warning in warnings {
+        // What a Dockerfile says may hold anything, and a terminal acts on some of it.
+        text.push_str(" - ");
+        text.extend(warning.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }));
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_counts_its_warnings_and_draws_no_control_character() {
+        assert_eq!(list(&[]), "");
+        assert_eq!(list(&["a (D:1)".into()]), "1 warning found (use --check to expand):\n - a (D:1)\n");
+        let two = list(&["a\u{1b}[31m".into(), "b".into()]);
+        assert_eq!(two, "2 warnings found (use --check to expand):\n - a\u{fffd}[31m\n - b\n");
+    }
+}
