@@ -134,11 +134,8 @@ impl OutputParser {
                 return;
             }
         }
-        if begins && let Some(unused) = unused_arguments(line) {
-            if !unused.is_empty() {
-                let message = format!("build arguments that no instruction uses: {}", unused.join(", "));
-                self.events.push(EventKind::Warned { message });
-            }
+        // The Dockerfile's plan has told of them already, once for all platforms.
+        if begins && line.starts_with(b"[Warning] one or more build args were not consumed: [") {
             return;
         }
         self.output(line, ends);
@@ -301,23 +298,6 @@ fn number(text: &[u8]) -> Option<(u32, &[u8])> {
 fn is_cache_hit(line: &[u8]) -> bool {
     line.strip_prefix(b"--> Using cache ")
         .is_some_and(|id| id.len() == 64 && id.iter().all(u8::is_ascii_hexdigit))
-}
-
-/// `[Warning] one or more build args were not consumed: [A B]`, without those that are set for every build.
-fn unused_arguments(line: &[u8]) -> Option<Vec<String>> {
-    let names =
-        line.strip_prefix(b"[Warning] one or more build args were not consumed: [")?.strip_suffix(b"]")?;
-    let names = String::from_utf8_lossy(names);
-    let given = names.split_whitespace().filter(|name| {
-        // These are for the builder, and for no instruction.
-        let is_ours = name.starts_with("BUILDKIT_");
-        !is_ours
-            && !["TARGET", "BUILD"].iter().any(|prefix| {
-                name.strip_prefix(prefix)
-                    .is_some_and(|rest| ["PLATFORM", "OS", "ARCH", "VARIANT"].contains(&rest))
-            })
-    });
-    Some(given.map(str::to_owned).collect())
 }
 
 /// What buildah writes to its standard error when a step failed; the error says the same.

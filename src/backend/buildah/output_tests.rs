@@ -71,7 +71,6 @@ fn steps_and_their_output_are_told_apart() {
             started(4, "FROM scratch"),
             finished(4, false),
             started(5, "COPY --from=b /a /a"),
-            EventKind::Warned { message: "build arguments that no instruction uses: UNUSED".into() },
             finished(5, false),
         ]
     );
