@@ -13,6 +13,8 @@ mod context;
 mod document;
 mod download;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod helper;
 mod host;
 mod manifest;
