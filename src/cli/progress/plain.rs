@@ -12,7 +12,8 @@ use super::{View, sentence};
 /// Prefixes every line with its platform and gives step output as it is.
 #[derive(Default)]
 pub(super) struct Plain {
-    steps: HashMap<Option<Platform>, String>,
+    /// The instructions of the steps that are not at their end: stages go on at the same time.
+    steps: HashMap<(Option<Platform>, u32), String>,
 }
 
 impl View for Plain {
@@ -24,7 +25,7 @@ impl View for Plain {
         };
         match &event.kind {
             EventKind::StepStarted { step, instruction } => {
-                self.steps.insert(event.platform.clone(), instruction.clone());
+                self.steps.insert((event.platform.clone(), *step), instruction.clone());
                 writeln!(out, "{prefix}#{step} {instruction}")
             }
             EventKind::StepOutput { data, .. } => {
@@ -39,9 +40,11 @@ impl View for Plain {
                 }
                 out.write_all(&lines)
             }
-            EventKind::StepFinished { step, cached: true } => {
-                let instruction = self.steps.get(&event.platform).map_or("", String::as_str);
-                writeln!(out, "{prefix}#{step} cached: {instruction}")
+            EventKind::StepFinished { step, cached } => {
+                match self.steps.remove(&(event.platform.clone(), *step)) {
+                    Some(instruction) if *cached => writeln!(out, "{prefix}#{step} cached: {instruction}"),
+                    _ => Ok(()),
+                }
             }
             kind => sentence(kind).map_or(Ok(()), |sentence| writeln!(out, "{prefix}{sentence}")),
         }
