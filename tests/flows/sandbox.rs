@@ -2,6 +2,7 @@
 
 mod cases;
 mod refusals;
+mod steps;
 
 use std::{
     collections::BTreeMap,

@@ -111,6 +111,7 @@ impl Step<'_> {
             .map_err(|error: fetch::ChecksumError| EngineError::Invalid(error.to_string()))?;
         let fetched = fetch::http(address, checksum.as_ref(), &build.engine.store, &build.puller.cx).await;
         let FetchedFile { digest, size, name, modified } = fetched.map_err(|error| located(error.into()))?;
+        build.events.emit(EventKind::Fetched { address: fetch::shown(address) });
         let blob = build.engine.store.open_blob(&digest)?;
         let bytes = Spools::of_file(blob, size, &digest);
         let seconds = modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok());

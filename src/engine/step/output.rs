@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 
 use polyarch_actors::{EventKind, EventSink, LogBytes};
 
+use crate::session::Stream;
+
 /// The most that waits for the end of its line.
 const MOST: usize = 32 << 10;
 /// What of a failed step is shown again at the end.
@@ -14,34 +16,39 @@ const LINE_LENGTH: usize = 500;
 pub(super) struct Output {
     events: EventSink,
     step: u32,
-    pending: Vec<u8>,
+    /// What waits for the end of its line: of the standard output, and of the standard error.
+    pending: [Vec<u8>; 2],
     last: VecDeque<String>,
 }
 
 impl Output {
     pub(super) fn new(events: EventSink, step: u32) -> Self {
-        Self { events, step, pending: Vec::new(), last: VecDeque::new() }
+        Self { events, step, pending: Default::default(), last: VecDeque::new() }
     }
 
     /// Takes what was printed, and passes on what is whole lines.
-    pub(super) fn write(&mut self, bytes: &[u8]) {
-        self.pending.extend_from_slice(bytes);
-        let whole = self.pending.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
-        let whole = if whole == 0 && self.pending.len() > MOST { self.pending.len() } else { whole };
-        self.pass_on(whole);
+    pub(super) fn write(&mut self, stream: Stream, bytes: &[u8]) {
+        let stream = usize::from(stream == Stream::Stderr);
+        let pending = &mut self.pending[stream];
+        pending.extend_from_slice(bytes);
+        let whole = pending.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
+        let whole = if whole == 0 && pending.len() > MOST { pending.len() } else { whole };
+        self.pass_on(stream, whole);
     }
 
     /// Passes on the rest. Returns the last lines.
     pub(super) fn finish(mut self) -> Vec<String> {
-        self.pass_on(self.pending.len());
+        for stream in 0..self.pending.len() {
+            self.pass_on(stream, self.pending[stream].len());
+        }
         self.last.into()
     }
 
-    fn pass_on(&mut self, length: usize) {
+    fn pass_on(&mut self, stream: usize, length: usize) {
         if length == 0 {
             return;
         }
-        let data: Vec<u8> = self.pending.drain(..length).collect();
+        let data: Vec<u8> = self.pending[stream].drain(..length).collect();
         for line in data.strip_suffix(b"\n").unwrap_or(&data).split(|byte| *byte == b'\n') {
             if self.last.len() == LAST_LINES {
                 self.last.pop_front();

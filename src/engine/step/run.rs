@@ -120,7 +120,11 @@ impl Step<'_> {
         let build = self.build;
         let mut output = Output::new(build.events.clone(), self.number);
         let _turn = build.engine.turn(&build.cancel).await?;
-        let ran = build.engine.session.run(step, &mut |_, bytes| output.write(bytes), &build.cancel).await;
+        let ran = build
+            .engine
+            .session
+            .run(step, &mut |stream, bytes| output.write(stream, bytes), &build.cancel)
+            .await;
         let last = output.finish();
         let outcome = ran.map_err(|error| self.failed(error))?;
         let exit_code = match outcome.ended {
