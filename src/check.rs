@@ -45,6 +45,7 @@ pub struct CheckReport {
 /// read.
 pub async fn check(spec: &BuildSpec, store: &Store) -> Result<CheckReport, Error> {
     check_files(spec)?;
+    let _lease = store.lease()?;
     let gathered = gather(spec, store, None, &TransferCx::unwatched(), &|_| {}).await?;
     let parsed = Parsed::read(spec, &gathered)?;
     let checks = check_options(spec, &parsed)?;

@@ -55,11 +55,17 @@ impl Flow {
     /// Runs the build to its end; the last event says the same as the result.
     pub(crate) async fn run(self) -> Result<Receipt, Error> {
         let result = self
-            .build()
+            .leased()
             .await
             .map_err(|error| if self.was_cancelled(&error) { Error::Cancelled } else { error });
         self.events.emit(EventKind::Finished { error: result.as_ref().err().map(as_build_error) });
         result
+    }
+
+    /// Builds while nobody removes what the build uses, until names point at the result.
+    async fn leased(&self) -> Result<Receipt, Error> {
+        let _lease = self.store.lease()?;
+        self.build().await
     }
 
     async fn build(&self) -> Result<Receipt, Error> {

@@ -77,6 +77,7 @@ impl Images {
         to: &[Reference],
         cx: &TransferCx,
     ) -> Result<PublishReport, Error> {
+        let _lease = self.store.lease()?;
         let image = self.store.named(from)?;
         self.publish(&image.descriptor, to, &[], cx).await
     }
@@ -127,6 +128,7 @@ impl Images {
         sources: &[ImageSource],
         cx: &TransferCx,
     ) -> Result<Descriptor, Error> {
+        let _lease = self.store.lease()?;
         check_free(&self.store, name)?;
         let mut roots = Vec::new();
         for source in sources {
@@ -155,6 +157,7 @@ impl Images {
         changes: &EntryChanges,
         cx: &TransferCx,
     ) -> Result<Descriptor, Error> {
+        let _lease = self.store.lease()?;
         named_index(&self.store, name)?;
         let root = self.locate(source, cx).await?;
         let store = self.store.clone();

@@ -216,6 +216,7 @@ impl Orchestrator {
     ) -> Result<Vec<(Platform, Result<Route, BuildError>)>, Error> {
         check_files(&spec)?;
         let Inner { store, helper, .. } = &*self.inner;
+        let _lease = store.lease()?;
         let gathered = gather(&spec, store, helper.as_deref(), &TransferCx::unwatched(), &|_| {}).await?;
         let prepared = prepare(&spec, &gathered, &BuildId::generate())?;
         let platforms: Vec<_> = prepared.requests.iter().map(|request| request.platform.clone()).collect();

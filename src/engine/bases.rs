@@ -15,7 +15,7 @@ use crate::{
     oci::{
         Reference, Store, StoreError, digest_of,
         index::{EntryPlatform, Index},
-        media_type,
+        media_type, touch,
     },
     registry::{RegistryClient, RegistryError, TransferCx},
 };
@@ -252,11 +252,13 @@ fn oci_layer(kind: &str) -> &str {
 
 /// The base that the name meant before.
 fn recall(store: &Store, slot: &Digest, platform: &Platform, name: Reference) -> Option<Base> {
-    let text = fs::read(path(store, slot)).ok()?;
+    let path = path(store, slot);
+    let text = fs::read(&path).ok()?;
     let remembered: Remembered = serde_json::from_slice(&text).ok()?;
     let manifest = store.read_document(&remembered.manifest).ok()?;
     let image: ImageManifest = serde_json::from_slice(&manifest).ok()?;
     let config = store.read_document(&image.config.digest).ok()?;
+    touch(&path);
     read(&image, &config, platform, Some(name)).ok()
 }
 

@@ -69,7 +69,9 @@ impl Flights {
             () = cancel.cancelled() => return Err(EngineError::Cancelled),
         };
         if let Some(shared) = &*turn {
-            return Ok((shared.clone()?, How::Cached));
+            let shared = shared.clone()?;
+            records.hold(&shared);
+            return Ok((shared, How::Cached));
         }
         let _lock = lock(records, &flight.key, cancel).await?;
         if let Some(record) = recall(records, key).await? {

@@ -18,7 +18,7 @@ use super::error::EngineError;
 use crate::{
     archive::{Archive, Member, MemberKind, decompress},
     context::Xattr,
-    oci::Store,
+    oci::{Store, touch},
     session::{LayerRecord, RecordKind},
 };
 
@@ -179,8 +179,10 @@ fn path(store: &Store, diff_id: &Digest) -> PathBuf {
 }
 
 fn load(store: &Store, diff_id: &Digest) -> Option<Vec<IndexEntry>> {
-    let bytes = fs::read(path(store, diff_id)).ok()?;
+    let path = path(store, diff_id);
+    let bytes = fs::read(&path).ok()?;
     let (format, entries) = postcard::from_bytes::<(u32, Vec<IndexEntry>)>(&bytes).ok()?;
+    touch(&path);
     (format == FORMAT).then_some(entries)
 }
 

@@ -3,21 +3,15 @@
 //! A record is a small file that is renamed into place. Nothing depends on it: one that is missing, damaged or
 //! about a blob that is gone only means that the step is done again.
 
-use std::{
-    fs, io,
-    path::PathBuf,
-    time::{Duration, SystemTime},
-};
+use std::{fs, path::PathBuf};
 
 use polyarch_actors::{BuildId, CachePolicy, Descriptor, Digest};
 use serde::{Deserialize, Serialize};
 
-use crate::oci::{Store, StoreError};
+use crate::oci::{Store, StoreError, touch};
 
 /// Where the records are, in the store.
 const FOLDER: &str = "backends/sandbox/steps";
-/// A record that is used says so at most this often, for whoever prunes.
-const TOUCHED: Duration = Duration::from_hours(1);
 
 /// What a step led to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,6 +57,13 @@ impl Records {
         Some(record)
     }
 
+    /// Keeps the layer of a record that did not come from here, as long as this build goes on.
+    pub(super) fn hold(&self, record: &Record) {
+        if let Some(layer) = &record.layer {
+            self.store.hold(&layer.blob.digest);
+        }
+    }
+
     /// Remembers what `key` led to.
     pub(super) fn remember(&self, key: &Digest, record: &Record) -> Result<(), StoreError> {
         let path = self.path(key);
@@ -82,18 +83,5 @@ impl Records {
 
     fn path(&self, key: &Digest) -> PathBuf {
         self.store.root().join(FOLDER).join(&key.hex()[..2]).join(format!("{}.json", key.hex()))
-    }
-}
-
-/// Says that a file is of use still.
-fn touch(path: &std::path::Path) {
-    let now = SystemTime::now();
-    let stale = fs::metadata(path)
-        .and_then(|found| found.modified())
-        .is_ok_and(|modified| now.duration_since(modified).is_ok_and(|age| age > TOUCHED));
-    if stale {
-        // A reader of a store that it may not write to does without.
-        let _: io::Result<()> =
-            fs::File::options().write(true).open(path).and_then(|file| file.set_modified(now));
     }
 }

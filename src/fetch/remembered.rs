@@ -10,7 +10,7 @@ use polyarch_actors::Digest;
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
 
-use crate::oci::{Store, StoreError, digest_of};
+use crate::oci::{Store, StoreError, digest_of, touch};
 
 /// The folder of the store.
 const FOLDER: &str = "fetched";
@@ -32,7 +32,8 @@ impl Remembered {
     /// What is remembered of an address, if the file is still here.
     pub(super) fn read(store: &Store, url: &Url) -> Option<Self> {
         let path = store.root().join(FOLDER).join(name(url));
-        let remembered: Self = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
+        let remembered: Self = serde_json::from_slice(&fs::read(&path).ok()?).ok()?;
+        touch(&path);
         store.contains(&remembered.digest).then_some(remembered)
     }
 

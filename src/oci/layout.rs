@@ -45,6 +45,22 @@ pub enum LayoutError {
 
 /// Everything that a manifest or index points at, itself included, in the order of the digests.
 pub fn closure(store: &Store, root: &Descriptor) -> Result<BTreeSet<Digest>, StoreError> {
+    walk(store, root, Err)
+}
+
+/// The same of something that may not be whole: what is missing leads nowhere.
+pub(crate) fn reachable(store: &Store, root: &Descriptor) -> Result<BTreeSet<Digest>, StoreError> {
+    walk(store, root, |error| match error {
+        StoreError::Missing(_) => Ok(()),
+        error => Err(error),
+    })
+}
+
+fn walk(
+    store: &Store,
+    root: &Descriptor,
+    unreadable: impl Fn(StoreError) -> Result<(), StoreError>,
+) -> Result<BTreeSet<Digest>, StoreError> {
     let mut seen = BTreeSet::new();
     let mut open = vec![(root.digest.clone(), root.media_type.clone())];
     while let Some((digest, media_type)) = open.pop() {
@@ -52,16 +68,26 @@ pub fn closure(store: &Store, root: &Descriptor) -> Result<BTreeSet<Digest>, Sto
             continue;
         }
         if media_type::is_index(&media_type) {
-            let entries = Index::read(store, &digest)?.manifests.into_iter();
+            let index = match Index::read(store, &digest) {
+                Ok(index) => index,
+                Err(error) => {
+                    unreadable(error)?;
+                    continue;
+                }
+            };
+            let entries = index.manifests.into_iter();
             open.extend(entries.map(|entry| (entry.descriptor.digest, entry.descriptor.media_type)));
         } else if media_type::is_manifest(&media_type) {
-            let parts: ManifestParts =
-                serde_json::from_slice(&store.read_document(&digest)?).map_err(|error| {
-                    StoreError::Malformed {
-                        what: format!("the manifest {digest}"),
-                        reason: error.to_string(),
-                    }
-                })?;
+            let bytes = match store.read_document(&digest) {
+                Ok(bytes) => bytes,
+                Err(error) => {
+                    unreadable(error)?;
+                    continue;
+                }
+            };
+            let parts: ManifestParts = serde_json::from_slice(&bytes).map_err(|error| {
+                StoreError::Malformed { what: format!("the manifest {digest}"), reason: error.to_string() }
+            })?;
             // Foreign layers stay where their URLs say; they are not in the store.
             let layers = parts.layers.into_iter().filter(|layer| layer.urls.is_empty());
             let blobs = layers.chain([parts.config]).map(|part| part.digest);

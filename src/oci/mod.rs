@@ -4,12 +4,18 @@ pub mod index;
 pub mod layer;
 pub mod layout;
 mod layout_read;
+mod lease;
 pub mod media_type;
 mod names;
+mod recency;
 mod reference;
 mod store;
+mod sweep;
 
 pub use layout_read::{LayoutReadError, read_layout};
+pub use lease::Lease;
 pub use names::{NamedImage, Names};
+pub(crate) use recency::touch;
 pub use reference::{Reference, ReferenceError};
 pub use store::{BlobWriter, LARGEST_DOCUMENT, Store, StoreError, digest_of};
+pub use sweep::{StoredBlob, SweptBlobs};

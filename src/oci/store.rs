@@ -16,6 +16,8 @@ use std::{
 use polyarch_actors::{Digest, DigestError};
 use sha2::{Digest as _, Sha256};
 
+use super::lease::Pins;
+
 /// The store's form on disk. A store with a higher number was written by a newer polyarch.
 const FORMAT: u32 = 1;
 /// The largest manifest, index or config that is read into memory, in bytes.
@@ -34,6 +36,7 @@ pub struct Store {
 struct Inner {
     root: PathBuf,
     scratch: Scratch,
+    pins: Pins,
 }
 
 /// What can go wrong with the store.
@@ -145,14 +148,33 @@ impl Store {
         }
         write_once(&root, "oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#)?;
         let scratch = Scratch::open(&root.join("tmp"))?;
-        Ok(Self { inner: Arc::new(Inner { root, scratch }) })
+        let pins = Pins::new(&root, &scratch.folder);
+        Ok(Self { inner: Arc::new(Inner { root, scratch, pins }) })
     }
 
     /// The store in `root`, as another process has opened it, for a helper of that process. Temporary files go to
-    /// `scratch`, a folder on the same device that the caller removes.
+    /// `scratch`, a folder on the same device that the caller removes. What is used is kept by the lease of that
+    /// process, whose [`Store::lease_list`] is `list`.
     #[cfg(target_os = "linux")]
-    pub(crate) fn opened(root: PathBuf, scratch: PathBuf) -> Self {
-        Self { inner: Arc::new(Inner { root, scratch: Scratch { folder: scratch, lock: None } }) }
+    pub(crate) fn opened(root: PathBuf, scratch: PathBuf, list: Option<PathBuf>) -> Result<Self, StoreError> {
+        let pins = Pins::of_helper(&root, list)?;
+        let scratch = Scratch { folder: scratch, lock: None };
+        Ok(Self { inner: Arc::new(Inner { root, scratch, pins }) })
+    }
+
+    /// What a helper of this process notes in which blobs it uses; absent without a lease.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn lease_list(&self) -> Option<PathBuf> {
+        self.inner.pins.list()
+    }
+
+    pub(super) fn pins(&self) -> &Pins {
+        &self.inner.pins
+    }
+
+    /// Keeps a blob while this process has a lease, whether it is there already or not.
+    pub(crate) fn hold(&self, digest: &Digest) {
+        self.inner.pins.hold(digest);
     }
 
     /// The directory.
@@ -179,11 +201,13 @@ impl Store {
 
     /// Whether a blob is there.
     pub fn contains(&self, digest: &Digest) -> bool {
+        self.hold(digest);
         self.blob_path(digest).is_file()
     }
 
     /// The length of a blob in bytes.
     pub fn size(&self, digest: &Digest) -> Result<u64, StoreError> {
+        self.hold(digest);
         let path = self.blob_path(digest);
         match fs::metadata(&path) {
             Ok(metadata) => Ok(metadata.len()),
@@ -194,6 +218,7 @@ impl Store {
 
     /// Opens a blob for reading.
     pub fn open_blob(&self, digest: &Digest) -> Result<File, StoreError> {
+        self.hold(digest);
         let path = self.blob_path(digest);
         match File::open(&path) {
             Ok(file) => Ok(file),
@@ -299,6 +324,7 @@ impl BlobWriter {
             let path = self.file.path().to_owned();
             return Err(StoreError::Corrupt { path, expected: expected.clone(), found: digest });
         }
+        self.store.hold(&digest);
         let target = self.store.blob_path(&digest);
         self.file.as_file().sync_all().map_err(at("sync", &target))?;
         make_readable(self.file.as_file()).map_err(at("share", &target))?;

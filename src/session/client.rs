@@ -141,6 +141,19 @@ impl Session {
         outcome
     }
 
+    /// Removes folders below the store with everything in them, whichever user of the session's namespace it belongs
+    /// to. Nothing may be mounted there.
+    ///
+    /// # Errors
+    /// [`SessionError`] when something cannot be removed; the rest may be gone then.
+    pub async fn remove(&self, folders: Vec<PathBuf>) -> Result<(), SessionError> {
+        let mut seat = self.seat(false).await?;
+        let work = self.work(&seat, Snapshots::Overlay, Task::Remove(folders));
+        seat.work(work, &mut |_, _| {}).await?;
+        self.put_back(seat);
+        Ok(())
+    }
+
     /// Ends all helper processes that wait for work. Steps that run now are not touched.
     pub async fn close(&self) {
         let idle = std::mem::take(&mut *self.inner.idle.lock().unwrap_or_else(PoisonError::into_inner));
@@ -219,6 +232,7 @@ impl Session {
     fn work(&self, seat: &Seat, snapshots: Snapshots, task: Task) -> Work {
         Work {
             store: self.inner.store.root().to_owned(),
+            uses: self.inner.store.lease_list(),
             folder: self.inner.folder.clone(),
             scratch: seat.slot.scratch(),
             cgroup: seat.slot.cgroup(),

@@ -16,6 +16,8 @@ pub(super) const USERNS_ROLE: &str = "__polyarch-userns";
 pub(super) struct Work {
     /// The root of the store.
     pub(super) store: PathBuf,
+    /// Where it is noted which blobs are used, if a lease keeps them.
+    pub(super) uses: Option<PathBuf>,
     /// The folder of the session in the store.
     pub(super) folder: PathBuf,
     /// A folder on the store's device that only this helper uses. Whatever is left there is removed.
@@ -37,6 +39,8 @@ pub(super) enum Task {
     Probe,
     /// Runs a step.
     Run(Box<Step>),
+    /// Removes folders, some of whose files may belong to other users of the user namespace.
+    Remove(Vec<PathBuf>),
 }
 
 /// What a helper answers, in the file [`ANSWER`] of its scratch folder.

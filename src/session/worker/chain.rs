@@ -105,11 +105,18 @@ impl<'s> Snapshots<'s> {
     /// Waits for the lock of a snapshot.
     fn lock(&self, chain: &Digest, exclusive: bool) -> Result<File, Failure> {
         let path = self.folder.join(format!("{}.lock", chain.hex()));
-        let file = File::options().create(true).truncate(false).write(true).open(&path);
-        let locked = file.and_then(|file| {
+        let try_it = || {
+            let file = File::options().create(true).truncate(false).write(true).open(&path)?;
             if exclusive { file.lock() } else { file.lock_shared() }?;
-            Ok(file)
-        });
+            Ok::<_, io::Error>(file)
+        };
+        // Whoever removes a snapshot removes its lock too; only the file that has the name counts.
+        let locked = loop {
+            match try_it() {
+                Ok(file) if !is_at(&file, &path) => {}
+                locked => break locked,
+            }
+        };
         locked.map_err(Failure::system(format!("lock {}", path.display())))
     }
 
@@ -152,6 +159,13 @@ impl<'s> Snapshots<'s> {
             .map_err(Failure::system("keep a snapshot"))?;
         Ok(kept)
     }
+}
+
+/// Whether an open file is the one that has a name.
+fn is_at(file: &File, path: &Path) -> bool {
+    let same =
+        |ours: fs::Metadata, there: fs::Metadata| (ours.dev(), ours.ino()) == (there.dev(), there.ino());
+    file.metadata().is_ok_and(|ours| fs::metadata(path).is_ok_and(|there| same(ours, there)))
 }
 
 /// Gives the top directory of a new layer what that of the layer below has: an overlay shows the uppermost one.

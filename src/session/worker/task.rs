@@ -33,6 +33,7 @@ pub(super) fn perform(work: &Work) -> Result<Done, Failure> {
     match &work.task {
         Task::Probe => probe(work),
         Task::Run(step) => run(work, step),
+        Task::Remove(folders) => remove(work, folders),
     }
 }
 
@@ -63,11 +64,24 @@ fn probe(work: &Work) -> Result<Done, Failure> {
     Ok(done)
 }
 
+fn remove(work: &Work, folders: &[PathBuf]) -> Result<Done, Failure> {
+    for folder in folders {
+        match fs::remove_dir_all(folder) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Failure::system(format!("remove {}", folder.display()))(error));
+            }
+            _ => {}
+        }
+    }
+    Ok(Done { ended: Ended::Code(0), layer: None, snapshots: work.snapshots, problems: Vec::new() })
+}
+
 fn run(work: &Work, step: &Step) -> Result<Done, Failure> {
     let scratch = work.scratch.as_path();
     let blobs = scratch.join("blobs");
     make(&blobs)?;
-    let store = Store::opened(work.store.clone(), blobs);
+    let store = Store::opened(work.store.clone(), blobs, work.uses.clone());
+    let store = store.map_err(|error| Failure::Write(describe(&error)))?;
     let form = Form { userns: work.userns, copy: work.snapshots == probe::Snapshots::Copy };
     if let Some(emulator) = &step.emulator {
         emulate::register(scratch, emulator)?;
