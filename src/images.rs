@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use polyarch_actors::{Descriptor, Digest, Platform};
 use serde::Deserialize;
 
+#[cfg(unix)]
+use crate::prune::{self, PruneOptions, PruneReport, UsageReport};
 use crate::{
     error::Error,
     oci::{
@@ -192,6 +194,26 @@ impl Images {
             // Two entries may now be for the same platform, which adding them again shows.
             std::mem::take(&mut index.manifests).into_iter().try_for_each(|entry| Ok(index.add(entry)?))
         })
+    }
+
+    /// What is in the store, and how much of it could go.
+    ///
+    /// # Errors
+    /// [`Error::Store`] when it cannot be read, a damaged image with a name included.
+    #[cfg(unix)]
+    pub async fn usage(&self) -> Result<UsageReport, Error> {
+        prune::usage(&self.store).await
+    }
+
+    /// Removes what builds have left and no name needs. Builds may run meanwhile, in this process and in others: what
+    /// they use stays.
+    ///
+    /// # Errors
+    /// [`Error::Store`] when the store cannot be read or a blob cannot be removed. What else could not be removed is
+    /// in the report.
+    #[cfg(unix)]
+    pub async fn prune(&self, options: PruneOptions) -> Result<PruneReport, Error> {
+        prune::prune(&self.store, options).await
     }
 
     /// Removes a name.

@@ -39,6 +39,8 @@ mod machine;
 pub mod oci;
 mod orchestrator;
 mod prepare;
+#[cfg(unix)]
+pub mod prune;
 mod receipt;
 pub mod registry;
 #[cfg(target_os = "linux")]

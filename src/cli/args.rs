@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use polyarch_actors::{Digest, Platform};
 
+#[cfg(unix)]
+use super::prune::{DuArgs, PruneArgs};
 use super::{
     check::Call,
     options::{OutputOption, SecretOption, SshOption},
@@ -50,6 +52,12 @@ pub(super) enum Command {
     Tag(TagArgs),
     /// Publish an image of the store
     Push(PushArgs),
+    /// Show what is in the store and how much of it could go
+    #[cfg(unix)]
+    Du(DuArgs),
+    /// Remove what builds have left in the store; images with names stay
+    #[cfg(unix)]
+    Prune(PruneArgs),
     /// Make and change manifest lists (image indexes) in the store
     #[command(subcommand)]
     Manifest(ManifestCommand),

@@ -12,6 +12,10 @@ mod images;
 mod manifest;
 mod options;
 mod progress;
+#[cfg(unix)]
+mod prune;
+#[cfg(unix)]
+mod quantity;
 mod report;
 mod run;
 mod signals;

@@ -7,6 +7,8 @@ use std::{
 
 use clap::{CommandFactory, Parser};
 
+#[cfg(unix)]
+use super::prune;
 use super::{
     args::{Arguments, Command},
     backends, build, images, manifest,
@@ -49,6 +51,10 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Images(options) => images::list(store, options),
         Command::Tag(options) => images::tag(store, &options),
         Command::Push(options) => images::push(store, options).await,
+        #[cfg(unix)]
+        Command::Du(options) => prune::du(store, options).await,
+        #[cfg(unix)]
+        Command::Prune(options) => prune::prune(store, options).await,
         Command::Manifest(command) => manifest::run(store, command).await,
         Command::Completion { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "polyarch", &mut io::stdout());

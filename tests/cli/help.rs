@@ -16,7 +16,7 @@ fn help_is_a_success_and_no_command_is_a_mistake() {
     for word in ["build", "backends", "manifest", "Exit codes:", "143", "POLYARCH_STORE"] {
         assert!(help.contains(word), "{word}");
     }
-    for command in ["build", "push", "tag", "images", "manifest", "completion", "backends"] {
+    for command in ["build", "push", "tag", "images", "du", "prune", "manifest", "completion", "backends"] {
         assert!(desk.ok([command, "--help"]).contains("Usage: polyarch"));
     }
     assert_eq!(desk.ok(["--version"]), concat!("polyarch ", env!("CARGO_PKG_VERSION"), "\n"));

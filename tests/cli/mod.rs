@@ -9,6 +9,8 @@ mod hello;
 mod help;
 mod lists;
 mod options;
+#[cfg(target_os = "linux")]
+mod prune;
 mod sharing;
 mod signals;
 mod steps;
