@@ -31,7 +31,7 @@ fn files(folder: &Path) -> usize {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             files(&path)
         } else {
-            usize::from(path.extension().is_none_or(|extension| extension != "lock"))
+            usize::from(!entry.file_name().to_string_lossy().ends_with("lock"))
         }
     };
     entries.map(count).sum()
