@@ -15,8 +15,11 @@
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it found")]
 
 mod bare;
+#[path = "../support/base.rs"]
 mod base;
 mod ours;
+#[path = "../support/storage.rs"]
+mod storage;
 #[path = "../support/mod.rs"]
 mod support;
 mod work;
@@ -31,9 +34,10 @@ use std::{
 use tokio::runtime::Runtime;
 
 use self::{
-    bare::{Bare, Manner},
+    bare::Bare,
     base::Base,
     ours::{Cli, Ours},
+    storage::{Manner, remove},
 };
 
 /// Who builds.
@@ -95,7 +99,7 @@ fn main() {
     };
     println!("{}\n{what}\n", support::machine());
     let base = runtime.block_on(Base::serve(&busybox));
-    let manner = Manner::of_store(&store);
+    let manner = Manner::of_store(&store).expect("what polyarch found out");
     let cli =
         option_env!("CARGO_BIN_EXE_polyarch").map(PathBuf::from).or_else(|| option("--cli").map(Into::into));
     let bench = Bench { runtime, folder, base, manner, cli };
@@ -210,12 +214,4 @@ fn cpu() -> Duration {
     let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
     let ticks: u64 = fields.skip(11).take(4).filter_map(|field| field.parse::<u64>().ok()).sum();
     Duration::from_millis(ticks * 10)
-}
-
-/// Removes a folder, also what belongs to the other users of an ordinary user's namespace.
-fn remove(folder: &Path) {
-    if std::fs::remove_dir_all(folder).is_err() {
-        let _ = Command::new("buildah").args(["unshare", "rm", "-rf"]).arg(folder).status();
-    }
-    assert!(!folder.exists(), "{} could not be removed", folder.display());
 }
