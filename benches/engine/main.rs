@@ -39,6 +39,9 @@ use self::{
     work::{Goal, State, Work},
 };
 
+/// What is built to show that the benchmark still works: something of everything.
+const SMOKE: &str = "small-1,files-oci,big,compile-2,many";
+
 struct Bench {
     folder: tempfile::TempDir,
     busybox: PathBuf,
@@ -90,7 +93,7 @@ fn main() {
         rounds: rounds.unwrap_or(if support::is_smoke() { 1 } else { 3 }),
         changes: 0,
     };
-    let only = option("--only");
+    let only = option("--only").or_else(|| support::is_smoke().then(|| SMOKE.into()));
     let chosen = |work: &Work| only.as_ref().is_none_or(|only| only.split(',').any(|name| name == work.name));
     table::head();
     for work in work::all().into_iter().filter(chosen) {
