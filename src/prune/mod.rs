@@ -1,6 +1,6 @@
 //! What a store holds, and making room in it.
 //!
-//! [`scan`] finds what is there, [`decide`] chooses what goes, [`remove`] removes it. What a name needs never goes, and
+//! `scan` finds what is there, `decide` chooses what goes, `remove` removes it. What a name needs never goes, and
 //! what a running build uses stays until it has ended: blobs by its [lease](crate::oci::Lease), snapshots, caches
 //! and workers by their locks. A directory gets another name before anything in it goes, and a record goes before
 //! its blob, so that a kill at any moment leaves less of a cache and nothing half there.
