@@ -1,11 +1,13 @@
 //! Looking at what the store holds, and making room while others build.
 
-use std::{fs, path::Path, thread, time::Duration};
+use std::{fs, os::unix::process::CommandExt as _, path::Path, process::Command, thread, time::Duration};
 
 use serde_json::Value;
 
+use super::sharing::ordinary_user;
 use crate::support::{
-    command::{Desk, Ended},
+    buildah::run,
+    command::{Desk, Ended, is_root},
     tools::require,
 };
 
@@ -169,4 +171,51 @@ fn builds_go_on_while_everything_is_pruned_again_and_again() {
     assert!(desk.ok(["images"]).contains("app:1"));
     desk.ok(["prune", "--all", "--force"]);
     assert_eq!(files(&desk.store().join("backends/sandbox")), 0);
+}
+
+#[test]
+fn a_killed_prune_leaves_a_store_that_works_and_the_next_one_ends_its_work() {
+    let desk = Desk::new();
+    let context = desk.context("app", "FROM scratch\nCOPY a.txt /one\nCOPY a.txt /two\n");
+    for milliseconds in 0..12 {
+        build(&desk, &["-t", "app:1", &context]);
+        let mut prune = desk.begin("log", ["prune", "--all", "--force"]);
+        thread::sleep(Duration::from_millis(milliseconds * 2));
+        prune.kill().expect("killed");
+        prune.wait().expect("ended");
+        desk.ok(["images"]);
+    }
+    // What a kill leaves of a folder has a name that nobody looks for.
+    let gone = desk.store().join("backends/sandbox/snapshots/gone-x");
+    fs::create_dir_all(gone.join("fs")).expect("made");
+    desk.ok(["prune", "--force"]);
+    assert!(!gone.exists());
+    desk.ok(["prune", "--all", "--force"]);
+    assert_eq!(files(&desk.store().join("backends/sandbox")), 0);
+    build(&desk, &["-t", "app:1", &context]);
+}
+
+#[test]
+fn what_belongs_to_the_other_ids_of_an_ordinary_user_goes_too() {
+    if !is_root() || !require("newuidmap") || !Path::new("/bin/busybox").is_file() && !require("busybox") {
+        return;
+    }
+    let Some((user, group)) = ordinary_user() else { return };
+    let desk = Desk::new();
+    let context = desk.context(
+        "app",
+        "FROM scratch AS base\nCOPY busybox /bin/sh\nFROM base\n\
+         RUN --mount=type=cache,target=/cache,uid=1000,mode=0700 echo x > /cache/file\n",
+    );
+    fs::copy("/bin/busybox", desk.path("app/busybox")).expect("copied");
+    let program = desk.path("polyarch");
+    fs::copy(env!("CARGO_BIN_EXE_polyarch"), &program).expect("copied");
+    run(Command::new("chown").arg("-R").arg(format!("{user}:{group}")).arg(desk.path(".")));
+    let as_user =
+        |arguments: &[&str]| Ended::of(desk.command_of(&program, arguments).uid(user).gid(group)).success();
+    as_user(&["build", "-q", "--backend", "sandbox", &context]);
+    let sandbox = desk.store().join("backends/sandbox");
+    assert!(files(&sandbox.join("caches")) > 0 && files(&sandbox.join("snapshots-user")) > 0);
+    as_user(&["prune", "--all", "--force"]);
+    assert_eq!(files(&sandbox), 0);
 }
