@@ -22,13 +22,16 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
     let scale = 1_u64 << (10 * power);
     let (whole, part) = number.split_once('.').unwrap_or((number, ""));
     let whole: u64 = whole.parse().map_err(|_| wrong())?;
-    let mut bytes = whole.checked_mul(scale).ok_or_else(wrong)?;
-    let mut place = scale;
+    let (mut share, mut parts) = (0_u128, 1_u128);
+    // Further digits are less than a byte.
     for digit in part.chars() {
-        place /= 10;
-        bytes = bytes.saturating_add(u64::from(digit.to_digit(10).ok_or_else(wrong)?) * place);
+        let digit = digit.to_digit(10).ok_or_else(wrong)?;
+        if parts < u128::from(u64::MAX) {
+            (share, parts) = (share * 10 + u128::from(digit), parts * 10);
+        }
     }
-    Ok(bytes)
+    let share = u64::try_from(share * u128::from(scale) / parts).map_err(|_| wrong())?;
+    whole.checked_mul(scale).and_then(|bytes| bytes.checked_add(share)).ok_or_else(wrong)
 }
 
 /// A duration: `24h`, `7d`, `2h30m`, `90s`, `1w`.

@@ -115,8 +115,8 @@ mod tests {
         digest_of(name.as_bytes())
     }
 
-    /// Three steps that were used 1, 2 and 3 hours ago, 10 bytes each with a blob of 100; the last two share theirs
-    /// with each other and with a name. And garbage of 50 bytes, 5 hours old.
+    /// Four steps that were used 1 to 4 hours ago, 10 bytes each with a blob of 100: the last two have one together, and
+    /// that of the second has a name. And garbage of 50 bytes, 5 hours old.
     fn found() -> Found {
         let mut found = Found::default();
         for (hours, name) in [(1, "one"), (2, "shared"), (3, "three"), (4, "three")] {
