@@ -124,13 +124,6 @@ impl Bench {
             for side in (first..self.sides.len()).chain(0..first) {
                 self.run(work, &contexts, side, &mut rows);
             }
-            for row in &mut rows {
-                match row.goal {
-                    Goal::OfFloor(_) => row.beside.push(floor::copy(&contexts[0].join("source"))),
-                    Goal::OfStage(_) => row.beside.push(floor::count(&self.busybox, self.contexts.count)),
-                    Goal::OfBuildah(_) | Goal::None => {}
-                }
-            }
         }
         for row in &rows {
             row.print(work.title);
@@ -163,6 +156,13 @@ impl Bench {
             let begun = Instant::now();
             let memory = opened.build_all(&jobs);
             row.sides[side].push(Spent { time: begun.elapsed(), memory });
+            // Right after polyarch, so that both have the same of what others leave of the machine.
+            match row.goal {
+                _ if side > 0 => {}
+                Goal::OfFloor(_) => row.beside.push(floor::copy(&contexts[0].join("source"))),
+                Goal::OfStage(_) => row.beside.push(floor::count(&self.busybox, self.contexts.count)),
+                Goal::OfBuildah(_) | Goal::None => {}
+            }
         }
     }
 }

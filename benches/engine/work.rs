@@ -31,7 +31,8 @@ pub(crate) enum State {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Goal {
     /// buildah. The part is what BuildKit 0.32 took beside buildah on one machine, so that the goal holds where there
-    /// is no BuildKit.
+    /// is no BuildKit; with OCI output and one file changed it is the part without output, as BuildKit compresses
+    /// everything again.
     OfBuildah(f64),
     /// Reading, hashing and compressing the same files on all CPUs.
     OfFloor(f64),
