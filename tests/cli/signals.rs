@@ -67,8 +67,9 @@ impl Sleeping {
 
     fn left(&self) -> Vec<String> {
         let mut left = left_behind(&self.desk.store(), Some(&self.mark));
-        // A killed process leaves its empty folder there and the lock on it, for the next command to remove.
-        let files = ["-type", "f", "!", "-name", "lock"];
+        // A killed process leaves its folder there, with the lock on it and the list of the blobs that it used, for the
+        // next command to remove.
+        let files = ["-type", "f", "!", "-name", "lock", "!", "-name", "uses"];
         let find = Command::new("find").arg(self.desk.store().join("tmp")).args(files).output();
         let files = find.expect("find").stdout;
         left.extend(String::from_utf8_lossy(&files).lines().map(|file| format!("file {file}")));
