@@ -9,6 +9,7 @@ mod outcome;
 mod probe;
 mod slot;
 mod step;
+mod trial;
 mod userns;
 mod wire;
 mod worker;
