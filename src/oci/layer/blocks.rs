@@ -46,7 +46,7 @@ impl Reusable {
         Self { blob, blocks }
     }
 
-    /// Puts the compressed form of `block` into `output`, if there is one.
+    /// Appends the compressed form of `block` to `output`, if there is one; else what is appended is of no use.
     pub(super) fn find(
         &self,
         block: &[u8],
@@ -56,8 +56,10 @@ impl Reusable {
     ) -> bool {
         let known = u32::try_from(block.len()).ok().and_then(|length| self.blocks.get(&(checksum, length)));
         let Some((offset, stored)) = known else { return false };
-        output.resize(*stored as usize, 0);
-        self.blob.read_exact_at(output, *offset).is_ok() && check.is(output, block)
+        let begin = output.len();
+        output.resize(begin + *stored as usize, 0);
+        let found = &mut output[begin..];
+        self.blob.read_exact_at(found, *offset).is_ok() && check.is(found, block)
     }
 }
 

@@ -3,7 +3,7 @@
 //! Both gzip (RFC 1952, section 2.2) and zstd (RFC 8878, section 3) say that several members or frames one after
 //! the other are the content of all of them. The bytes do depend on the versions of libdeflate and zstd.
 
-use std::io;
+use std::{io, ops::Range};
 
 use libdeflater::{CompressionLvl, Compressor as Deflate};
 
@@ -82,43 +82,63 @@ impl Compressor {
         }
     }
 
-    /// Puts `block` into `output`, compressed, in place of what is there.
-    pub(super) fn compress(&mut self, block: &[u8], output: &mut Vec<u8>) -> io::Result<()> {
-        match self {
-            Self::Gzip { level, probe, store } => {
-                let deflate = if is_compressible(block, probe) { level } else { store };
-                output.resize(deflate.gzip_compress_bound(block.len()), 0);
-                let written = deflate
-                    .gzip_compress(block, output)
-                    .map_err(|error| io::Error::other(error.to_string()))?;
-                output.truncate(written);
-            }
-            Self::Zstd(zstd) => {
-                output.resize(zstd::zstd_safe::compress_bound(block.len()), 0);
-                let written = zstd.compress_to_buffer(block, output)?;
-                output.truncate(written);
+    /// The parts of a block that are compressed each on its own, and whether each is worth it.
+    ///
+    /// What is compressed or encrypted already never is, and is stored more than ten times as fast.
+    pub(super) fn parts(&mut self, block: &[u8]) -> Vec<(Range<usize>, bool)> {
+        let Self::Gzip { probe, .. } = self else { return vec![(0..block.len(), true)] };
+        let mut parts: Vec<(Range<usize>, bool)> = Vec::new();
+        for (number, piece) in block.chunks(PIECE).enumerate() {
+            let end = number * PIECE + piece.len();
+            match parts.last_mut() {
+                // A short end goes with what is before it.
+                Some((part, _)) if piece.len() < PIECE => part.end = end,
+                last => {
+                    let worth = piece.len() < PIECE || is_compressible(piece, probe);
+                    match last {
+                        Some((part, same)) if *same == worth => part.end = end,
+                        _ => parts.push((number * PIECE..end, worth)),
+                    }
+                }
             }
         }
+        parts
+    }
+
+    /// Appends a part of a block to `output`, compressed if it is worth it.
+    pub(super) fn compress(&mut self, part: &[u8], worth: bool, output: &mut Vec<u8>) -> io::Result<()> {
+        let begin = output.len();
+        let written = match self {
+            Self::Gzip { level, store, .. } => {
+                let deflate = if worth { level } else { store };
+                output.resize(begin + deflate.gzip_compress_bound(part.len()), 0);
+                let written = deflate.gzip_compress(part, &mut output[begin..]);
+                written.map_err(|error| io::Error::other(error.to_string()))?
+            }
+            Self::Zstd(zstd) => {
+                output.resize(begin + zstd::zstd_safe::compress_bound(part.len()), 0);
+                zstd.compress_to_buffer(part, &mut output[begin..])?
+            }
+        };
+        output.truncate(begin + written);
         Ok(())
     }
 }
 
-/// How many pieces of a block are tried.
-const PROBES: usize = 16;
+/// How much of a block is judged at once.
+const PIECE: usize = 64 << 10;
+/// How many samples of it are tried.
+const PROBES: usize = 4;
 /// And how long they are.
-const PROBE: usize = 2 << 10;
+const PROBE: usize = 512;
 
-/// Whether a block is worth the time that deflate takes: what is compressed or encrypted already never is, and is
-/// stored more than ten times as fast. A few small pieces from all over the block tell; they cost it 3 %.
-fn is_compressible(block: &[u8], probe: &mut Deflate) -> bool {
-    if block.len() < PROBES * PROBE * 2 {
-        return true;
-    }
+/// Whether a piece is worth the time that deflate takes. A few small samples from all over it tell; they cost it 3 %.
+fn is_compressible(piece: &[u8], probe: &mut Deflate) -> bool {
     // Room for output that is worth it, so that deflate stops early at what is not.
     let mut output = [0; PROBE - PROBE / 32];
-    let step = (block.len() - PROBE) / (PROBES - 1);
-    let mut pieces = (0..PROBES).map(|at| &block[at * step..at * step + PROBE]);
-    pieces.any(|piece| probe.deflate_compress(piece, &mut output).is_ok())
+    let step = (piece.len() - PROBE) / (PROBES - 1);
+    let mut samples = (0..PROBES).map(|at| &piece[at * step..at * step + PROBE]);
+    samples.any(|sample| probe.deflate_compress(sample, &mut output).is_ok())
 }
 
 #[cfg(test)]
@@ -139,10 +159,13 @@ mod tests {
         bytes
     }
 
+    fn compressor(compression: Compression) -> Compressor {
+        Compressor::new(compression).expect("a level").expect("a compressor")
+    }
+
     fn compress(compression: Compression, block: &[u8]) -> Vec<u8> {
-        let mut output = b"before".to_vec();
-        let compressor = Compressor::new(compression).expect("a level");
-        compressor.expect("a compressor").compress(block, &mut output).expect("compressed");
+        let mut output = Vec::new();
+        compressor(compression).compress(block, true, &mut output).expect("compressed");
         output
     }
 
@@ -176,18 +199,26 @@ mod tests {
     }
 
     #[test]
-    fn only_a_block_without_anything_to_gain_is_stored() {
+    fn only_what_has_nothing_to_gain_is_stored() {
         let noise = random(BLOCK);
-        assert!(compress(Compression::default(), &noise).len() < BLOCK + BLOCK / 1000);
-        let mut probe = Deflate::new(CompressionLvl::new(1).expect("a level"));
-        assert!(!is_compressible(&noise, &mut probe));
-        // One piece in sixteen that can be compressed is enough.
+        let parts = |block: &[u8]| compressor(Compression::default()).parts(block);
+        assert_eq!(parts(&noise), [(0..BLOCK, false)]);
+        let mut stored = b"before".to_vec();
+        compressor(Compression::default()).compress(&noise, false, &mut stored).expect("stored");
+        assert!(stored.starts_with(b"before") && stored.len() < BLOCK + BLOCK / 1000);
+        // A quarter of a piece that can be compressed is enough for that piece, and for no other.
         let mut mixed = noise.clone();
-        mixed[500_000..600_000].fill(b'a');
-        assert!(is_compressible(&mixed, &mut probe));
+        mixed[5 * PIECE + 10_000..6 * PIECE - 30_000].fill(b'a');
+        assert_eq!(
+            parts(&mixed),
+            [(0..5 * PIECE, false), (5 * PIECE..6 * PIECE, true), (6 * PIECE..BLOCK, false)]
+        );
         let base64: Vec<u8> = noise.iter().map(|byte| b'A' + byte % 64).collect();
-        assert!(is_compressible(&base64, &mut probe));
-        assert!(is_compressible(&noise[..40_000], &mut probe), "a short block is never stored");
+        assert_eq!(parts(&base64), [(0..BLOCK, true)]);
+        assert_eq!(parts(&noise[..40_000]), [(0..40_000, true)], "a short block is never stored");
+        let little_more = PIECE + 9;
+        assert_eq!(parts(&noise[..little_more]), [(0..little_more, false)]);
+        assert_eq!(parts(&[]), []);
     }
 
     #[test]

@@ -52,7 +52,8 @@ struct Block {
     /// How much of that there is.
     filled: usize,
     output: Vec<u8>,
-    checksum: u32,
+    /// The parts of the output.
+    records: Vec<BlockRecord>,
 }
 
 impl Block {
@@ -62,15 +63,6 @@ impl Block {
 
     fn content(&self) -> &[u8] {
         &self.input[..self.filled]
-    }
-
-    fn record(&self) -> BlockRecord {
-        let length = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
-        BlockRecord {
-            checksum: self.checksum,
-            length: length(self.filled),
-            stored: length(self.output.len()),
-        }
     }
 }
 
@@ -173,7 +165,7 @@ impl Pipeline {
                 tools.compress(&mut self.block)?;
             }
             self.settings.write(&mut blob, &self.block)?;
-            (blob, BlockTable(vec![self.block.record()]))
+            (blob, BlockTable(std::mem::take(&mut self.block.records)))
         };
         let (digest, size) = blob.commit(None)?;
         let hash = self.input_hash.take();
@@ -313,9 +305,9 @@ impl Settings {
         for block in compressed {
             let block = block?;
             waiting.insert(block.sequence, block);
-            while let Some(block) = waiting.remove(&next) {
+            while let Some(mut block) = waiting.remove(&next) {
                 self.write(&mut blob, &block)?;
-                table.0.push(block.record());
+                table.0.append(&mut block.records);
                 next += 1;
                 // Nobody fills it again when the archive is at its end.
                 let _ = written.send(block);
@@ -335,17 +327,31 @@ struct Tools {
 impl Tools {
     /// Compresses a block. A panic is a failure like any other: the writer would wait for the block for ever.
     fn compress(&mut self, block: &mut Block) -> Result<(), LayerError> {
-        let mut output = std::mem::take(&mut block.output);
+        let (mut output, mut records) =
+            (std::mem::take(&mut block.output), std::mem::take(&mut block.records));
+        output.clear();
+        records.clear();
         let compress = AssertUnwindSafe(|| {
-            block.checksum = libdeflater::crc32(block.content());
-            let known = self.reuse.as_ref().is_some_and(|reuse| {
-                reuse.find(block.content(), block.checksum, &mut output, &mut self.decompressor)
-            });
-            if known { Ok(()) } else { self.compressor.compress(block.content(), &mut output) }
+            for (range, worth) in self.compressor.parts(block.content()) {
+                let (part, begin) = (&block.content()[range], output.len());
+                let checksum = libdeflater::crc32(part);
+                let known = self
+                    .reuse
+                    .as_ref()
+                    .is_some_and(|reuse| reuse.find(part, checksum, &mut output, &mut self.decompressor));
+                if !known {
+                    output.truncate(begin);
+                    self.compressor.compress(part, worth, &mut output)?;
+                }
+                let length = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
+                let stored = length(output.len() - begin);
+                records.push(BlockRecord { checksum, length: length(part.len()), stored });
+            }
+            Ok(())
         });
         let panicked = || Err(io::Error::other("the compressor panicked"));
         let result = catch_unwind(compress).unwrap_or_else(|_| panicked());
-        block.output = output;
+        (block.output, block.records) = (output, records);
         result.map_err(LayerError::Compress)
     }
 }
