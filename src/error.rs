@@ -191,3 +191,14 @@ fn names(rules: &[Rule]) -> String {
 fn first_failure(report: &PublishReport) -> String {
     first_error(report).map_or_else(|| "nothing was published".into(), ToString::to_string)
 }
+
+/// An error and its sources, as one sentence.
+pub(crate) fn with_sources(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}

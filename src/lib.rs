@@ -41,6 +41,7 @@ mod orchestrator;
 mod prepare;
 #[cfg(unix)]
 pub mod prune;
+mod quantity;
 mod receipt;
 pub mod registry;
 #[cfg(target_os = "linux")]

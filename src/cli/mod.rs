@@ -15,7 +15,6 @@ mod progress;
 #[cfg(unix)]
 mod prune;
 #[cfg(unix)]
-mod quantity;
 mod report;
 mod run;
 mod signals;

@@ -12,12 +12,14 @@ use clap::Args;
 use super::{
     args::Format,
     images,
-    quantity::{duration, size, until},
     report::Failure,
     run::print,
     table::{bytes, table},
 };
-use crate::prune::{Kind, PruneOptions, PruneReport, UsageItem, UsageReport};
+use crate::{
+    prune::{Kind, PruneOptions, PruneReport, UsageItem, UsageReport},
+    quantity::{duration, size, until},
+};
 
 #[derive(Clone, Copy, Debug, Args)]
 pub(super) struct DuArgs {

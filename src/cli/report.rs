@@ -6,6 +6,7 @@ use polyarch_actors::{BuildError, Fault};
 
 use crate::{
     GatherError,
+    error::with_sources,
     error::{Error, FailedBuild, SpecError, first_error},
     fetch::{FetchError, GitFault},
     oci::StoreError,
@@ -245,15 +246,4 @@ impl Failure {
 fn no_space(sentence: String) -> Failure {
     Failure::new(exit::NO_SPACE, sentence)
         .hint("free some space, or name a store on another disk with --store")
-}
-
-/// An error and what caused it, as one sentence.
-pub(super) fn with_sources(error: &dyn std::error::Error) -> String {
-    let mut sentence = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        sentence = format!("{sentence}: {cause}");
-        source = cause.source();
-    }
-    sentence
 }

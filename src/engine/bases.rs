@@ -10,7 +10,10 @@ use polyarch_actors::{BuildError, Descriptor, Digest, EventKind, EventSink, Plat
 use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
 
-use super::config::{ImageConfig, ImageManifest};
+use super::{
+    config::{ImageConfig, ImageManifest},
+    error::{EngineError, blocking},
+};
 use crate::{
     oci::{
         Reference, Store, StoreError, digest_of,
@@ -71,12 +74,15 @@ impl Puller {
             platform: platform.clone(),
             reason,
         };
+        let failed_here = |error: EngineError| error.at(reference);
         let name: Reference = reference.parse().map_err(|error| missing(format!("{error}")))?;
         let slot = digest_of(format!("{name} {platform}").as_bytes());
         if self.pull == PullPolicy::Missing {
             let (store, slot, platform, name) =
                 (self.store.clone(), slot.clone(), platform.clone(), name.clone());
-            if let Some(found) = blocking(move || Ok(recall(&store, &slot, &platform, name))).await? {
+            if let Some(found) =
+                blocking(move || Ok(recall(&store, &slot, &platform, name))).await.map_err(failed_here)?
+            {
                 return Ok(found);
             }
         }
@@ -95,15 +101,16 @@ impl Puller {
         }
         self.client.pull_blob(&name, &image.config, &self.store, &self.cx).await.map_err(failed)?;
         let (store, digest) = (self.store.clone(), image.config.digest.clone());
-        let config = blocking(move || store.read_document(&digest)).await?;
+        let config = blocking(move || Ok(store.read_document(&digest)?)).await.map_err(failed_here)?;
         let base = read(&image, &config, platform, Some(name)).map_err(&missing)?;
         let store = self.store.clone();
         let (text, wanted) = (reference.to_owned(), platform.clone());
         blocking(move || {
             let manifest = store.put(&manifest.1)?;
-            remember(&store, &slot, &Remembered { reference: text, platform: wanted, manifest })
+            Ok(remember(&store, &slot, &Remembered { reference: text, platform: wanted, manifest })?)
         })
-        .await?;
+        .await
+        .map_err(failed_here)?;
         Ok(base)
     }
 
@@ -124,7 +131,10 @@ impl Puller {
         };
         let document = |digest: Digest| {
             let store = self.store.clone();
-            blocking(move || store.read_document(&digest))
+            async move {
+                let read = blocking(move || Ok(store.read_document(&digest)?)).await;
+                read.map_err(|error| error.at(name))
+            }
         };
         let mut manifest = document(found.digest.clone()).await?;
         if media_type::is_index(&found.media_type) {
@@ -144,7 +154,7 @@ impl Puller {
             let lacking = blocking(move || {
                 Ok(layers.into_iter().filter(|layer| !store.contains(&layer.digest)).collect::<Vec<_>>())
             });
-            let lacking = lacking.await?;
+            let lacking = lacking.await.map_err(|error| error.at("a base image"))?;
             let Some(name) = base.name.as_ref().filter(|_| !lacking.is_empty()) else { return Ok(()) };
             let pulls: Vec<_> = lacking
                 .iter()
@@ -272,14 +282,4 @@ fn remember(store: &Store, slot: &Digest, remembered: &Remembered) -> Result<(),
 
 fn path(store: &Store, slot: &Digest) -> PathBuf {
     store.root().join(FOLDER).join(format!("{}.json", slot.hex()))
-}
-
-/// Runs what waits for the disk on a thread that may.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
-) -> Result<T, BuildError> {
-    let done = tokio::task::spawn_blocking(work).await;
-    let lost =
-        |error: tokio::task::JoinError| BuildError::Host { reason: error.to_string(), retryable: false };
-    done.map_err(lost)?.map_err(|error| RegistryError::from(error).into())
 }

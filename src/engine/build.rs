@@ -25,7 +25,7 @@ use super::{
     chain::Chain,
     digests::Digests,
     engine::Engine,
-    error::{EngineError, blocking, with_sources},
+    error::{EngineError, blocking},
     index,
     records::Records,
     seal::{self, Assembled},
@@ -38,6 +38,7 @@ use super::{
 use crate::{
     context::{Context, Ignore},
     dockerfile::{Base, Dockerfile, Instruction, Plan, PlannedStage},
+    error::with_sources,
     fetch::FetchedTree,
 };
 

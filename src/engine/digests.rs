@@ -16,12 +16,10 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    error::{EngineError, with_sources},
-    index, time,
-};
+use super::{error::EngineError, index, time};
 use crate::{
     context::{Context, Entry, Stamp, Time},
+    error::with_sources,
     oci::{Store, digest_of},
 };
 

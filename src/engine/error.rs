@@ -4,7 +4,7 @@ use std::io;
 
 use polyarch_actors::BuildError;
 
-use crate::oci::StoreError;
+use crate::{error::with_sources, oci::StoreError};
 
 /// Why an image cannot be put together.
 #[derive(Debug, thiserror::Error)]
@@ -66,17 +66,6 @@ impl EngineError {
             }
         }
     }
-}
-
-/// An error and its sources, as one sentence.
-pub(super) fn with_sources(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
 }
 
 /// Runs what waits for the disk or computes on a thread that may.

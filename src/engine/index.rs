@@ -18,7 +18,7 @@ use super::error::EngineError;
 use crate::{
     archive::{Archive, Member, MemberKind, decompress},
     context::Xattr,
-    oci::{Store, touch},
+    oci::{Store, layer::is_kept, touch},
     session::{LayerRecord, RecordKind},
 };
 
@@ -145,7 +145,7 @@ fn entry(member: Member, digest: [u8; 32]) -> IndexEntry {
         MemberKind::CharDevice { major, minor } => IndexKind::CharDevice { major, minor },
         MemberKind::BlockDevice { major, minor } => IndexKind::BlockDevice { major, minor },
     };
-    let xattrs = xattrs.into_iter().filter(|(name, _)| travels(name)).collect();
+    let xattrs = xattrs.into_iter().filter(|(name, _)| is_kept(name)).collect();
     IndexEntry { path: path.as_bytes().to_vec(), kind, mode, uid, gid, modified, xattrs }
 }
 
@@ -167,11 +167,6 @@ pub(super) fn of_record(record: LayerRecord) -> IndexEntry {
         }
     };
     IndexEntry { path, kind, mode, uid, gid, modified: mtime, xattrs }
-}
-
-/// Whether an extended attribute belongs to the file rather than to the machine that it is on.
-pub(super) fn travels(name: &[u8]) -> bool {
-    name == b"security.capability" || name.starts_with(b"user.")
 }
 
 fn path(store: &Store, diff_id: &Digest) -> PathBuf {

@@ -10,16 +10,19 @@ use polyarch_actors::{Descriptor, Digest};
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    error::{EngineError, with_sources},
-    index::{self, IndexEntry, IndexKind, travels},
+    error::EngineError,
+    index::{self, IndexEntry, IndexKind},
     key::Key,
     records::RecordedLayer,
     reuse::Reuse,
     spool::{Bytes, Spools},
 };
 use crate::{
-    context::{Context, Entry, Xattr},
-    oci::layer::{Compression, EntryKind, LayerEntry, LayerError, LayerOptions, LayerWriter, Mtime, Policy},
+    context::{Context, Entry, Reader, Xattr},
+    error::with_sources,
+    oci::layer::{
+        Compression, EntryKind, LayerEntry, LayerError, LayerOptions, LayerWriter, Mtime, Policy, is_kept,
+    },
 };
 
 /// The size of a layer, in bytes, from which on its blocks are worth remembering.
@@ -163,10 +166,12 @@ pub(super) fn write(
     let mut writer = LayerWriter::new(&spools.store, options)?;
     let links = links(entries);
     let mut written = Vec::with_capacity(entries.len());
+    let mut files = Files { reader: None, spools };
     for (path, entry) in entries {
-        let mut entry = entry.clone();
+        let link = links.get(path.as_slice()).copied();
+        let mut entry = append(&mut writer, path, entry, link, &mut files)?;
         entry.modified = latest.map_or(entry.modified, |latest| entry.modified.min(latest));
-        written.push(append(&mut writer, path, &entry, links.get(path.as_slice()).copied(), spools)?);
+        written.push(entry);
     }
     let layer = writer.finish()?;
     if layer.size > WORTH_KEEPING {
@@ -182,12 +187,28 @@ pub(super) fn write(
     Ok(RecordedLayer { blob, diff_id: layer.diff_id })
 }
 
-fn append(
+/// Where the bytes of files are.
+struct Files<'e> {
+    /// That of the context that the last file was in: neighbours share a directory.
+    reader: Option<(&'e Arc<Context>, Reader<'e>)>,
+    spools: &'e Spools,
+}
+
+impl<'e> Files<'e> {
+    fn reader(&mut self, context: &'e Arc<Context>) -> &mut Reader<'e> {
+        if self.reader.as_ref().is_none_or(|(known, _)| !Arc::ptr_eq(known, context)) {
+            self.reader = None;
+        }
+        &mut self.reader.get_or_insert_with(|| (context, context.reader())).1
+    }
+}
+
+fn append<'e>(
     writer: &mut LayerWriter,
     path: &[u8],
-    entry: &NewEntry,
+    entry: &'e NewEntry,
     link: Option<&[u8]>,
-    spools: &Spools,
+    files: &mut Files<'e>,
 ) -> Result<IndexEntry, EngineError> {
     let written = |kind, xattrs| LayerEntry {
         name: path,
@@ -228,12 +249,14 @@ fn append(
             let mut xattrs = entry.xattrs.clone();
             let offset = match content {
                 Content::Inline(bytes) => writer.append(&written(kind, &xattrs), bytes.as_slice())?,
-                Content::Stored(bytes) => writer.append(&written(kind, &xattrs), bytes.open(spools)?)?,
+                Content::Stored(bytes) => {
+                    writer.append(&written(kind, &xattrs), bytes.open(files.spools)?)?
+                }
                 Content::Context(context, found, _) => {
-                    let mut reader = context.reader();
+                    let reader = files.reader(context);
                     let file = reader.open(found).map_err(|error| vanished(&error))?;
                     xattrs = reader.xattrs(found, &file).map_err(|error| vanished(&error))?;
-                    xattrs.retain(|(name, _)| travels(name));
+                    xattrs.retain(|(name, _)| is_kept(name));
                     let offset = writer.append(&written(kind, &xattrs), &file)?;
                     reader.check(found, &file).map_err(|error| vanished(&error))?;
                     offset

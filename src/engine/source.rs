@@ -6,12 +6,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     digests::{Digests, Sha},
-    error::{EngineError, with_sources},
+    error::EngineError,
     key::Key,
     layer::{self, Content, NewEntry, NewKind},
     tree::{Node, NodeKind, Tree},
 };
-use crate::context::{self, Context, ContextError, Entry, Ignore, Kind, RelPath, SelectError, select};
+use crate::{
+    context::{self, Context, ContextError, Entry, Ignore, Kind, RelPath, SelectError, select},
+    error::with_sources,
+};
 
 /// A place to copy from.
 #[derive(Clone, Debug)]

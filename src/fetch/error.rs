@@ -5,7 +5,10 @@ use std::{io, path::PathBuf};
 use polyarch_actors::{BuildError, Fault};
 
 use super::checksum::ChecksumError;
-use crate::{guard::GuardError, oci::StoreError, registry::RegistryError};
+use crate::{
+    error::with_sources,
+    {guard::GuardError, oci::StoreError, registry::RegistryError},
+};
 
 /// Why something could not be fetched. Never holds a password.
 #[derive(Debug, thiserror::Error)]
@@ -176,16 +179,6 @@ impl From<FetchError> for BuildError {
             },
         }
     }
-}
-
-fn with_sources(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -8,7 +8,6 @@ use std::{
 };
 
 use polyarch_actors::{DockerfileSource, NamedContext};
-use tokio::task::spawn_blocking;
 
 use super::{
     dockerfile::{self, LARGEST_DOCKERFILE, text_of},
@@ -19,6 +18,7 @@ use crate::{
     archive::{ARCHIVE_HEAD, UnpackLimits, Unpacked, is_archive, unpack},
     error::{Error, SpecError},
     fetch::{self, FetchError, FetchedFile, FetchedTree, GitAccess, GitSource, shown},
+    images::blocking,
     oci::{Store, StoreError, read_layout},
     registry::TransferCx,
     sources::{ContextInput, NamedInput},
@@ -295,10 +295,4 @@ fn only(
 
 fn failed(what: &str, source: FetchError) -> GatherError {
     GatherError::Fetch { what: what.to_owned(), source }
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
-) -> Result<T, Error> {
-    spawn_blocking(work).await.map_err(|error| Error::Gone { reason: error.to_string() })?
 }

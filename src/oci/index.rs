@@ -11,10 +11,7 @@ use polyarch_actors::{Descriptor, Digest, ImageOs, Platform};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{
-    media_type,
-    store::{Store, StoreError},
-};
+use super::{error::StoreError, media_type, store::Store};
 
 /// An image index as it is edited.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

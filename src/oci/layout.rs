@@ -14,11 +14,12 @@ use polyarch_actors::{Descriptor, Digest};
 use serde::Deserialize;
 
 use super::{
+    error::StoreError,
     index::{Index, IndexEntry, canonical},
     media_type,
     names::name_annotations,
     reference::Reference,
-    store::{Store, StoreError},
+    store::Store,
 };
 
 /// Why an output could not be written.

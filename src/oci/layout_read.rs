@@ -12,9 +12,10 @@ use polyarch_actors::{Descriptor, Digest};
 use serde::Deserialize;
 
 use super::{
+    error::StoreError,
     index::Index,
     media_type,
-    store::{LARGEST_DOCUMENT, Store, StoreError, digest_of},
+    store::{LARGEST_DOCUMENT, Store, digest_of},
 };
 
 /// The annotation of an entry that names it.

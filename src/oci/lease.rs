@@ -19,7 +19,10 @@ use std::{
 
 use polyarch_actors::Digest;
 
-use super::store::{Store, StoreError, at};
+use super::{
+    error::{StoreError, at},
+    store::Store,
+};
 
 /// The list in a process's folder.
 const LIST: &str = "uses";

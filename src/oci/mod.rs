@@ -1,5 +1,7 @@
 //! OCI content: the store, names, references, indexes and layouts.
 
+mod error;
+mod format;
 pub mod index;
 pub mod layer;
 pub mod layout;
@@ -9,13 +11,15 @@ pub mod media_type;
 mod names;
 mod recency;
 mod reference;
+mod scratch;
 mod store;
 mod sweep;
 
+pub use error::StoreError;
 pub use layout_read::{LayoutReadError, read_layout};
 pub use lease::Lease;
 pub use names::{NamedImage, Names};
 pub(crate) use recency::touch;
 pub use reference::{Reference, ReferenceError};
-pub use store::{BlobWriter, LARGEST_DOCUMENT, Store, StoreError, digest_of};
+pub use store::{BlobWriter, LARGEST_DOCUMENT, Store, digest_of};
 pub use sweep::{StoredBlob, SweptBlobs};

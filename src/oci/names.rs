@@ -14,10 +14,11 @@ use polyarch_actors::{Descriptor, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    error::{StoreError, at},
     index::canonical,
     layout,
     reference::Reference,
-    store::{Store, StoreError, at, digest_of},
+    store::{Store, digest_of},
 };
 
 const FOLDER: &str = "names";

@@ -10,16 +10,18 @@ use std::{
     io::{self, Read, Write},
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
 };
 
-use polyarch_actors::{Digest, DigestError};
+use polyarch_actors::Digest;
 use sha2::{Digest as _, Sha256};
 
-use super::lease::Pins;
+use super::{
+    error::{StoreError, at},
+    format::{check_format, make_readable, write_once},
+    lease::Pins,
+    scratch::Scratch,
+};
 
-/// The store's form on disk. A store with a higher number was written by a newer polyarch.
-const FORMAT: u32 = 1;
 /// The largest manifest, index or config that is read into memory, in bytes.
 ///
 /// Registries must accept manifests of 4 MiB and mostly take no more (distribution specification,
@@ -37,102 +39,6 @@ struct Inner {
     root: PathBuf,
     scratch: Scratch,
     pins: Pins,
-}
-
-/// What can go wrong with the store.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The operating system refused.
-    #[error("store: cannot {action} {path}")]
-    Io {
-        /// What was tried, as a verb.
-        action: &'static str,
-        /// On what.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// A newer polyarch wrote it.
-    #[error(
-        "the store {path} has format {found}, and this polyarch reads format {FORMAT}: use the newer polyarch that \
-         wrote it, or name another store with --store"
-    )]
-    Newer {
-        /// The store.
-        path: PathBuf,
-        /// Its format.
-        found: u32,
-    },
-    /// The directory is something else.
-    #[error("{path} is no polyarch store: {reason}")]
-    NoStore {
-        /// The directory.
-        path: PathBuf,
-        /// What is odd about it.
-        reason: String,
-    },
-    /// A blob that was expected is not there.
-    #[error("the store has no blob {0}")]
-    Missing(Digest),
-    /// Content does not have the digest it should have.
-    #[error("{path} has digest {found}, not {expected}")]
-    Corrupt {
-        /// The file.
-        path: PathBuf,
-        /// The digest by which it was looked for.
-        expected: Digest,
-        /// The digest of what it holds.
-        found: Digest,
-    },
-    /// A document is larger than any that is accepted.
-    #[error("{digest} has {size} bytes, more than the {LARGEST_DOCUMENT} that a manifest or config may have")]
-    TooLarge {
-        /// The blob.
-        digest: Digest,
-        /// Its length.
-        size: u64,
-    },
-    /// A document is not what it should be.
-    #[error("{what} is malformed: {reason}")]
-    Malformed {
-        /// Which document.
-        what: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// Nothing in the store has that name.
-    #[error("no image named {0} in the store (polyarch images lists what is there)")]
-    UnknownName(String),
-    /// A name that should be new is in use.
-    #[error("the name {0} is in use (polyarch manifest rm {0} removes it)")]
-    NameTaken(String),
-    /// A name points at a single image where an index is needed.
-    #[error("{0} is a single image, not a manifest list")]
-    NoIndex(String),
-    /// An index has no such entry.
-    #[error("the manifest list {index} has no entry {entry}")]
-    NoEntry {
-        /// The index's name.
-        index: String,
-        /// The entry that was looked for.
-        entry: String,
-    },
-    /// A digest has the wrong form.
-    #[error(transparent)]
-    Digest(#[from] DigestError),
-}
-
-impl StoreError {
-    /// Whether the disk is full, which a person mends in another way than any other failure.
-    pub fn is_full(&self) -> bool {
-        matches!(self, Self::Io { source, .. }
-            if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
-    }
-}
-
-/// Names the action and the path in an I/O error.
-pub(crate) fn at<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> StoreError + 'a {
-    move |source| StoreError::Io { action, path: path.to_owned(), source }
 }
 
 impl Store {
@@ -364,132 +270,6 @@ fn hash_all(source: &mut impl Read) -> io::Result<(Digest, u64)> {
                 hash.update(&buffer[..read]);
                 size += read as u64;
             }
-        }
-    }
-}
-
-/// Temporary files are private by default, but a store may be shared by several users.
-#[cfg(unix)]
-fn make_readable(file: &File) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    file.set_permissions(fs::Permissions::from_mode(0o644))
-}
-
-#[cfg(not(unix))]
-fn make_readable(_: &File) -> io::Result<()> {
-    Ok(())
-}
-
-/// Refuses what a newer polyarch wrote and what is no store, and marks an empty directory as a store.
-fn check_format(root: &Path) -> Result<(), StoreError> {
-    let path = root.join("polyarch.json");
-    let no_store = |reason: String| StoreError::NoStore { path: root.to_owned(), reason };
-    match fs::read(&path) {
-        Ok(bytes) => {
-            let marker: serde_json::Value = serde_json::from_slice(&bytes)
-                .map_err(|error| no_store(format!("its polyarch.json is malformed ({error})")))?;
-            match marker["format"].as_u64().and_then(|format| u32::try_from(format).ok()) {
-                Some(FORMAT) => Ok(()),
-                Some(found) if found > FORMAT => Err(StoreError::Newer { path: root.to_owned(), found }),
-                _ => Err(no_store("its polyarch.json names no known format".into())),
-            }
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let mut entries = fs::read_dir(root).map_err(at("list", root))?;
-            // Another process may be making the same store right now: what it makes is no reason to refuse.
-            let foreign = entries.find_map(|entry| {
-                let name = entry.ok()?.file_name();
-                let ours = ["polyarch.json", "oci-layout", "blobs", "names", "tmp", "index.json"];
-                let known =
-                    name.to_str().is_some_and(|name| ours.contains(&name) || name.starts_with(".tmp"));
-                (!known).then_some(name)
-            });
-            if let Some(foreign) = foreign {
-                return Err(no_store(format!(
-                    "it holds {}; name an empty or new directory",
-                    foreign.display()
-                )));
-            }
-            write_once(root, "polyarch.json", format!("{{\"format\":{FORMAT}}}\n").as_bytes())
-        }
-        Err(error) => Err(at("read", &path)(error)),
-    }
-}
-
-/// Writes a file that never changes, unless it is there.
-fn write_once(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
-    let path = folder.join(name);
-    if path.is_file() {
-        return Ok(());
-    }
-    let mut file =
-        tempfile::Builder::new().prefix(".tmp").tempfile_in(folder).map_err(at("write in", folder))?;
-    file.write_all(bytes).map_err(at("write", &path))?;
-    make_readable(file.as_file()).map_err(at("share", &path))?;
-    file.persist(&path).map_err(|error| at("write", &path)(error.error))?;
-    Ok(())
-}
-
-/// This process's folder for temporary files, locked while the process lives.
-#[derive(Debug)]
-struct Scratch {
-    folder: PathBuf,
-    /// Absent where the folder is another process's to remove.
-    lock: Option<File>,
-}
-
-impl Scratch {
-    fn open(parent: &Path) -> Result<Self, StoreError> {
-        sweep(parent);
-        // The folder gets its final name only when it is locked, so no sweep can take it in between.
-        let new = tempfile::Builder::new()
-            .prefix(NEW)
-            .tempdir_in(parent)
-            .map_err(at("make a folder in", parent))?;
-        let path = new.path().join("lock");
-        let lock = File::create(&path).map_err(at("make", &path))?;
-        lock.lock().map_err(at("lock", &path))?;
-        let new = new.keep();
-        let name = new.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let folder = parent.join(name.replacen(NEW, LIVE, 1));
-        fs::rename(&new, &folder).map_err(at("rename", &new))?;
-        Ok(Self { folder, lock: Some(lock) })
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        if self.lock.is_some() {
-            // A folder that cannot be removed now is swept by the next process.
-            let _ = fs::remove_dir_all(&self.folder);
-        }
-    }
-}
-
-/// How the name of a locked folder begins.
-const LIVE: &str = "p-";
-/// How the name of a folder begins that is about to be locked.
-const NEW: &str = "new-";
-
-/// Removes the temporary folders of processes that are gone. What cannot be removed now is left for the
-/// next process: it takes space and does no other harm.
-fn sweep(parent: &Path) {
-    let Ok(entries) = fs::read_dir(parent) else { return };
-    for entry in entries.flatten() {
-        let folder = entry.path();
-        let name = entry.file_name();
-        let dead = match name.to_str() {
-            Some(name) if name.starts_with(LIVE) => {
-                File::open(folder.join("lock")).is_ok_and(|lock| lock.try_lock().is_ok())
-            }
-            Some(name) if name.starts_with(NEW) => entry
-                .metadata()
-                .and_then(|metadata| metadata.modified())
-                .is_ok_and(|made| made.elapsed().is_ok_and(|age| age > Duration::from_hours(1))),
-            _ => false,
-        };
-        if dead {
-            let _ = fs::remove_dir_all(&folder);
         }
     }
 }

@@ -9,9 +9,10 @@ use std::{
 use polyarch_actors::Digest;
 
 use super::{
+    error::{StoreError, at},
     layout,
     lease::{self, Gate},
-    store::{Store, StoreError, at},
+    store::Store,
 };
 
 /// A blob as it lies there.

@@ -1,10 +1,10 @@
 //! What can go wrong with a registry, and who can do something about it.
 
-use std::{error::Error, io, path::PathBuf, time::Duration};
+use std::{io, path::PathBuf, time::Duration};
 
 use polyarch_actors::{BuildError, Digest, Fault};
 
-use crate::oci::StoreError;
+use crate::{error::with_sources, oci::StoreError};
 
 /// Why credentials could not be looked up. Never holds a secret.
 #[derive(Debug, thiserror::Error)]
@@ -257,17 +257,6 @@ impl From<RegistryError> for BuildError {
 
 fn is_full(error: &RegistryError) -> bool {
     matches!(error, RegistryError::Store(store) if store.is_full())
-}
-
-/// An error and its sources, as one sentence.
-pub(super) fn with_sources(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
 }
 
 fn colon(text: &str) -> String {

@@ -12,11 +12,14 @@ use polyarch_actors::Digest;
 use super::{
     client::RegistryClient,
     context::{TransferCx, TransferEvent},
-    error::{RegistryError, with_sources},
+    error::RegistryError,
     host::{Host, Scopes},
     plan::{Plan, Stored},
 };
-use crate::oci::{Reference, Store};
+use crate::{
+    error::with_sources,
+    oci::{Reference, Store},
+};
 
 /// How many manifests are written to one registry at once.
 const PARALLEL_MANIFESTS: usize = 4;

@@ -13,7 +13,7 @@ use crate::{
         build::{Build, Origin},
         copy,
         digests::Digests,
-        error::{EngineError, blocking, with_sources},
+        error::{EngineError, blocking},
         key::Key,
         layer::{Content, NewEntry, NewKind},
         source::{self, Item, Picked, Source},
@@ -21,6 +21,7 @@ use crate::{
         stage::Stage,
         step::Step,
     },
+    error::with_sources,
     fetch::{self, Checksum, FetchedFile, FetchedTree, GitAccess, GitSource},
 };
 

@@ -24,6 +24,7 @@ use crate::{
         step::Step,
         tree::Tree,
     },
+    quantity,
     session::{self, Cache, Mount, MountKind, Secret, Sharing, Source},
 };
 
@@ -52,7 +53,8 @@ impl Step<'_> {
             match options.get("type").unwrap_or("bind") {
                 "cache" => self.cache(stage, &options, from, &mut prepared).await?,
                 "tmpfs" => {
-                    let size = options.get("size").map(size).transpose()?;
+                    let size =
+                        options.get("size").map(quantity::size).transpose().map_err(EngineError::Invalid)?;
                     let target = options.target(stage)?;
                     prepared.mounts.push(Mount { target, kind: MountKind::Tmpfs { size } });
                 }
@@ -283,21 +285,6 @@ impl Options {
         let wrong = |text: &str| EngineError::Invalid(format!("{name}={text} of a mount is no number"));
         self.get(name).map_or(Ok(0), |text| text.parse().map_err(|_| wrong(text)))
     }
-}
-
-/// A size with a suffix: `64m`, `1g`; multiples of 1024 as in Docker.
-fn size(text: &str) -> Result<u64, EngineError> {
-    let wrong = || EngineError::Invalid(format!("size={text} of a mount is no size, such as 64m"));
-    let lower = text.to_ascii_lowercase();
-    let lower = lower.strip_suffix('b').unwrap_or(&lower);
-    let (digits, factor) = match lower.strip_suffix(['k', 'm', 'g', 't']) {
-        None => (lower, 1_u64),
-        Some(digits) => {
-            let power = "kmgt".find(&lower[digits.len()..]).unwrap_or_default();
-            (digits, 1024_u64.pow(u32::try_from(power).unwrap_or(0) + 1))
-        }
-    };
-    digits.parse::<u64>().ok().and_then(|number| number.checked_mul(factor)).ok_or_else(wrong)
 }
 
 fn is_socket(path: &std::path::Path) -> bool {

@@ -99,3 +99,9 @@ impl Policy {
         entry
     }
 }
+
+/// Whether an extended attribute means something in an image. Those of overlays would let a layer hide or redirect
+/// what is in others.
+pub(crate) fn is_kept(name: &[u8]) -> bool {
+    name == b"security.capability" || (name.starts_with(b"user.") && !name.starts_with(b"user.overlay."))
+}

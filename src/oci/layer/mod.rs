@@ -10,6 +10,7 @@ mod writer;
 
 pub use blocks::{BlockTable, Reusable};
 pub use compression::{Compression, Level};
+pub(crate) use entry::is_kept;
 pub use entry::{EntryKind, LayerEntry, Mtime, Policy};
 pub use error::LayerError;
 pub use writer::{Layer, LayerOptions, LayerWriter};

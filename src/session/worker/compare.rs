@@ -10,6 +10,8 @@ use std::{
     path::Path,
 };
 
+use crate::oci::layer::is_kept;
+
 /// Whether nothing that a layer tells is different. What files hold is compared if `thoroughly`, or where their times
 /// say too little.
 pub(super) fn is_same(
@@ -95,10 +97,4 @@ pub(super) fn xattrs(path: &Path, metadata: &Metadata) -> io::Result<Vec<(Vec<u8
     }
     xattrs.sort_unstable();
     Ok(xattrs)
-}
-
-/// Whether an extended attribute means something in an image. Those of overlays would let a layer hide or redirect
-/// what is in others.
-pub(super) fn is_kept(name: &[u8]) -> bool {
-    name == b"security.capability" || (name.starts_with(b"user.") && !name.starts_with(b"user.overlay."))
 }

@@ -14,7 +14,7 @@ use rustix::fs::{
     statat, symlinkat, utimensat,
 };
 
-use super::compare::is_kept;
+use crate::oci::layer::is_kept;
 
 /// Copies what is in one directory into another, which is empty. Files share their content on disk where the file
 /// system can do that.

@@ -28,8 +28,11 @@ use polyarch_actors::Digest;
 use rustix::fs::XattrFlags;
 use sha2::{Digest as _, Sha256};
 
-use super::{compare::is_kept, stubs::resolve};
-use crate::archive::{Archive, Member, MemberKind, decompress};
+use super::stubs::resolve;
+use crate::{
+    archive::{Archive, Member, MemberKind, decompress},
+    oci::layer::is_kept,
+};
 
 /// How the names of deletions begin.
 const WHITEOUT: &[u8] = b".wh.";

@@ -5,7 +5,7 @@ use std::time::Duration;
 /// A number of bytes: `512mb`, `10GB`, `1.5g`, `4096`. Units are powers of 1024, as in `docker buildx prune`.
 ///
 /// Source: docker/go-units, `size.go` (`RAMInBytes`).
-pub(super) fn size(text: &str) -> Result<u64, String> {
+pub(crate) fn size(text: &str) -> Result<u64, String> {
     let wrong = || format!("{text:?} is no size such as 512mb or 10GB");
     let lower = text.trim().to_ascii_lowercase();
     let end = lower.find(|letter: char| !letter.is_ascii_digit() && letter != '.').unwrap_or(lower.len());
@@ -35,7 +35,7 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
 }
 
 /// A duration: `24h`, `7d`, `2h30m`, `90s`, `1w`.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("{text:?} is no duration such as 24h, 7d or 2h30m");
     let mut rest = text.trim();
     let mut total = 0_u64;
@@ -64,7 +64,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// The duration of a filter `until=24h`.
-pub(super) fn until(text: &str) -> Result<Duration, String> {
+pub(crate) fn until(text: &str) -> Result<Duration, String> {
     match text.split_once('=') {
         Some(("until" | "unused-for", value)) => duration(value),
         _ => Err(format!("{text:?} is no filter; the only one is until=DURATION")),

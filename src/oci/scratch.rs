@@ -1,0 +1,73 @@
+//! Folders for temporary files, one a process.
+
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use super::error::{StoreError, at};
+
+/// This process's folder for temporary files, locked while the process lives.
+#[derive(Debug)]
+pub(super) struct Scratch {
+    pub(super) folder: PathBuf,
+    /// Absent where the folder is another process's to remove.
+    pub(super) lock: Option<File>,
+}
+
+impl Scratch {
+    pub(super) fn open(parent: &Path) -> Result<Self, StoreError> {
+        sweep(parent);
+        // The folder gets its final name only when it is locked, so no sweep can take it in between.
+        let new = tempfile::Builder::new()
+            .prefix(NEW)
+            .tempdir_in(parent)
+            .map_err(at("make a folder in", parent))?;
+        let path = new.path().join("lock");
+        let lock = File::create(&path).map_err(at("make", &path))?;
+        lock.lock().map_err(at("lock", &path))?;
+        let new = new.keep();
+        let name = new.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let folder = parent.join(name.replacen(NEW, LIVE, 1));
+        fs::rename(&new, &folder).map_err(at("rename", &new))?;
+        Ok(Self { folder, lock: Some(lock) })
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if self.lock.is_some() {
+            // A folder that cannot be removed now is swept by the next process.
+            let _ = fs::remove_dir_all(&self.folder);
+        }
+    }
+}
+
+/// How the name of a locked folder begins.
+const LIVE: &str = "p-";
+/// How the name of a folder begins that is about to be locked.
+const NEW: &str = "new-";
+
+/// Removes the temporary folders of processes that are gone. What cannot be removed now is left for the
+/// next process: it takes space and does no other harm.
+fn sweep(parent: &Path) {
+    let Ok(entries) = fs::read_dir(parent) else { return };
+    for entry in entries.flatten() {
+        let folder = entry.path();
+        let name = entry.file_name();
+        let dead = match name.to_str() {
+            Some(name) if name.starts_with(LIVE) => {
+                File::open(folder.join("lock")).is_ok_and(|lock| lock.try_lock().is_ok())
+            }
+            Some(name) if name.starts_with(NEW) => entry
+                .metadata()
+                .and_then(|metadata| metadata.modified())
+                .is_ok_and(|made| made.elapsed().is_ok_and(|age| age > Duration::from_hours(1))),
+            _ => false,
+        };
+        if dead {
+            let _ = fs::remove_dir_all(&folder);
+        }
+    }
+}
