@@ -84,22 +84,10 @@ fn every_difference_has_a_reason_and_every_case_an_expectation() {
 }
 
 /// The failed cases: a headline each, and what is wrong.
-///
-/// Cases that push bases of their own are built one at a time: buildah 1.28 may wait for itself without end when one
-/// process fetches an image into a storage that others read.
 fn judge_all(bench: &Bench<'_>, cases: &[Case]) -> Vec<String> {
-    let (alone, together): (Vec<&Case>, Vec<&Case>) =
-        cases.iter().partition(|case| !case.ask.bases.is_empty());
-    let mut failed = judge_some(bench, &together, AT_ONCE);
-    failed.extend(judge_some(bench, &alone, 1));
-    failed.sort();
-    failed
-}
-
-fn judge_some(bench: &Bench<'_>, cases: &[&Case], at_once: usize) -> Vec<String> {
     let (next, failed) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     thread::scope(|scope| {
-        for _ in 0..at_once {
+        for _ in 0..AT_ONCE {
             scope.spawn(|| {
                 while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let problems = bench.judge(case);
@@ -111,5 +99,7 @@ fn judge_some(bench: &Bench<'_>, cases: &[&Case], at_once: usize) -> Vec<String>
             });
         }
     });
-    failed.into_inner().expect("no panic")
+    let mut failed = failed.into_inner().expect("no panic");
+    failed.sort();
+    failed
 }

@@ -1,6 +1,6 @@
-//! Fetches base images into the storages that all workers share.
+//! Fetches base images into storages that all workers share, one for each.
 //!
-//! A shared storage is only ever added to. What a reference stands for is remembered in a small file, so that a
+//! A shared storage is only ever added to, and by no other base. What a reference stands for is remembered in a small file, so that a
 //! build whose bases are here starts no process to look.
 
 use std::{collections::BTreeMap, fs, io, path::PathBuf};
@@ -68,6 +68,13 @@ pub(super) fn needed(request: &BuildRequest) -> Vec<BaseImage> {
     needed
 }
 
+/// The name of a base's folder: `linux-arm-v7/…`.
+pub(super) fn name(base: &BaseImage) -> String {
+    let full =
+        if base.reference.starts_with(STORED) { base.reference.clone() } else { qualified(&base.reference) };
+    format!("{}/{}", folder_name(&base.platform), digest_of(full.as_bytes()).hex())
+}
+
 /// Named contexts that are images, by the names that the Dockerfile uses.
 pub(super) fn named(request: &BuildRequest, bases: &[Pinned]) -> BTreeMap<String, String> {
     let image = |reference: &str| {
@@ -112,20 +119,26 @@ impl Bases<'_> {
         let full = if stored.is_some() { base.reference.clone() } else { qualified(&base.reference) };
         let pinned =
             |image| Pinned { reference: base.reference.clone(), platform: base.platform.clone(), image };
-        let path = self.path(&full, &base.platform);
+        let path = self.layout.reference(&name(base));
         if request.pull == PullPolicy::Missing
-            && let Some(image) = self.remembered(&path, &base.platform)
+            && let Some(image) = self.remembered(&path, base)
         {
             return Ok(pinned(image));
         }
         // One process pulls, and the others find what it pulled.
         let _lock = lock::lock(&path.with_extension("lock")).await.map_err(host)?;
         if request.pull == PullPolicy::Missing
-            && let Some(image) = self.remembered(&path, &base.platform)
+            && let Some(image) = self.remembered(&path, base)
         {
             return Ok(pinned(image));
         }
-        let image = self.pull(guard, request, base, &full, stored).await?;
+        let pulled = self.pull(guard, request, base, &full, stored).await;
+        if pulled.is_err() && !path.exists() {
+            // What came of it would only take space; an ordinary user cannot remove what other ids own.
+            let root = self.layout.images(&name(base));
+            let _ = fs::remove_dir_all(&root).and_then(|()| fs::create_dir(&root));
+        }
+        let image = pulled?;
         let remembered = Remembered { reference: full, image };
         let new = path.with_extension("new");
         serde_json::to_vec(&remembered)
@@ -137,14 +150,9 @@ impl Bases<'_> {
         Ok(pinned(remembered.image))
     }
 
-    fn path(&self, full: &str, platform: &Platform) -> PathBuf {
-        let name = digest_of(full.as_bytes());
-        self.layout.references(&folder_name(platform)).join(format!("{}.json", name.hex()))
-    }
-
-    fn remembered(&self, path: &PathBuf, platform: &Platform) -> Option<String> {
+    fn remembered(&self, path: &PathBuf, base: &BaseImage) -> Option<String> {
         let remembered: Remembered = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
-        let root = self.layout.images(&folder_name(platform));
+        let root = self.layout.images(&name(base));
         storage::has_image(&root, &self.worker.driver, &remembered.image).then_some(remembered.image)
     }
 
@@ -156,7 +164,7 @@ impl Bases<'_> {
         full: &str,
         stored: Option<&Descriptor>,
     ) -> Result<String, BuildError> {
-        let root = self.layout.images(&folder_name(&base.platform));
+        let root = self.layout.images(&name(base));
         fs::create_dir_all(&root).map_err(host)?;
         // The state of mounts is the worker's, so that nothing of a pull outlives it but the image.
         let shared =

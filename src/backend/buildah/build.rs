@@ -71,10 +71,10 @@ impl Builder<'_> {
         let project = project(request, self.store);
         let worker = blocking(move || Worker::take(&workers, &project).map_err(host)).await?;
         let before = worker.remember_shared([]).map_err(host)?;
-        let unfounded = before.iter().any(|platform| !self.layout.images(platform).is_dir());
-        let platforms = bases::needed(request).into_iter().map(|base| folder_name(&base.platform));
-        let shared = worker.remember_shared(platforms).map_err(host)?;
-        let shared: Vec<PathBuf> = shared.iter().map(|platform| self.layout.images(platform)).collect();
+        let unfounded = before.iter().any(|base| !self.layout.images(base).is_dir());
+        let names = bases::needed(request).iter().map(bases::name).collect::<Vec<_>>();
+        let shared = worker.remember_shared(names).map_err(host)?;
+        let shared: Vec<PathBuf> = shared.iter().map(|base| self.layout.images(base)).collect();
         // buildah refuses a shared storage that is no folder, also when it cleans up before anything was fetched.
         shared.iter().try_for_each(fs::create_dir_all).map_err(host)?;
         let storage = worker.storage(&self.machine.program, self.trial, shared);

@@ -20,14 +20,15 @@ impl Layout {
         self.folder.join("workers").join(platform)
     }
 
-    /// The storage with the base images of one platform. Nothing in it is ever removed or changed.
-    pub(super) fn images(&self, platform: &str) -> PathBuf {
-        self.folder.join("images").join(platform)
+    /// The storage with one base image. Nothing in it is ever removed. No two bases share one: buildah 1.28 can wait
+    /// for itself without end when it reads a storage while another process adds to it.
+    pub(super) fn images(&self, base: &str) -> PathBuf {
+        self.folder.join("images").join(base)
     }
 
-    /// What is known about the base images of one platform, one file for each reference.
-    pub(super) fn references(&self, platform: &str) -> PathBuf {
-        self.folder.join("references").join(platform)
+    /// What is known about a base image.
+    pub(super) fn reference(&self, base: &str) -> PathBuf {
+        self.folder.join("references").join(format!("{base}.json"))
     }
 
     /// Which blob of the store holds an uncompressed layer.

@@ -142,11 +142,11 @@ impl Worker {
         environment
     }
 
-    /// Adds to the platforms whose shared images this worker uses, and returns all there ever were: a layer in
+    /// Adds to the bases whose shared storages this worker uses, and returns all there ever were: a layer in
     /// the cache cannot be read without those that it rests on.
     pub(super) fn remember_shared(
         &self,
-        platforms: impl IntoIterator<Item = String>,
+        bases: impl IntoIterator<Item = String>,
     ) -> io::Result<BTreeSet<String>> {
         let path = self.folder.join("shared");
         let text = match fs::read_to_string(&path) {
@@ -156,9 +156,9 @@ impl Worker {
         };
         let mut all: BTreeSet<String> = text.lines().map(str::to_owned).collect();
         let before = all.len();
-        all.extend(platforms);
+        all.extend(bases);
         if all.len() > before {
-            let lines = all.iter().fold(String::new(), |lines, platform| lines + platform + "\n");
+            let lines = all.iter().fold(String::new(), |lines, base| lines + base + "\n");
             let new = self.folder.join("shared.new");
             fs::write(&new, lines)?;
             fs::rename(new, path)?;
@@ -242,9 +242,9 @@ mod tests {
     fn shared_storages_are_never_forgotten() {
         let folder = tempfile::tempdir().expect("a folder");
         let worker = Worker::take(folder.path(), "a").expect("a worker");
-        worker.remember_shared(["linux-arm64".to_owned()]).expect("written");
-        let all = worker.remember_shared(["linux-amd64".to_owned()]).expect("written");
-        assert_eq!(all.into_iter().collect::<Vec<_>>(), ["linux-amd64", "linux-arm64"]);
+        worker.remember_shared(["linux-arm64/b".to_owned()]).expect("written");
+        let all = worker.remember_shared(["linux-amd64/a".to_owned()]).expect("written");
+        assert_eq!(all.into_iter().collect::<Vec<_>>(), ["linux-amd64/a", "linux-arm64/b"]);
         assert_eq!(worker.remember_shared([]).expect("read").len(), 2);
     }
 }
