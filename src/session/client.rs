@@ -1,7 +1,7 @@
 //! The session, as whoever builds images sees it.
 
 use std::{
-    fs,
+    fs, io,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -16,7 +16,7 @@ use super::{
     step::Step,
     trial::Trial,
     userns::{self, Maps},
-    wire::{ANSWER, Answer, Done, RECORDS, STEP_ROLE, Task, Work},
+    wire::{ANSWER, Answer, Done, NO_SPACE, RECORDS, STEP_ROLE, Task, Work},
 };
 use crate::{
     guard::{Command, Guard, GuardError, Launch, Message},
@@ -211,7 +211,7 @@ impl Session {
                 return Ok(idle.swap_remove(at));
             }
         }
-        let start = |error: std::io::Error| GuardError::Start(error.to_string());
+        let start = |error: io::Error| GuardError::Start(error.to_string());
         let slot = Slot::take(&self.inner.folder).map_err(start)?;
         let mut launch = Launch {
             helper: machine.helper.clone(),
@@ -273,6 +273,9 @@ impl Seat {
         let answer = fs::read(&path).map(|bytes| serde_json::from_slice::<Answer>(&bytes));
         match (exit.code, answer) {
             (Some(0), Ok(Ok(answer))) => Ok(answer?),
+            (Some(NO_SPACE), _) => {
+                Err(Failure::system("answer")(io::Error::from(io::ErrorKind::StorageFull)).into())
+            }
             (_, answer) => {
                 let how = match (exit.code, exit.signal) {
                     (Some(code), _) => format!("it exited with {code}"),

@@ -68,5 +68,7 @@ pub(super) struct WireLayer {
 
 /// The file of the answer.
 pub(super) const ANSWER: &str = "answer.json";
+/// How a helper exits that has no room for its answer.
+pub(super) const NO_SPACE: i32 = 28;
 /// The file of the records of the new layer.
 pub(super) const RECORDS: &str = "records";

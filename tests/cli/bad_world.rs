@@ -11,7 +11,7 @@ use std::{
 use crate::support::{
     bases::busybox,
     buildah::{left_behind, run, skip},
-    command::{Desk, has_tag, is_root, raw, ready},
+    command::{BACKENDS, Desk, has_tag, is_root, raw, ready},
     registry::{PASSWORD, TestRegistry, USER},
     tools::require,
 };
@@ -85,8 +85,9 @@ fn missing_and_wrong_credentials_are_told_apart() {
 
     // A base image behind a login.
     let context = desk.context("above", format!("FROM {name}\nCOPY a.txt /b.txt\n"));
-    desk.run(["build", "-t", "above:1", &context]).fails(6, &["base image", &name]);
-    desk.ok(["build", "-t", "above:1", "--authfile", &authfile, &context]);
+    let build = ["build", "--backend", "buildah", "-t", "above:1", &context];
+    desk.run(build).fails(6, &["base image", &name]);
+    desk.ok(build.iter().chain(&["--authfile", &authfile.as_str()]));
 }
 
 #[test]
@@ -100,13 +101,14 @@ fn a_base_image_that_lacks_one_platform_stops_the_build() {
     desk.ok(["build", "--push", "-t", &name("base:1"), "--platform", BOTH, &base]);
     desk.ok(["build", "--push", "-t", &name("app:1"), "--platform", BOTH, &base]);
     let before = raw(&name("app:1"));
-    for (base, words) in [("base:1", &["linux/s390x", "not for this platform"][..]), ("gone:1", &["gone:1"])]
-    {
-        let context = desk.context("app", format!("FROM {}\nCOPY a.txt /b.txt\n", name(base)));
-        let platforms = format!("{BOTH},linux/s390x");
-        let ended = desk.run(["build", "--push", "-t", &name("app:1"), "--platform", &platforms, &context]);
-        ended.fails(6, words);
-        ended.fails(6, &["base image", &name(base)]);
+    for backend in BACKENDS {
+        let build = ["build", "--backend", backend, "--push", "-t", &name("app:1"), "--platform"];
+        for (base, word) in [("base:1", "linux/s390x"), ("gone:1", "gone:1")] {
+            let context = desk.context("app", format!("FROM {}\nCOPY a.txt /b.txt\n", name(base)));
+            let platforms = format!("{BOTH},linux/s390x");
+            let ended = desk.run(build.iter().chain(&[platforms.as_str(), &context]));
+            ended.fails(6, &["base image", &name(base), word]);
+        }
     }
     assert_eq!(raw(&name("app:1")), before);
     let context = desk.context("app", format!("FROM {}/base:1\nCOPY a.txt /\n", nobody()));
@@ -121,37 +123,40 @@ fn a_base_image_that_lacks_one_platform_stops_the_build() {
 fn a_full_disk_is_said_and_nothing_is_left_of_the_build() {
     let Some(base) = (ready() && is_root()).then(busybox).flatten() else { return };
     let desk = Desk::new();
-    let Some(disk) = SmallDisk::mount(&desk.path("disk"), "2m") else { return };
-    let store = disk.0.join("store").display().to_string();
-    let names = || run(Command::new("jq").args(["-c", ".manifests", &format!("{store}/index.json")]));
     let small = desk.context("small", COPY);
-    desk.ok(["build", "--store", &store, "-t", "small:1", "--platform", "linux/amd64", &small]);
-    let before = names();
-
-    // One does not fit as a base image, the other as a layer.
-    let above = desk.context("above", format!("FROM {base}\nCOPY a.txt /\n"));
+    // One does not fit with its base image, the other as a layer: random content does not become small.
+    let above = desk.context("above", format!("FROM {base}\nRUN true\n"));
     let large = desk.context("large", "FROM scratch\nCOPY large /\n");
-    fs::write(desk.path("large/large"), vec![7; 20_000_000]).expect("written");
-    for context in [above, large] {
-        let ended = desk.run(["build", "--store", &store, "-t", "small:1", "-t", "large:1", &context]);
-        ended.fails(9, &["no space left", "disk"]);
-        ended.says("hint: free some space");
-        assert_eq!(names(), before);
-        assert_eq!(desk.scratch(&disk.0.join("store")), Vec::<PathBuf>::new());
-        // The disk itself is mounted below the path that is looked for.
-        let allowed = ["a mount of", "mounts:"];
-        let left = left_behind(&disk.0.join("store"), None);
-        assert!(left.iter().all(|left| allowed.iter().any(|word| left.starts_with(word))), "{left:?}");
+    let random = |length: &str, path: &str| {
+        let mut head = Command::new("sh");
+        run(head.args(["-c", "head -c $0 /dev/urandom > $1", length]).arg(desk.path(path)));
+    };
+    random("20000000", "large/large");
+    for backend in BACKENDS {
+        let Some(disk) = SmallDisk::mount(&desk.path(backend), "2m") else { return };
+        let store = disk.0.join("store").display().to_string();
+        let build = ["build", "--backend", backend, "--store", &store, "--platform", "linux/amd64"];
+        let names = || run(Command::new("jq").args(["-c", ".manifests", &format!("{store}/index.json")]));
+        let fits = || desk.ok(build.iter().chain(&["-t", "small:1", &small]));
+        fits();
+        let before = names();
+        for context in [&above, &large] {
+            let ended = desk.run(build.iter().chain(&["-t", "small:1", "-t", "large:1", context]));
+            ended.fails(9, &["no space left"]);
+            ended.says("hint: free some space");
+            assert_eq!(names(), before);
+            assert_eq!(desk.scratch(&disk.0.join("store")), Vec::<PathBuf>::new());
+            // The disk itself is mounted below the path that is looked for.
+            let allowed = ["a mount of", "mounts:"];
+            let left = left_behind(&disk.0.join("store"), None);
+            assert!(left.iter().all(|left| allowed.iter().any(|word| left.starts_with(word))), "{left:?}");
+        }
+        fits();
     }
-    desk.ok(["build", "--store", &store, "-t", "small:1", "--platform", "linux/amd64", &small]);
 
     let Some(full) = SmallDisk::mount(&desk.path("full"), "100k") else { return };
     for output in ["type=oci,dest=full/app.tar", "type=oci,dest=full/app,tar=false"] {
-        // Random content does not become small.
-        run(Command::new("sh")
-            .arg("-c")
-            .arg("head -c 1000000 /dev/urandom > \"$0\"")
-            .arg(desk.path("small/a.txt")));
+        random("1000000", "small/a.txt");
         desk.run(["build", "-t", "out:1", "-o", output, &small]).fails(9, &["full/app", "No space left"]);
         assert_eq!(fs::read_dir(&full.0).expect("a folder").count(), 0);
     }

@@ -14,6 +14,9 @@ use super::{
     tools,
 };
 
+/// What builds Linux images on this machine.
+pub(crate) const BACKENDS: [&str; 2] = ["sandbox", "buildah"];
+
 /// A folder to work in and a store of one's own in it, both gone after the test.
 pub(crate) struct Desk {
     folder: tempfile::TempDir,

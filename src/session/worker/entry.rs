@@ -9,7 +9,7 @@ use super::task;
 use crate::session::{
     error::Failure,
     userns,
-    wire::{ANSWER, STEP_ROLE, USERNS_ROLE, Work},
+    wire::{ANSWER, NO_SPACE, STEP_ROLE, USERNS_ROLE, Work},
 };
 
 /// Does what a helper process with this first argument is for; `None` if that is something else.
@@ -27,7 +27,11 @@ fn main() -> i32 {
     let Ok(work) = serde_json::from_slice::<Work>(&input) else { return 1 };
     let answer = prepare(&work).and_then(|()| task::perform(&work));
     let Ok(bytes) = serde_json::to_vec(&answer) else { return 1 };
-    i32::from(fs::write(work.scratch.join(ANSWER), bytes).is_err())
+    match fs::write(work.scratch.join(ANSWER), bytes).map_err(Failure::system("answer")) {
+        Ok(()) => 0,
+        Err(Failure::System { full: true, .. }) => NO_SPACE,
+        Err(_) => 1,
+    }
 }
 
 /// Makes an empty scratch folder: a helper that was killed may have left things in it.
