@@ -25,9 +25,10 @@ pub fn detect(store: &Store, options: DetectOptions) -> Vec<SharedBackend> {
             sandbox::{SandboxBackend, SandboxOptions},
         };
         let DetectOptions { helper, slots } = options;
-        let options = BuildahOptions { helper: helper.clone(), slots, ..BuildahOptions::default() };
-        backends.push(Arc::new(BuildahBackend::new(store.clone(), options)));
-        backends.push(Arc::new(SandboxBackend::new(store.clone(), SandboxOptions { slots, helper })));
+        let sandbox = SandboxOptions { slots, helper: helper.clone() };
+        backends.push(Arc::new(SandboxBackend::new(store.clone(), sandbox)));
+        let buildah = BuildahOptions { helper, slots, ..BuildahOptions::default() };
+        backends.push(Arc::new(BuildahBackend::new(store.clone(), buildah)));
     }
     backends
 }

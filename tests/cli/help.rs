@@ -51,12 +51,13 @@ fn backends_are_described_for_people_and_for_programs() {
     }
     let desk = Desk::new();
     let text = desk.ok(["backends"]);
-    assert!(text.starts_with("buildah: usable (buildah 1."), "{text}");
+    assert!(text.starts_with("sandbox: usable (native engine "), "{text}");
+    assert!(text.contains("\nbuildah: usable (buildah 1."), "{text}");
     let host = polyarch_actors::Platform::host_linux().to_string();
     let native = text.lines().find(|line| line.trim_start().starts_with("native")).expect("a line");
     assert!(native.contains(&host), "{text}");
     let list: Value = serde_json::from_str(&desk.ok(["backends", "--format", "json"])).expect("json");
-    assert_eq!(list[0]["id"], "buildah");
+    assert_eq!((&list[0]["id"], &list[1]["id"]), (&"sandbox".into(), &"buildah".into()));
     assert!(list[0]["capabilities"]["native"].as_array().expect("a list").contains(&host.into()));
 }
 
@@ -66,8 +67,8 @@ fn a_missing_backend_says_what_to_install() {
     let empty = desk.path("empty");
     fs::create_dir(&empty).expect("a folder");
     let text = Ended::of(desk.command(["backends"]).env("PATH", &empty)).success();
-    assert!(text.starts_with("buildah: not usable: "), "{text}");
-    assert!(text.contains("hint: ") && text.contains("buildah"), "{text}");
+    let (_, buildah) = text.split_once("\nbuildah: not usable: ").expect("a line");
+    assert!(buildah.contains("hint: ") && buildah.contains("install buildah"), "{text}");
     let context = desk.context("app", "FROM scratch\nCOPY a.txt /\n");
     let forced = ["build", "--backend", "buildah", &context];
     Ended::of(desk.command(forced).env("PATH", &empty)).fails(5, &["no backend here", "buildah"]);
@@ -88,7 +89,7 @@ fn explaining_says_where_and_why_and_builds_nothing() {
     let text = desk.ok(["build", "--explain", "-t", "app:1", "--platform", platforms, &context]);
     let platforms = text.lines().filter(|line| !line.starts_with(' '));
     let starts: Vec<&str> = platforms.filter_map(|line| Some(line.split_once(": ")?.0)).collect();
-    assert!(text.contains("    not sandbox: could build it too, and comes later in the order\n"), "{text}");
+    assert!(text.contains("    not buildah: could build it too, and comes later in the order\n"), "{text}");
     assert_eq!(starts, ["linux/amd64", "linux/s390x"], "{text}");
     let context = desk.context("windows", "FROM scratch\nRUN dir\n");
     let ended = desk.run(["build", "--explain", "--platform", "windows/amd64", &context]);

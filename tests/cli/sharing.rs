@@ -5,7 +5,7 @@ use std::{fs, os::unix::process::CommandExt as _, process::Command};
 use crate::support::{
     bases::busybox,
     buildah::{left_behind, run, skip},
-    command::{Desk, Ended, is_root, ready, runs_both},
+    command::{BACKENDS, Desk, Ended, is_root, ready, runs_both},
     tools::require,
 };
 
@@ -14,6 +14,12 @@ const BOTH: &str = "linux/amd64,linux/arm64";
 #[test]
 fn processes_build_the_same_and_different_images_in_one_store_at_once() {
     let Some(base) = (ready() && runs_both()).then(busybox).flatten() else { return };
+    for backend in BACKENDS {
+        build_at_once(backend, base);
+    }
+}
+
+fn build_at_once(backend: &str, base: &str) {
     let desk = Desk::new();
     let builds = ["one", "one", "two"].map(|name| {
         let dockerfile = format!("FROM {base}\nRUN echo {name} `uname -m` > /name\nCOPY a.txt /{name}.txt\n");
@@ -23,8 +29,8 @@ fn processes_build_the_same_and_different_images_in_one_store_at_once() {
     let mut processes = Vec::new();
     for (number, (name, context)) in builds.iter().enumerate() {
         let tag = format!("app:{name}");
-        processes
-            .push(desk.begin(&format!("log{number}"), ["build", "-t", &tag, "--platform", BOTH, context]));
+        let arguments = ["build", "--backend", backend, "-t", &tag, "--platform", BOTH, context];
+        processes.push(desk.begin(&format!("log{number}"), arguments));
     }
     for (number, mut process) in processes.into_iter().enumerate() {
         let status = process.wait().expect("ended");
@@ -67,13 +73,18 @@ fn an_ordinary_user_builds_for_both_platforms() {
         Ended::of(command.uid(user).gid(group))
     };
     let backends = as_user(&["backends"]).success();
-    assert!(backends.starts_with("buildah: usable"), "{backends}");
-    as_user(&["build", "-t", "app:1", "--platform", BOTH, "-o", "type=oci,dest=app.tar", &context]).success();
-    let archive = format!("oci-archive:{}", desk.path("app.tar").display());
-    for (architecture, machine) in [("amd64", "x86_64"), ("arm64", "aarch64")] {
-        let files = desk.unpack(&archive, architecture);
-        assert_eq!(fs::read_to_string(files.join("machine")).expect("read"), format!("{machine}\n"));
-        assert_eq!(fs::read_to_string(files.join("id")).expect("read"), "0\n");
+    assert!(backends.starts_with("sandbox: usable") && backends.contains("\nbuildah: usable"), "{backends}");
+    for backend in BACKENDS {
+        let output = format!("type=oci,dest={backend}.tar");
+        let build =
+            ["build", "--backend", backend, "-t", "app:1", "--platform", BOTH, "-o", &output, &context];
+        as_user(&build).success();
+        let archive = format!("oci-archive:{}", desk.path(&format!("{backend}.tar")).display());
+        for (architecture, machine) in [("amd64", "x86_64"), ("arm64", "aarch64")] {
+            let files = desk.unpack(&archive, architecture);
+            assert_eq!(fs::read_to_string(files.join("machine")).expect("read"), format!("{machine}\n"));
+            assert_eq!(fs::read_to_string(files.join("id")).expect("read"), "0\n");
+        }
     }
     let store = desk.path(".local/share/polyarch");
     assert!(store.join("oci-layout").is_file());

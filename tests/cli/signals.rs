@@ -17,13 +17,14 @@ use nix::{
 use crate::support::{
     bases::busybox,
     buildah::{left_behind, run, workers},
-    command::{Desk, ready, runs_both},
+    command::{BACKENDS, Desk, ready, runs_both},
 };
 
 const BOTH: &str = "linux/amd64,linux/arm64";
 
 /// A build for two platforms whose steps sleep.
 struct Sleeping {
+    backend: &'static str,
     desk: Desk,
     process: Child,
     /// What the commands of its steps have in them and no other process has.
@@ -31,16 +32,16 @@ struct Sleeping {
 }
 
 impl Sleeping {
-    fn begin() -> Option<Self> {
+    fn begin(backend: &'static str) -> Option<Self> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let base = (ready() && runs_both()).then(busybox).flatten()?;
         let mark = format!("4{}4{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
         let desk = Desk::new();
         let context = desk.context("app", format!("FROM {base}\nRUN sleep {mark} & sleep {mark}\n"));
         desk.context("quick", format!("FROM {base}\nRUN cat /bin/busybox > /copy\n"));
-        let outputs = ["-o", "type=oci,dest=app.tar", "--iidfile", "id", "-t", "app:1"];
+        let outputs = ["-o", "type=oci,dest=app.tar", "--iidfile", "id", "-t", "app:1", "--backend", backend];
         let process = desk.begin("log", ["build", "--platform", BOTH, &context].iter().chain(&outputs));
-        let sleeping = Self { desk, process, mark };
+        let sleeping = Self { backend, desk, process, mark };
         let begun = Instant::now();
         while sleeping.steps() < 4 {
             assert!(begun.elapsed() < Duration::from_mins(1), "the steps did not begin");
@@ -98,7 +99,7 @@ impl Sleeping {
         }
         let log = fs::read_to_string(self.desk.path("log")).expect("read");
         assert!(!log.contains("panicked"), "{log}");
-        self.desk.ok(["build", "-t", "quick:1", "--platform", BOTH, "quick"]);
+        self.desk.ok(["build", "--backend", self.backend, "-t", "quick:1", "--platform", BOTH, "quick"]);
         assert_eq!(self.desk.names(), ["docker.io/library/quick:1"]);
         assert_eq!(self.desk.scratch(&self.desk.store()), Vec::<PathBuf>::new());
         assert_eq!(self.left(), Vec::<String>::new());
@@ -114,15 +115,17 @@ impl Drop for Sleeping {
 }
 
 fn a_clean_end(signal: Signal, code: i32) {
-    let Some(mut build) = Sleeping::begin() else { return };
-    let begun = Instant::now();
-    build.send(signal);
-    let status = build.process.wait().expect("ended");
-    assert_eq!(status.code(), Some(code));
-    assert!(begun.elapsed() < Duration::from_secs(10));
-    let log = fs::read_to_string(build.desk.path("log")).expect("read");
-    assert!(log.ends_with("error: cancelled; nothing is left running\n"), "{log}");
-    build.check();
+    for backend in BACKENDS {
+        let Some(mut build) = Sleeping::begin(backend) else { return };
+        let begun = Instant::now();
+        build.send(signal);
+        let status = build.process.wait().expect("ended");
+        assert_eq!(status.code(), Some(code), "{backend}");
+        assert!(begun.elapsed() < Duration::from_secs(10), "{backend}");
+        let log = fs::read_to_string(build.desk.path("log")).expect("read");
+        assert!(log.ends_with("error: cancelled; nothing is left running\n"), "{log}");
+        build.check();
+    }
 }
 
 #[test]
@@ -137,24 +140,28 @@ fn a_request_to_terminate_ends_a_build_cleanly() {
 
 #[test]
 fn a_killed_build_is_cleaned_up_behind_it() {
-    let Some(mut build) = Sleeping::begin() else { return };
-    build.send(Signal::SIGKILL);
-    assert_eq!(build.process.wait().expect("ended").code(), None);
-    build.wait_for_the_clean_up();
-    build.check();
+    for backend in BACKENDS {
+        let Some(mut build) = Sleeping::begin(backend) else { return };
+        build.send(Signal::SIGKILL);
+        assert_eq!(build.process.wait().expect("ended").code(), None);
+        build.wait_for_the_clean_up();
+        build.check();
+    }
 }
 
 #[test]
 fn a_second_ctrl_c_ends_at_once_and_is_cleaned_up_behind() {
-    let Some(mut build) = Sleeping::begin() else { return };
-    let begun = Instant::now();
-    build.send(Signal::SIGINT);
-    // Two signals of one kind that arrive together are one.
-    thread::sleep(Duration::from_millis(30));
-    build.send(Signal::SIGINT);
-    let status = build.process.wait().expect("ended");
-    assert_eq!(status.code(), Some(130));
-    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
-    build.wait_for_the_clean_up();
-    build.check();
+    for backend in BACKENDS {
+        let Some(mut build) = Sleeping::begin(backend) else { return };
+        let begun = Instant::now();
+        build.send(Signal::SIGINT);
+        // Two signals of one kind that arrive together are one.
+        thread::sleep(Duration::from_millis(30));
+        build.send(Signal::SIGINT);
+        let status = build.process.wait().expect("ended");
+        assert_eq!(status.code(), Some(130), "{backend}");
+        assert!(begun.elapsed() < Duration::from_secs(2), "{backend}: {:?}", begun.elapsed());
+        build.wait_for_the_clean_up();
+        build.check();
+    }
 }

@@ -286,8 +286,8 @@ pub(crate) fn left_behind(store: &Path, mark: Option<&str>) -> Vec<String> {
             left.push(format!("process {pid}: {command}"));
         }
         let mounts = fs::read_to_string(process.join("mountinfo")).unwrap_or_default();
-        if mounts.contains(&*store.to_string_lossy()) {
-            left.push(format!("a mount of process {pid} ({command})"));
+        if let Some(mount) = mounts.lines().find(|mount| mount.contains(&*store.to_string_lossy())) {
+            left.push(format!("a mount of process {pid} ({command}): {mount}"));
         }
     }
     for worker in workers(store) {
