@@ -237,7 +237,7 @@ impl Flow {
             TransferEvent::Retried { reason, wait, .. } => events.emit(EventKind::Retried {
                 attempt: attempts.fetch_add(1, Ordering::Relaxed) + 1,
                 delay_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
-                error: BuildError::Registry { reason, retryable: true },
+                error: BuildError::registry(reason, true),
             }),
             _ => {}
         })
@@ -298,11 +298,16 @@ fn chosen(
     all.iter().filter(applies).map(|annotation| (annotation.key.clone(), annotation.value.clone())).collect()
 }
 
-/// The Dockerfile's lines that a failed step came from.
+/// The Dockerfile's lines that an error is about.
 fn place_of(error: &BuildError, prepared: &Prepared) -> Option<String> {
-    let BuildError::StepFailed { instruction, .. } = error else { return None };
-    let span = prepared.dockerfile.locate(&prepared.text, instruction)?;
-    Some(snippet(&prepared.dockerfile.file, &prepared.text, span))
+    let file = &prepared.dockerfile.file;
+    let span = match error {
+        BuildError::StepFailed { instruction, .. } => {
+            prepared.dockerfile.locate(&prepared.text, instruction)?
+        }
+        error => error.place().filter(|place| place.file == *file)?.into(),
+    };
+    Some(snippet(file, &prepared.text, span))
 }
 
 /// The form in which an error travels in events.
@@ -310,15 +315,12 @@ pub(crate) fn as_build_error(error: &Error) -> BuildError {
     match error {
         Error::Build(failed) => failed.error.clone(),
         Error::Cancelled => BuildError::Cancelled,
-        Error::Spec(_) | Error::Dockerfile { .. } | Error::Checks { .. } | Error::Duplicate(_) => {
-            BuildError::Invalid { message: error.to_string() }
-        }
-        Error::Registry(_) | Error::Publish(_) => {
-            BuildError::Registry { reason: error.to_string(), retryable: false }
-        }
+        Error::Dockerfile { error, .. } => error.clone().into(),
+        Error::Spec(_) | Error::Checks { .. } | Error::Duplicate(_) => BuildError::invalid(error.to_string()),
+        Error::Registry(_) | Error::Publish(_) => BuildError::registry(error.to_string(), false),
         Error::Gather(gather) => match gather.fault() {
-            Fault::User => BuildError::Invalid { message: error.to_string() },
-            Fault::Registry => BuildError::Registry { reason: error.to_string(), retryable: false },
+            Fault::User => BuildError::invalid(error.to_string()),
+            Fault::Registry => BuildError::registry(error.to_string(), false),
             _ => BuildError::Host { reason: error.to_string(), retryable: false },
         },
         Error::Store(_) | Error::Output(_) | Error::Gone { .. } => {

@@ -132,9 +132,7 @@ mod tests {
     fn the_first_real_failure_is_the_one_to_look_at() {
         let all = platforms(3);
         let mut collector = Collector::new(BuildId::generate(), all.clone(), FailurePolicy::FailFast);
-        let stop = collector
-            .record(2, Err(BuildError::Invalid { message: "bad".into() }))
-            .expect("stops the others");
+        let stop = collector.record(2, Err(BuildError::invalid("bad"))).expect("stops the others");
         assert_eq!(stop, BuildError::Abandoned { failed: all[2].clone() });
         assert!(collector.record(0, Err(stop.clone())).is_some());
         assert_eq!(collector.record(1, Err(stop)), None);

@@ -2,7 +2,7 @@
 //!
 //! Errors are values that cross machines, so they carry text where a library would carry a source.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +33,27 @@ pub struct RuledOut {
     pub reason: String,
 }
 
+/// A part of the Dockerfile that was built from.
+///
+/// The bytes are those of the text that the request carries, so whoever has the request can draw the line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// The name of the file, as the request gives it.
+    pub file: String,
+    /// The line; the first one is 1.
+    pub line: usize,
+    /// The byte of the text at which the part begins.
+    pub start: usize,
+    /// The byte after its last one.
+    pub end: usize,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file, self.line)
+    }
+}
+
 /// The end of a platform that is no image.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "error")]
@@ -48,10 +69,13 @@ pub enum BuildError {
         failed: Platform,
     },
     /// The Dockerfile, the context or an option is wrong.
-    #[error("{message}")]
+    #[error("{}{message}", before(place.as_ref()))]
     Invalid {
-        /// What is wrong, where, and what to do.
+        /// What is wrong, and what to do.
         message: String,
+        /// Which part of the Dockerfile it is about.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        place: Option<Place>,
     },
     /// A step of the Dockerfile failed.
     #[error("{instruction} failed with exit code {exit_code}")]
@@ -64,7 +88,7 @@ pub enum BuildError {
         output: Vec<String>,
     },
     /// A base image is not to be had.
-    #[error("base image {image} for {platform}: {reason}")]
+    #[error("{}base image {image} for {platform}: {reason}", before(place.as_ref()))]
     BaseImage {
         /// The reference in the Dockerfile.
         image: String,
@@ -72,14 +96,23 @@ pub enum BuildError {
         platform: Platform,
         /// What the registry or the puller said.
         reason: String,
+        /// Which part of the Dockerfile asks for it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        place: Option<Place>,
     },
     /// A registry could not be reached, refused, or failed.
-    #[error("{reason}")]
+    #[error("{}{}{reason}", before(place.as_ref()), pulling(image.as_deref()))]
     Registry {
         /// What went wrong, with the registry's name.
         reason: String,
         /// Whether the same call may work later.
         retryable: bool,
+        /// The base image that was to be pulled.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        image: Option<String>,
+        /// Which part of the Dockerfile needs the registry.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        place: Option<Place>,
     },
     /// No backend here can build the platform.
     #[error("{}", no_backend(platform, ruled_out))]
@@ -159,6 +192,37 @@ pub enum BuildError {
 }
 
 impl BuildError {
+    /// Something wrong that has no place in the Dockerfile.
+    pub fn invalid(message: impl Into<String>) -> Self {
+        Self::Invalid { message: message.into(), place: None }
+    }
+
+    /// A failure of a registry that is about no base image.
+    pub fn registry(reason: impl Into<String>, retryable: bool) -> Self {
+        Self::Registry { reason: reason.into(), retryable, image: None, place: None }
+    }
+
+    /// The part of the Dockerfile that it is about.
+    pub fn place(&self) -> Option<&Place> {
+        match self {
+            Self::Invalid { place, .. } | Self::BaseImage { place, .. } | Self::Registry { place, .. } => {
+                place.as_ref()
+            }
+            _ => None,
+        }
+    }
+
+    /// The same error with its place, where it can have one and has none yet.
+    #[must_use]
+    pub fn at(mut self, found: &Place) -> Self {
+        if let Self::Invalid { place, .. } | Self::BaseImage { place, .. } | Self::Registry { place, .. } =
+            &mut self
+        {
+            place.get_or_insert_with(|| found.clone());
+        }
+        self
+    }
+
     /// Who can do something about it.
     pub fn fault(&self) -> Fault {
         match self {
@@ -218,6 +282,14 @@ impl RetryPolicy {
     }
 }
 
+fn before(place: Option<&Place>) -> String {
+    place.map(|place| format!("{place}: ")).unwrap_or_default()
+}
+
+fn pulling(image: Option<&str>) -> String {
+    image.map(|image| format!("cannot pull {image}: ")).unwrap_or_default()
+}
+
 fn names(ids: &[BackendId]) -> String {
     ids.iter().map(BackendId::as_str).collect::<Vec<_>>().join(", ")
 }
@@ -251,6 +323,21 @@ mod tests {
         let policy = RetryPolicy { retries: u32::MAX, ..RetryPolicy::default() };
         let busy = BuildError::Busy { backend: BackendId::new("buildah") };
         assert_eq!(policy.delay(&busy, 1_000_000), Some(policy.longest));
+    }
+
+    #[test]
+    fn the_first_place_that_is_known_stays_and_is_told_first() {
+        let place = |line| Place { file: "Dockerfile".into(), line, start: 0, end: 4 };
+        let error = BuildError::invalid("bad").at(&place(2)).at(&place(3));
+        assert_eq!((error.to_string().as_str(), error.place()), ("Dockerfile:2: bad", Some(&place(2))));
+        let image = Some("ghcr.io/x".to_owned());
+        let error =
+            BuildError::Registry { reason: "cannot reach it".into(), retryable: true, image, place: None };
+        assert!(error.retryable());
+        let placed = error.at(&place(1));
+        assert_eq!(placed.to_string(), "Dockerfile:1: cannot pull ghcr.io/x: cannot reach it");
+        assert!(placed.retryable());
+        assert_eq!(BuildError::Cancelled.at(&place(1)), BuildError::Cancelled);
     }
 
     #[test]

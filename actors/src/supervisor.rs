@@ -164,8 +164,7 @@ impl Handler<RunBuild> for BuildSupervisor {
         let platforms: Vec<_> = message.requests.iter().map(|request| request.platform.clone()).collect();
         let fallback = Collector::new(message.build.clone(), platforms, message.policy);
         if self.builds.contains_key(&message.build) {
-            let error =
-                BuildError::Invalid { message: format!("a build with the id {} is running", message.build) };
+            let error = BuildError::invalid(format!("a build with the id {} is running", message.build));
             return Box::pin(fut::ready(fallback.fail(&error)));
         }
         self.take(message, reply, cx);

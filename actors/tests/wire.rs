@@ -7,8 +7,8 @@ use std::{collections::BTreeMap, fmt::Debug, fs, path::Path, time::Duration};
 use polyarch_actors::{
     BackendId, BaseImage, BuildError, BuildEvent, BuildId, BuildRequest, BuiltImage, CachePolicy,
     ContextSource, Descriptor, Digest, DockerfileSource, Emulation, EventKind, LogBytes, NamedContext,
-    Outcome, Platform, PlatformOutcome, ProtocolVersion, PullPolicy, RegistryAccess, RuledOut, SecretRef,
-    SecretSource, SshRef, Timestamp,
+    Outcome, Place, Platform, PlatformOutcome, ProtocolVersion, PullPolicy, RegistryAccess, RuledOut,
+    SecretRef, SecretSource, SshRef, Timestamp,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -50,19 +50,28 @@ fn image() -> BuiltImage {
     }
 }
 
+fn place() -> Place {
+    Place { file: "Dockerfile".into(), line: 2, start: 13, end: 20 }
+}
+
 fn errors() -> Vec<BuildError> {
     let backend = BackendId::new("buildah");
     vec![
         BuildError::Cancelled,
         BuildError::Abandoned { failed: platform() },
-        BuildError::Invalid { message: "the Dockerfile is empty".into() },
+        BuildError::invalid("the Dockerfile is empty"),
         BuildError::StepFailed {
             instruction: "RUN false".into(),
             exit_code: 1,
             output: vec!["last line".into()],
         },
-        BuildError::BaseImage { image: "busybox".into(), platform: platform(), reason: "not found".into() },
-        BuildError::Registry { reason: "cannot reach ghcr.io".into(), retryable: true },
+        BuildError::BaseImage {
+            image: "busybox".into(),
+            platform: platform(),
+            reason: "not found".into(),
+            place: None,
+        },
+        BuildError::registry("cannot reach ghcr.io", true),
         BuildError::NoBackend {
             platform: platform(),
             ruled_out: vec![RuledOut { backend: backend.clone(), reason: "is not installed".into() }],
@@ -78,6 +87,19 @@ fn errors() -> Vec<BuildError> {
         BuildError::Panicked { backend: backend.clone(), message: "oops".into() },
         BuildError::BackendLost { backend },
         BuildError::ShuttingDown,
+        BuildError::invalid("no such file").at(&place()),
+        BuildError::BaseImage {
+            image: "busybox".into(),
+            platform: platform(),
+            reason: "not found".into(),
+            place: Some(place()),
+        },
+        BuildError::Registry {
+            reason: "cannot reach ghcr.io".into(),
+            retryable: true,
+            image: Some("ghcr.io/team/base:1".into()),
+            place: Some(place()),
+        },
     ]
 }
 

@@ -21,6 +21,7 @@ mod locate;
 mod mount;
 mod parser;
 mod pattern;
+mod place;
 mod plan;
 mod scope;
 mod shell;

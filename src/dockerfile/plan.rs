@@ -98,6 +98,8 @@ pub struct ExternalImage {
     pub platform: Platform,
     /// Where it is first asked for.
     pub span: Span,
+    /// The earlier stage or the context that has nearly this name, and was perhaps meant.
+    pub near: Option<String>,
 }
 
 /// Resolves a Dockerfile for one platform and target.
@@ -161,10 +163,11 @@ fn resolve(dockerfile: &Dockerfile, options: &PlanOptions<'_>) -> Result<Plan, M
             Base::Scratch => options.platform.clone(),
             Base::Image { .. } | Base::Context { .. } => stated(),
         };
-        images.add(&base, &platform, stage.base.span);
+        let names = || earlier(dockerfile, number).chain(options.contexts.iter().map(String::as_str));
+        images.add(&base, &platform, stage.base.span, names());
         for link in links.uses(number) {
             // What is copied goes into the image, so it comes from an image of the target platform.
-            images.add(&link.from, options.platform, link.word.span);
+            images.add(&link.from, options.platform, link.word.span, names());
         }
         let first_run = links.first_run(number);
         let replaced = links.is_replaced(number);
@@ -219,12 +222,26 @@ struct Images {
 }
 
 impl Images {
-    fn add(&mut self, from: &Base, platform: &Platform, span: Span) {
+    fn add<'n>(
+        &mut self,
+        from: &Base,
+        platform: &Platform,
+        span: Span,
+        names: impl Iterator<Item = &'n str>,
+    ) {
         let Base::Image { reference } = from else { return };
         if self.seen.insert((reference.clone(), platform.clone())) {
-            self.found.push(ExternalImage { reference: reference.clone(), platform: platform.clone(), span });
+            // No stage has a name with a tag, a digest or a path.
+            let near = if reference.contains(['/', ':', '@']) { None } else { nearest(reference, names) };
+            let (reference, platform) = (reference.clone(), platform.clone());
+            self.found.push(ExternalImage { reference, platform, span, near: near.map(str::to_owned) });
         }
     }
+}
+
+/// The names of the stages before one.
+fn earlier(dockerfile: &Dockerfile, number: usize) -> impl Iterator<Item = &str> {
+    dockerfile.stages[..number].iter().filter_map(|stage| stage.name.as_deref())
 }
 
 fn heredocs(dockerfile: &Dockerfile) -> Vec<Span> {

@@ -37,9 +37,17 @@ pub(super) struct Base {
     /// Its layers, with OCI's media types.
     pub(super) layers: Vec<Descriptor>,
     /// What it is fetched by; absent where all of it is in the store.
-    name: Option<Reference>,
+    name: Option<Name>,
     /// Whether its layers are in the store.
     complete: OnceCell<()>,
+}
+
+/// What a base image is called.
+#[derive(Clone, Debug)]
+struct Name {
+    reference: Reference,
+    /// As the Dockerfile has it.
+    written: String,
 }
 
 /// Fetches base images.
@@ -73,10 +81,12 @@ impl Puller {
             image: reference.to_owned(),
             platform: platform.clone(),
             reason,
+            place: None,
         };
-        let failed_here = |error: EngineError| error.at(reference);
+        let failed_here = |error: EngineError| error.of(reference);
         let name: Reference = reference.parse().map_err(|error| missing(format!("{error}")))?;
         let slot = digest_of(format!("{name} {platform}").as_bytes());
+        let name = Name { reference: name, written: reference.to_owned() };
         if self.pull == PullPolicy::Missing {
             let (store, slot, platform, name) =
                 (self.store.clone(), slot.clone(), platform.clone(), name.clone());
@@ -88,7 +98,7 @@ impl Puller {
         }
         let failed = |error: RegistryError| match error {
             RegistryError::NotFound { .. } => missing(error.to_string()),
-            error => error.into(),
+            error => unfetched(error, reference),
         };
         let manifest = self.manifest(&name, platform, &missing).await?;
         let image: ImageManifest = serde_json::from_slice(&manifest.1)
@@ -99,7 +109,7 @@ impl Puller {
                 "it has {count} layers, more than the {MOST_LAYERS} that are accepted"
             )));
         }
-        self.client.pull_blob(&name, &image.config, &self.store, &self.cx).await.map_err(failed)?;
+        self.client.pull_blob(&name.reference, &image.config, &self.store, &self.cx).await.map_err(failed)?;
         let (store, digest) = (self.store.clone(), image.config.digest.clone());
         let config = blocking(move || Ok(store.read_document(&digest)?)).await.map_err(failed_here)?;
         let base = read(&image, &config, platform, Some(name)).map_err(&missing)?;
@@ -128,12 +138,13 @@ impl Puller {
             image: name.to_owned(),
             platform: platform.clone(),
             reason,
+            place: None,
         };
         let document = |digest: Digest| {
             let store = self.store.clone();
             async move {
                 let read = blocking(move || Ok(store.read_document(&digest)?)).await;
-                read.map_err(|error| error.at(name))
+                read.map_err(|error| error.of(name))
             }
         };
         let mut manifest = document(found.digest.clone()).await?;
@@ -154,15 +165,16 @@ impl Puller {
             let lacking = blocking(move || {
                 Ok(layers.into_iter().filter(|layer| !store.contains(&layer.digest)).collect::<Vec<_>>())
             });
-            let lacking = lacking.await.map_err(|error| error.at("a base image"))?;
+            let lacking = lacking.await.map_err(|error| error.of("a base image"))?;
             let Some(name) = base.name.as_ref().filter(|_| !lacking.is_empty()) else { return Ok(()) };
             let pulls: Vec<_> = lacking
                 .iter()
-                .map(|layer| self.client.pull_blob(name, layer, &self.store, &self.cx))
+                .map(|layer| self.client.pull_blob(&name.reference, layer, &self.store, &self.cx))
                 .collect();
             let pulls = futures::stream::iter(pulls).buffer_unordered(AT_ONCE);
-            pulls.try_for_each(|_| async { Ok(()) }).await?;
-            self.events.emit(EventKind::Pulled { image: name.familiar() });
+            let pulled = pulls.try_for_each(|_| async { Ok(()) }).await;
+            pulled.map_err(|error| unfetched(error, &name.written))?;
+            self.events.emit(EventKind::Pulled { image: name.reference.familiar() });
             Ok(())
         };
         base.complete.get_or_try_init(fetch).await.copied()
@@ -171,23 +183,33 @@ impl Puller {
     /// The manifest for the platform, and its bytes.
     async fn manifest(
         &self,
-        name: &Reference,
+        name: &Name,
         platform: &Platform,
         missing: &impl Fn(String) -> BuildError,
     ) -> Result<(Digest, Vec<u8>), BuildError> {
         let failed = |error: RegistryError| match error {
             RegistryError::NotFound { .. } => missing(error.to_string()),
-            error => error.into(),
+            error => unfetched(error, &name.written),
         };
-        let found = self.client.manifest(name, &self.cx).await.map_err(failed)?;
+        let found = self.client.manifest(&name.reference, &self.cx).await.map_err(failed)?;
         if !media_type::is_index(&found.descriptor.media_type) {
             return Ok((found.descriptor.digest, found.bytes));
         }
         let chosen = of_index(&found.bytes, platform).map_err(missing)?;
-        let image = self.client.manifest(&name.with_digest(chosen.digest.clone()), &self.cx).await;
+        let exact = name.reference.with_digest(chosen.digest.clone());
+        let image = self.client.manifest(&exact, &self.cx).await;
         let image = image.map_err(failed)?;
         Ok((image.descriptor.digest, image.bytes))
     }
+}
+
+/// What a registry did not give, with the image that was wanted.
+fn unfetched(error: RegistryError, wanted: &str) -> BuildError {
+    let mut error = error.into();
+    if let BuildError::Registry { image, .. } = &mut error {
+        *image = Some(wanted.to_owned());
+    }
+    error
 }
 
 /// The entry for a platform in an index.
@@ -223,12 +245,7 @@ fn suits(wanted: &Platform, found: &Platform) -> bool {
 }
 
 /// What a manifest and its config say, if they are for the platform.
-fn read(
-    image: &ImageManifest,
-    config: &[u8],
-    wanted: &Platform,
-    name: Option<Reference>,
-) -> Result<Base, String> {
+fn read(image: &ImageManifest, config: &[u8], wanted: &Platform, name: Option<Name>) -> Result<Base, String> {
     let mut config: ImageConfig =
         serde_json::from_slice(config).map_err(|error| format!("its config is malformed: {error}"))?;
     let found = config.platform.to_platform();
@@ -261,7 +278,7 @@ fn oci_layer(kind: &str) -> &str {
 }
 
 /// The base that the name meant before.
-fn recall(store: &Store, slot: &Digest, platform: &Platform, name: Reference) -> Option<Base> {
+fn recall(store: &Store, slot: &Digest, platform: &Platform, name: Name) -> Option<Base> {
     let path = path(store, slot);
     let text = fs::read(&path).ok()?;
     let remembered: Remembered = serde_json::from_slice(&text).ok()?;

@@ -15,7 +15,7 @@ use std::{
 use dashmap::DashMap;
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use polyarch_actors::{
-    BuildError, BuildRequest, ContextSource, EventKind, EventSink, NamedContext, Platform,
+    BuildError, BuildRequest, ContextSource, EventKind, EventSink, NamedContext, Place, Platform,
 };
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
@@ -37,7 +37,7 @@ use super::{
 };
 use crate::{
     context::{Context, Ignore},
-    dockerfile::{Base, Dockerfile, Instruction, Plan, PlannedStage},
+    dockerfile::{Base, Dockerfile, Instruction, Plan, PlannedStage, Span},
     error::with_sources,
     fetch::FetchedTree,
 };
@@ -139,7 +139,8 @@ impl Build {
                 Base::Stage(parent) => number = *parent,
                 Base::Image { reference } => {
                     let base = self.image(reference, &planned.platform).await?;
-                    return self.puller.complete(&base).await;
+                    let done = self.puller.complete(&base).await;
+                    return done.map_err(|error| self.plan.blame(error, &self.dockerfile.file));
                 }
                 Base::Scratch | Base::Context { .. } => break,
             }
@@ -153,7 +154,7 @@ impl Build {
             let planned = self.plan.stages.iter().find(|stage| stage.number == number);
             let (Some(planned), Some(cell)) = (planned, self.stages.get(number)) else {
                 let message = format!("stage {number} is not among those that the target needs");
-                return Err(BuildError::Invalid { message });
+                return Err(BuildError::invalid(message));
             };
             cell.get_or_init(|| self.build_stage(planned)).await.clone()
         }
@@ -162,25 +163,25 @@ impl Build {
 
     async fn build_stage(self: &Arc<Self>, planned: &PlannedStage) -> Result<Stage, BuildError> {
         let written = &self.dockerfile.stages[planned.number];
-        let from = self.place(written.span.line);
+        let from = self.place(written.span);
         let name = format!("FROM {}", written.base.text);
         let begin = async {
-            let stage = self.begin(planned).await.map_err(|error| error.at(&from))?;
+            let stage = self.begin(planned, &from).await.map_err(|error| error.at(&from))?;
             Ok((stage, false))
         };
         let mut stage = self.reported(&name, begin).await?;
         let triggers = std::mem::take(&mut stage.config.config.on_build);
         for trigger in &triggers {
             let read = Dockerfile::parse("the base's ONBUILD", &format!("FROM scratch\n{trigger}\n"));
-            let read = read.map_err(|error| BuildError::Invalid { message: format!("{from}: {error}") })?;
+            let read = read.map_err(|error| BuildError::invalid(error.to_string()).at(&from))?;
             for instruction in read.stages.iter().flat_map(|stage| &stage.instructions) {
-                let place = format!("{from}: ONBUILD {trigger} of the base");
-                stage = self.carry_out(stage, instruction, trigger, &place).await?;
+                let done = self.carry_out(stage, instruction, trigger, &from).await;
+                stage = done.map_err(|error| of_trigger(error, trigger))?;
             }
         }
         if !planned.replaced {
             for instruction in &written.instructions {
-                let place = self.place(instruction.span.line);
+                let place = self.place(instruction.span);
                 stage = self.carry_out(stage, instruction, &self.text_of(instruction), &place).await?;
             }
         }
@@ -192,7 +193,7 @@ impl Build {
         mut stage: Stage,
         instruction: &Instruction,
         text: &str,
-        place: &str,
+        place: &Place,
     ) -> Result<Stage, BuildError> {
         let number = self.steps.fetch_add(1, Ordering::Relaxed) + 1;
         let work = async {
@@ -229,7 +230,7 @@ impl Build {
     }
 
     /// What a stage begins from.
-    async fn begin(self: &Arc<Self>, planned: &PlannedStage) -> Result<Stage, EngineError> {
+    async fn begin(self: &Arc<Self>, planned: &PlannedStage, from: &Place) -> Result<Stage, EngineError> {
         let platform = &planned.platform;
         match &planned.base {
             Base::Scratch => Ok(Stage::from_scratch(platform.clone())),
@@ -242,7 +243,7 @@ impl Build {
                     return Ok(Stage::from_base(&base, platform.clone()));
                 }
                 let mut stage = Stage::from_scratch(platform.clone());
-                step::copy_context(self, &mut stage, name).await?;
+                step::copy_context(self, &mut stage, name, from).await?;
                 Ok(stage)
             }
         }
@@ -257,7 +258,7 @@ impl Build {
                 found = self.puller.find(reference, platform) => found,
                 () = self.cancel.cancelled() => Err(BuildError::Cancelled),
             };
-            found.map(Arc::new)
+            found.map(Arc::new).map_err(|error| self.plan.blame(error, &self.dockerfile.file))
         };
         cell.get_or_init(find).await.clone()
     }
@@ -304,7 +305,9 @@ impl Build {
     pub(super) async fn complete(&self, chain: &Chain) -> Result<(), BuildError> {
         for base in chain.bases() {
             tokio::select! {
-                done = self.puller.complete(&base) => done?,
+                done = self.puller.complete(&base) => {
+                    done.map_err(|error| self.plan.blame(error, &self.dockerfile.file))?;
+                }
                 () = self.cancel.cancelled() => return Err(BuildError::Cancelled),
             }
         }
@@ -377,8 +380,8 @@ impl Build {
         Ok(Source::Context(context, digests))
     }
 
-    fn place(&self, line: usize) -> String {
-        format!("{}:{line}", self.dockerfile.file)
+    fn place(&self, span: Span) -> Place {
+        span.place(&self.dockerfile.file)
     }
 
     /// An instruction on one line, without its documents.
@@ -391,6 +394,14 @@ impl Build {
         let words = text.split_whitespace().filter(|word| !matches!(*word, "\\" | "`"));
         words.collect::<Vec<_>>().join(" ")
     }
+}
+
+/// What a trigger of the base did wrong, which is not written in the file.
+fn of_trigger(mut error: BuildError, trigger: &str) -> BuildError {
+    if let BuildError::Invalid { message, .. } = &mut error {
+        *message = format!("ONBUILD {trigger} of the base: {message}");
+    }
+    error
 }
 
 /// What `--from` names.

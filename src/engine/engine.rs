@@ -96,7 +96,7 @@ impl Engine {
         };
         let (engine, file) = (Arc::clone(self), dockerfile.file.clone());
         let begin = move || Build::new(engine, request, dockerfile, plan, puller, cancel);
-        let build = blocking(begin).await.map_err(|error| error.at(&file))?;
+        let build = blocking(begin).await.map_err(|error| error.of(&file))?;
         let build = Arc::new(build);
         let done = build.run().await;
         build::save_digests(&build).await;

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use polyarch_actors::BuildError;
+use polyarch_actors::{BuildError, Place};
 
 use crate::{error::with_sources, oci::StoreError};
 
@@ -46,23 +46,37 @@ impl EngineError {
         move |source| Self::Io { action, source }
     }
 
-    /// What the orchestrator is told; `place` is the file and line of the instruction.
-    pub(super) fn at(self, place: &str) -> BuildError {
+    /// What the orchestrator is told; `place` is that of the instruction.
+    pub(super) fn at(self, place: &Place) -> BuildError {
+        BuildError::from(self).at(place)
+    }
+
+    /// What the orchestrator is told of something that has no place in the Dockerfile but a name.
+    pub(super) fn of(self, what: &str) -> BuildError {
         match self {
-            Self::Invalid(reason) => BuildError::Invalid { message: format!("{place}: {reason}") },
-            Self::Cancelled => BuildError::Cancelled,
-            Self::Build(error) => error,
-            Self::Malformed { .. } => BuildError::Invalid { message: format!("{place}: {self}") },
-            Self::Store(StoreError::Io { ref path, .. }) if matches!(&self, Self::Store(store) if store.is_full()) => {
-                BuildError::NoSpace { path: path.display().to_string() }
+            Self::Invalid(reason) => BuildError::invalid(format!("{what}: {reason}")),
+            error => error.into(),
+        }
+    }
+}
+
+impl From<EngineError> for BuildError {
+    fn from(error: EngineError) -> Self {
+        match error {
+            EngineError::Invalid(reason) => Self::invalid(reason),
+            EngineError::Cancelled => Self::Cancelled,
+            EngineError::Build(error) => error,
+            EngineError::Malformed { .. } => Self::invalid(error.to_string()),
+            EngineError::Store(StoreError::Io { ref path, .. }) if matches!(&error, EngineError::Store(store) if store.is_full()) => {
+                Self::NoSpace { path: path.display().to_string() }
             }
-            Self::Io { ref source, .. }
+            EngineError::Io { ref source, .. }
                 if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) =>
             {
-                BuildError::NoSpace { path: "the store".into() }
+                Self::NoSpace { path: "the store".into() }
             }
-            Self::Store(_) | Self::Io { .. } => {
-                BuildError::Host { reason: with_sources(&self), retryable: false }
+            EngineError::Store(_) | EngineError::Io { .. } => {
+                Self::Host { reason: with_sources(&error), retryable: false }
             }
         }
     }

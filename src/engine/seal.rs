@@ -33,7 +33,7 @@ pub struct Assembled {
 pub(super) async fn seal(build: &Arc<Build>, stage: Stage) -> Result<Assembled, BuildError> {
     let file = build.dockerfile.file.clone();
     let build = Arc::clone(build);
-    blocking(move || write(&build, stage)).await.map_err(|error| error.at(&file))
+    blocking(move || write(&build, stage)).await.map_err(|error| error.of(&file))
 }
 
 fn write(build: &Build, stage: Stage) -> Result<Assembled, EngineError> {

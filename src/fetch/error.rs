@@ -173,8 +173,8 @@ impl From<FetchError> for BuildError {
             FetchError::Server(error) => error.into(),
             error if error.is_full() => Self::NoSpace { path: message },
             error => match error.fault() {
-                Fault::User => Self::Invalid { message },
-                Fault::Registry => Self::Registry { reason: message, retryable: false },
+                Fault::User => Self::invalid(message),
+                Fault::Registry => Self::registry(message, false),
                 _ => Self::Host { reason: message, retryable: false },
             },
         }

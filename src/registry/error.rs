@@ -250,7 +250,7 @@ impl From<RegistryError> for BuildError {
             RegistryError::Store(_) | RegistryError::Setup { .. } => {
                 Self::Host { reason: with_sources(&error), retryable }
             }
-            _ => Self::Registry { reason: with_sources(&error), retryable },
+            _ => Self::registry(with_sources(&error), retryable),
         }
     }
 }

@@ -10,6 +10,8 @@ mod help;
 mod lists;
 mod options;
 #[cfg(target_os = "linux")]
+mod places;
+#[cfg(target_os = "linux")]
 mod prune;
 mod sharing;
 mod signals;

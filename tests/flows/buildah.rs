@@ -179,7 +179,7 @@ async fn a_failing_step_gives_its_exit_code_and_last_lines() {
     let ask = request(folder.path(), &platform, "FROM scratch\nCOPY nope /\n");
     let (result, _) = build(&backend, ask).await;
     assert!(
-        matches!(&result, Err(BuildError::Invalid { message }) if message.contains("/nope")),
+        matches!(&result, Err(BuildError::Invalid { message, .. }) if message.contains("/nope")),
         "{result:?}"
     );
 }
@@ -229,14 +229,14 @@ async fn what_buildah_cannot_do_is_said_before_anything_runs() {
     let (result, events) = build(&backend, ask).await;
     if !supports_heredocs(version) {
         assert!(
-            matches!(&result, Err(BuildError::Invalid { message }) if message.contains("heredocs")),
+            matches!(&result, Err(BuildError::Invalid { message, .. }) if message.contains("heredocs")),
             "{result:?}"
         );
         assert!(!events.iter().any(|event| matches!(event, EventKind::StepStarted { .. })));
     }
     let (result, _) = build(&backend, request(folder.path(), "windows/amd64", "FROM scratch\n")).await;
     assert!(
-        matches!(&result, Err(BuildError::Invalid { message }) if message.contains("windows/amd64")),
+        matches!(&result, Err(BuildError::Invalid { message, .. }) if message.contains("windows/amd64")),
         "{result:?}"
     );
 }

@@ -196,8 +196,7 @@ impl Bases<'_> {
         if !config.platform().is_some_and(|found| suits(&base.platform, &found)) {
             let place = if stored.is_some() { "the layout" } else { "the registry" };
             let reason = format!("{place} has it for {} only", config.stated());
-            let (image, platform) = (base.reference.clone(), base.platform.clone());
-            return Err(BuildError::BaseImage { image, platform, reason });
+            return Err(failure::base_image(&base.reference, &base.platform, reason));
         }
         Ok(image.to_owned())
     }

@@ -53,18 +53,15 @@ impl Builder<'_> {
     pub(super) async fn build(&self, request: &BuildRequest, cx: &BuildCx) -> Result<BuiltImage, BuildError> {
         let started = Instant::now();
         if request.platform.os() != ImageOs::Linux {
-            return Err(BuildError::Invalid {
-                message: format!("buildah builds no {} images", request.platform),
-            });
+            return Err(BuildError::invalid(format!("buildah builds no {} images", request.platform)));
         }
         let build_platform = Platform::host_linux();
-        let planned = Planned::new(request, &build_platform)
-            .map_err(|error| BuildError::Invalid { message: error.to_string() })?;
+        let planned = Planned::new(request, &build_platform)?;
         if !supports_heredocs(self.machine.version) && planned.uses_heredocs() {
             let version = self.machine.version;
             let message =
                 format!("the Dockerfile has heredocs (<<), which buildah {version} does not know; 1.33 does");
-            return Err(BuildError::Invalid { message });
+            return Err(BuildError::invalid(message));
         }
         let isolation = self.isolation(request)?;
         let workers = self.layout.workers(&folder_name(&request.platform));
@@ -91,7 +88,7 @@ impl Builder<'_> {
                            the next build";
             cx.events.emit(EventKind::Warned { message: message.into() });
         }
-        let exported = result?;
+        let exported = result.map_err(|error| attempt.planned.blame(error, request))?;
         Ok(BuiltImage {
             platform: request.platform.clone(),
             manifest: exported.manifest,
@@ -139,7 +136,7 @@ impl Attempt<'_> {
         }
         let build_platform = Platform::host_linux();
         let pins = self.planned.pin(&self.request.dockerfile.text, &pinned, &self.request.platform);
-        let mut pins = pins.map_err(|message| BuildError::Invalid { message })?;
+        let mut pins = pins.map_err(BuildError::invalid)?;
         pins.by_name.extend(bases::named(self.request, &pinned));
         let names = pinned.iter().map(|base| (base.image.clone(), base.reference.clone())).collect();
         let image = self.build(guard, &pins, names, &build_platform).await?;
@@ -204,14 +201,15 @@ impl Attempt<'_> {
         }
         let stderr = String::from_utf8_lossy(&stderr);
         let (instruction, output) = parser.last_step();
-        Err(failure::classify_build(&FailedBuild {
+        let error = failure::classify_build(&FailedBuild {
             exit,
             stderr: &stderr,
             instruction,
             output: &output,
             platform: &self.request.platform,
             storage: &self.builder.layout.root().display().to_string(),
-        }))
+        });
+        Err(self.planned.locate(error, self.request, instruction))
     }
 
     /// Passes on what a build prints until it ends. Returns the end of its standard error.

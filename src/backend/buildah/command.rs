@@ -231,9 +231,7 @@ fn has_comma(path: &Path) -> bool {
 }
 
 fn no_comma(what: &str, id: &str) -> BuildError {
-    BuildError::Invalid {
-        message: format!("the {what} {id:?} has a comma in its id or path, which buildah cannot take"),
-    }
+    BuildError::invalid(format!("the {what} {id:?} has a comma in its id or path, which buildah cannot take"))
 }
 
 fn joined(before: &str, path: &Path) -> OsString {

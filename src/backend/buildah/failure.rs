@@ -66,9 +66,12 @@ pub(super) fn classify_pull(
         "status code 404",
         "StatusCode: 404",
     ]) {
-        return BuildError::BaseImage { image: image.to_owned(), platform: platform.clone(), reason };
+        return base_image(image, platform, reason);
     }
-    let registry = |retryable| BuildError::Registry { reason: format!("{image}: {reason}"), retryable };
+    let registry = |retryable| {
+        let image = Some(image.to_owned());
+        BuildError::Registry { reason: reason.clone(), retryable, image, place: None }
+    };
     if has(&["server gave HTTP response to HTTPS client", "x509:", "certificate", "no such host"]) {
         return registry(false);
     }
@@ -82,8 +85,13 @@ pub(super) fn classify_pull(
 
 /// The base image exists, but not for this platform.
 pub(super) fn lacks_platform(image: &str, platform: &Platform) -> BuildError {
-    let reason = "the registry has it, but not for this platform".to_owned();
-    BuildError::BaseImage { image: image.to_owned(), platform: platform.clone(), reason }
+    base_image(image, platform, "the registry has it, but not for this platform")
+}
+
+/// A base image is not to be had; its place in the Dockerfile is found later.
+pub(super) fn base_image(image: &str, platform: &Platform, reason: impl Into<String>) -> BuildError {
+    let (image, platform) = (image.to_owned(), platform.clone());
+    BuildError::BaseImage { image, platform, reason: reason.into(), place: None }
 }
 
 /// buildah's last word, without what it begins with. An instruction in it may have several lines.
@@ -155,12 +163,11 @@ fn refused(error: &str, platform: &Platform) -> BuildError {
     if let Some(rest) = error.strip_prefix("creating build container: ")
         && let Some((image, reason)) = rest.rsplit_once(": ")
     {
-        let (image, reason) = (image.to_owned(), reason.to_owned());
-        return BuildError::BaseImage { image, platform: platform.clone(), reason };
+        return base_image(image, platform, reason);
     }
     if error.starts_with("building at STEP \"ADD http") {
         let retryable = !has(&["no such host", "404", "403", "401"]);
-        return BuildError::Registry { reason: error.to_owned(), retryable };
+        return BuildError::registry(error, retryable);
     }
     let of_the_host = [
         "read/write on closed pipe",
@@ -176,7 +183,7 @@ fn refused(error: &str, platform: &Platform) -> BuildError {
     if has(&of_the_host) {
         return host(error, has(&["layer not known"]));
     }
-    BuildError::Invalid { message: error.to_owned() }
+    BuildError::invalid(error)
 }
 
 /// Whether buildah itself found the disk full. A command that finds its own disk full fails with its own code.

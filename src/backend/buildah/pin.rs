@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use polyarch_actors::{BuildRequest, Platform};
+use polyarch_actors::{BuildError, BuildRequest, Platform};
 
 use crate::dockerfile::{Base, Dockerfile, DockerfileError, Plan, PlanOptions, plan};
 
@@ -52,6 +52,22 @@ impl Planned {
         };
         let plan = plan(&dockerfile, &options)?;
         Ok(Self { dockerfile, plan })
+    }
+
+    /// The error with the place of the base image that it is about.
+    pub(super) fn blame(&self, error: BuildError, request: &BuildRequest) -> BuildError {
+        self.plan.blame(error, &request.dockerfile.name)
+    }
+
+    /// The error with the place of an instruction that buildah has printed.
+    pub(super) fn locate(&self, error: BuildError, request: &BuildRequest, printed: &str) -> BuildError {
+        if !matches!(error, BuildError::Invalid { .. }) {
+            return error;
+        }
+        match self.dockerfile.locate(&request.dockerfile.text, printed) {
+            Some(span) => error.at(&span.place(&request.dockerfile.name)),
+            None => error,
+        }
     }
 
     /// Whether any instruction has a heredoc.

@@ -88,10 +88,9 @@ impl SandboxBackend {
         let started = Instant::now();
         if request.platform.os() != ImageOs::Linux {
             let message = format!("the native engine puts no {} images together", request.platform);
-            return Err(BuildError::Invalid { message });
+            return Err(BuildError::invalid(message));
         }
-        let (dockerfile, plan) =
-            read(&request).map_err(|error| BuildError::Invalid { message: error.to_string() })?;
+        let (dockerfile, plan) = read(&request)?;
         let (wanted, emulated) = (request.platform.clone(), cx.emulated);
         let built = self.engine.build(request, dockerfile, plan, cx).await?;
         let Assembled { manifest, config, platform } = built;

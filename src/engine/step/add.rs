@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::UNIX_EPOCH};
 
-use polyarch_actors::{BuildError, EventKind};
+use polyarch_actors::EventKind;
 
 use super::ready::{Flags, Ready};
 use crate::{
@@ -111,7 +111,8 @@ impl Step<'_> {
             .transpose()
             .map_err(|error: fetch::ChecksumError| EngineError::Invalid(error.to_string()))?;
         let fetched = fetch::http(address, checksum.as_ref(), &build.engine.store, &build.puller.cx).await;
-        let FetchedFile { digest, size, name, modified } = fetched.map_err(|error| located(error.into()))?;
+        let FetchedFile { digest, size, name, modified } =
+            fetched.map_err(|error| EngineError::Build(error.into()))?;
         build.events.emit(EventKind::Fetched { address: fetch::shown(address) });
         let blob = build.engine.store.open_blob(&digest)?;
         let bytes = Spools::of_file(blob, size, &digest);
@@ -145,21 +146,12 @@ impl Step<'_> {
         };
         let (store, cx) = (&build.engine.store, &build.puller.cx);
         let tree = fetch::git(source, keep_git_dir, &access, store, cx).await;
-        let tree = tree.map_err(|error| located(error.into()))?;
+        let tree = tree.map_err(|error| EngineError::Build(error.into()))?;
         build.events.emit(EventKind::Fetched { address: fetch::shown(&source.to_string()) });
         key.add(tree.commit());
         let (owned, exclude) = (Arc::clone(build), exclude.clone());
         let picked = blocking(move || pick_tree(tree, &exclude, &owned)).await?;
         Ok(Found { picked, unpack: false })
-    }
-}
-
-/// A mistake in what the instruction says is told with its place.
-fn located(error: BuildError) -> EngineError {
-    match error {
-        BuildError::Invalid { message } => EngineError::Invalid(message),
-        BuildError::Cancelled => EngineError::Cancelled,
-        error => error.into(),
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use polyarch_actors::Place;
+
 use super::ready::{Flags, Ready};
 use crate::{
     context::Ignore,
@@ -79,9 +81,10 @@ pub(in crate::engine) async fn copy_context(
     build: &Arc<Build>,
     stage: &mut Stage,
     name: &str,
+    place: &Place,
 ) -> Result<(), EngineError> {
-    let (text, place) = (format!("FROM the build context {name}"), build.dockerfile.file.clone());
-    let step = Step { build, number: 0, text: &text, place: &place };
+    let text = format!("FROM the build context {name}");
+    let step = Step { build, number: 0, text: &text, place };
     let ready = Ready {
         paths: vec!["/".to_owned()],
         documents: Vec::new(),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures::FutureExt as _;
-use polyarch_actors::{ContextSource, Digest};
+use polyarch_actors::{ContextSource, Digest, Place};
 
 use crate::{
     dockerfile::{Instruction, InstructionKind},
@@ -30,8 +30,7 @@ pub(in crate::engine) struct Step<'b> {
     pub(in crate::engine) number: u32,
     /// The instruction on one line.
     pub(in crate::engine) text: &'b str,
-    /// The file and line.
-    pub(in crate::engine) place: &'b str,
+    pub(in crate::engine) place: &'b Place,
 }
 
 impl Step<'_> {
@@ -93,7 +92,8 @@ impl Step<'_> {
     pub(super) fn last(&self, what: &str) -> Reuse {
         let ContextSource::Directory(folder) = &self.build.request.context;
         let folder = folder.as_os_str().as_encoded_bytes();
-        let instruction = Key::new("instruction").field(folder).field(self.place).field(what).end();
+        let instruction =
+            Key::new("instruction").field(folder).field(self.place.to_string()).field(what).end();
         Reuse::of(&self.build.engine.store, &instruction)
     }
 }

@@ -172,7 +172,7 @@ impl Step<'_> {
             },
             SessionError::Step(
                 error @ (Failure::User(_) | Failure::Layer { .. } | Failure::Mount { .. }),
-            ) => BuildError::Invalid { message: format!("{}: {error}", self.place) },
+            ) => BuildError::invalid(error.to_string()).at(self.place),
             SessionError::Unusable(unusable) => BuildError::Host {
                 reason: format!(
                     "{}: steps cannot be run here: {}; {}",
