@@ -1,11 +1,11 @@
 //! Build checks: what a spec's Dockerfile could do better, known without building it.
 
-use std::{collections::BTreeSet, fs};
+use std::collections::BTreeSet;
 
 use polyarch_actors::DockerfileSource;
 
 use crate::{
-    context::Ignore,
+    context::{Ignore, read_ignore},
     dockerfile::{
         DockerfileError, ErrorKind, Span,
         lint::{CheckOptions, LintOptions, Rule, Warning, lint},
@@ -97,7 +97,7 @@ pub(crate) fn check_options(spec: &BuildSpec, parsed: &Parsed<'_>) -> Result<Che
 fn ignore_file(parsed: &Parsed<'_>) -> Option<Ignore> {
     let text = match &parsed.source().ignore {
         Some(text) => text.clone().into_bytes(),
-        None => fs::read(parsed.gathered.context.join(".dockerignore")).ok()?,
+        None => read_ignore(&parsed.gathered.context).ok()??,
     };
     Ignore::parse(&text).ok()
 }

@@ -44,6 +44,7 @@ pub mod prune;
 mod quantity;
 mod receipt;
 pub mod registry;
+mod removal;
 #[cfg(target_os = "linux")]
 pub mod session;
 mod sources;

@@ -4,6 +4,7 @@ use std::io::{self, BufRead, BufReader, Read};
 
 use super::{
     header::{BLOCK, Header},
+    limits::{Guarded, Limits, Stored},
     reader::odd,
 };
 
@@ -50,10 +51,26 @@ pub fn is_archive(start: &[u8]) -> bool {
     Compression::of(start) != Compression::None || start.first_chunk().is_some_and(tar)
 }
 
-/// The bytes of an archive, whatever compressed them.
+/// The bytes of an archive, whatever compressed them, with the usual limits.
+///
+/// # Errors
+/// As [`decompress_within`] has them.
 pub fn decompress(source: impl Read + Send + 'static) -> io::Result<Box<dyn Read + Send>> {
-    let mut source = BufReader::with_capacity(128 << 10, source);
-    Ok(match Compression::of(source.fill_buf()?) {
+    decompress_within(source, Limits::default())
+}
+
+/// The bytes of an archive, whatever compressed them, as far as `limits` go.
+///
+/// # Errors
+/// Reading fails with [`io::ErrorKind::InvalidData`] where more comes out than may.
+pub fn decompress_within(
+    source: impl Read + Send + 'static,
+    limits: Limits,
+) -> io::Result<Box<dyn Read + Send>> {
+    let stored = Stored::new(source);
+    let guard = stored.guard(limits);
+    let mut source = BufReader::with_capacity(128 << 10, stored);
+    let source: Box<dyn Read + Send> = match Compression::of(source.fill_buf()?) {
         Compression::None => Box::new(source),
         Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(source)),
         Compression::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(source)?),
@@ -62,7 +79,8 @@ pub fn decompress(source: impl Read + Send + 'static) -> io::Result<Box<dyn Read
             let reader = lzma_rust2::XzReader::new_mem_limit(source, true, XZ_MEMORY);
             Box::new(Explained(reader))
         }
-    })
+    };
+    Ok(Box::new(Guarded { source, guard }))
 }
 
 /// Says what is wrong where the decoder only says that something is, and never asks it for nothing, which it takes

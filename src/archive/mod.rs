@@ -1,14 +1,21 @@
 //! Tar archives that nobody vouches for: layers of images, build contexts, and what ADD unpacks.
 
 mod compression;
+mod extension;
 mod header;
+mod limits;
 #[cfg(unix)]
 mod place;
 mod reader;
 #[cfg(unix)]
+mod sparse;
+#[cfg(unix)]
 mod unpack;
 
-pub use compression::{ARCHIVE_HEAD, Compression, decompress, is_archive};
+pub use compression::{ARCHIVE_HEAD, Compression, decompress, decompress_within, is_archive};
+pub use limits::Limits;
 pub use reader::{Archive, Member, MemberKind};
 #[cfg(unix)]
-pub use unpack::{UnpackError, UnpackLimits, Unpacked, unpack};
+pub(crate) use sparse::Sparse;
+#[cfg(unix)]
+pub use unpack::{UnpackError, Unpacked, unpack};

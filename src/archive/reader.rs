@@ -4,19 +4,19 @@
 
 use std::io::{self, Read};
 
-use super::header::{BLOCK, Header};
+use super::{
+    extension::Extension,
+    header::{BLOCK, Header},
+    limits::Limits,
+};
 use crate::context::{RelPath, Xattr};
 
-/// The most members of one archive.
-const MOST_MEMBERS: usize = 2_000_000;
 /// The longest path, as long as Linux takes one.
 const LONGEST_PATH: usize = 4096;
 /// The deepest path: an index of paths takes a stack frame a level.
 const DEEPEST: usize = 512;
-/// The most that one extended header may hold.
-const LONGEST_EXTENSION: u64 = 1 << 20;
-/// The most that all members together may hold.
-const MOST_BYTES: u64 = 256 << 30;
+/// What a member, and a directory above it that the one before it was not in, take of memory beside their names.
+const ENTRY: u64 = 64;
 
 /// One member.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,25 +81,24 @@ pub struct Archive<R> {
     body: u64,
     /// What fills up its last block. The last of an archive may lack it: umoci writes such layers.
     padding: u64,
+    limits: Limits,
     members: usize,
-}
-
-/// What extended headers say about the next member.
-#[derive(Default)]
-struct Extension {
-    path: Option<Vec<u8>>,
-    link: Option<Vec<u8>>,
-    size: Option<u64>,
-    uid: Option<u64>,
-    gid: Option<u64>,
-    modified: Option<i64>,
-    xattrs: Vec<Xattr>,
+    /// What the members take of memory, as [`Limits::names`] counts it.
+    names: u64,
+    /// Where the last member goes.
+    last: RelPath,
 }
 
 impl<R: Read> Archive<R> {
-    /// Reads the uncompressed archive `source`.
+    /// Reads the uncompressed archive `source`, with the usual limits.
     pub fn new(source: R) -> Self {
-        Self { source, at: 0, body: 0, padding: 0, members: 0 }
+        Self::within(source, Limits::default())
+    }
+
+    /// Reads the uncompressed archive `source`, which may hold as much as `limits` say.
+    pub fn within(source: R, limits: Limits) -> Self {
+        let last = RelPath::root();
+        Self { source, at: 0, body: 0, padding: 0, limits, members: 0, names: 0, last }
     }
 
     /// The next member; `None` at the end. Everything behind the end is read too.
@@ -111,31 +110,23 @@ impl<R: Read> Archive<R> {
             let header = Header::new(&block).ok_or_else(|| odd("a header has a wrong checksum"))?;
             let size = header.size().ok_or_else(|| odd("a length is no number"))?;
             self.members += 1;
-            if self.members > MOST_MEMBERS || self.at.saturating_add(size) > MOST_BYTES {
-                return Err(odd("it has more members or bytes than any image needs"));
+            if self.members > self.limits.members {
+                return Err(odd(&format!("it holds more than {} members", self.limits.members)));
             }
-            match header.kind() {
-                b'L' => extension.path = Some(until_nul(self.text(size)?)),
-                b'K' => extension.link = Some(until_nul(self.text(size)?)),
-                b'x' => extension.read(&self.text(size)?)?,
-                b'g' => _ = self.text(size)?,
-                kind => return self.member(&header, kind, size, extension).map(Some),
+            if !Extension::is_one(header.kind()) {
+                return self.member(&header, size, extension).map(Some);
             }
+            extension.make_room(size)?;
+            extension.take(header.kind(), self.text(size)?)?;
         }
     }
 
-    fn member(
-        &mut self,
-        header: &Header<'_>,
-        kind: u8,
-        size: u64,
-        extension: Extension,
-    ) -> io::Result<Member> {
+    fn member(&mut self, header: &Header<'_>, size: u64, extension: Extension) -> io::Result<Member> {
         let name = extension.path.unwrap_or_else(|| header.name());
         let path = clean(&name)?;
         let link = extension.link.unwrap_or_else(|| header.link());
         let (major, minor) = header.device();
-        let kind = match kind {
+        let kind = match header.kind() {
             b'0' | 0 | b'7' if name.ends_with(b"/") => MemberKind::Directory,
             b'0' | 0 | b'7' => MemberKind::File,
             b'1' => MemberKind::Hardlink(clean(&link)?),
@@ -148,9 +139,10 @@ impl<R: Read> Archive<R> {
         };
         // Only files have bytes; some programs give links the length of what they point at.
         let size = if kind == MemberKind::File { extension.size.unwrap_or(size) } else { 0 };
-        if size > MOST_BYTES {
-            return Err(odd("a file is larger than any image needs"));
+        if self.at.saturating_add(size) > self.limits.bytes {
+            return Err(odd(&format!("it holds more than {} bytes", self.limits.bytes)));
         }
+        self.count(&path, &kind, &extension.xattrs)?;
         (self.body, self.padding) = (size, padding(size));
         let id = |extended: Option<u64>, plain: Option<u64>| {
             let id = extended.or(plain).and_then(|id| u32::try_from(id).ok());
@@ -172,11 +164,26 @@ impl<R: Read> Archive<R> {
         })
     }
 
+    /// Counts what whoever lists the members has to remember.
+    fn count(&mut self, path: &RelPath, kind: &MemberKind, xattrs: &[Xattr]) -> io::Result<()> {
+        let shared = path.components().zip(self.last.components()).take_while(|(one, other)| one == other);
+        let new = path.components().count().saturating_sub(shared.count()) as u64;
+        let link = match kind {
+            MemberKind::Symlink(target) => target.len(),
+            MemberKind::Hardlink(target) => target.as_bytes().len(),
+            _ => 0,
+        };
+        let xattrs: usize = xattrs.iter().map(|(name, value)| name.len() + value.len()).sum();
+        self.names += ENTRY * (1 + new) + (path.as_bytes().len() + link + xattrs) as u64;
+        if self.names > self.limits.names {
+            return Err(odd("its names and attributes take more memory than those of any image"));
+        }
+        self.last.clone_from(path);
+        Ok(())
+    }
+
     /// The body of an extension.
     fn text(&mut self, size: u64) -> io::Result<Vec<u8>> {
-        if size > LONGEST_EXTENSION {
-            return Err(odd("an extended header is too long"));
-        }
         let mut text = Vec::new();
         let read = self.source.by_ref().take(size).read_to_end(&mut text)? as u64;
         self.at += read;
@@ -213,7 +220,8 @@ impl<R: Read> Archive<R> {
         if block.iter().any(|byte| *byte != 0) {
             return Ok(Some(block));
         }
-        if io::copy(&mut self.source.by_ref().take(MOST_BYTES), &mut io::sink())? == MOST_BYTES {
+        let most = self.limits.bytes;
+        if io::copy(&mut self.source.by_ref().take(most), &mut io::sink())? == most {
             return Err(odd("it does not end"));
         }
         Ok(None)
@@ -231,47 +239,6 @@ impl<R: Read> Read for Archive<R> {
         self.body -= read as u64;
         Ok(read)
     }
-}
-
-impl Extension {
-    /// Records of the form `length key=value\n`.
-    fn read(&mut self, mut text: &[u8]) -> io::Result<()> {
-        let malformed = || odd("an extended header is malformed");
-        while !text.is_empty() {
-            let space = text.iter().position(|byte| *byte == b' ').ok_or_else(malformed)?;
-            let length = std::str::from_utf8(&text[..space]).ok().and_then(|digits| digits.parse().ok());
-            let length: usize = length.filter(|length| *length > space + 1).ok_or_else(malformed)?;
-            let record = text.get(space + 1..length).and_then(|record| record.strip_suffix(b"\n"));
-            let record = record.ok_or_else(malformed)?;
-            let equals = record.iter().position(|byte| *byte == b'=').ok_or_else(malformed)?;
-            let (key, value) = (&record[..equals], &record[equals + 1..]);
-            let number = || std::str::from_utf8(value).ok().and_then(|digits| digits.parse::<u64>().ok());
-            match key {
-                b"path" => self.path = Some(value.to_vec()),
-                b"linkpath" => self.link = Some(value.to_vec()),
-                b"size" => self.size = Some(number().ok_or_else(malformed)?),
-                b"uid" => self.uid = Some(number().ok_or_else(malformed)?),
-                b"gid" => self.gid = Some(number().ok_or_else(malformed)?),
-                b"mtime" => self.modified = time(value),
-                key if key.starts_with(b"GNU.sparse.") => {
-                    return Err(odd("it holds a sparse file, which is not supported"));
-                }
-                key => {
-                    if let Some(name) = key.strip_prefix(b"SCHILY.xattr.") {
-                        self.xattrs.push((name.to_vec(), value.to_vec()));
-                    }
-                }
-            }
-            text = &text[length..];
-        }
-        Ok(())
-    }
-}
-
-/// The whole seconds of a time with a fraction.
-fn time(text: &[u8]) -> Option<i64> {
-    let text = std::str::from_utf8(text).ok()?;
-    text.split('.').next()?.parse().ok()
 }
 
 /// How many bytes fill up the last block of a body.
@@ -310,11 +277,6 @@ fn checked_target(target: Vec<u8>) -> io::Result<Vec<u8>> {
         return Err(odd("the target of a symbolic link is malformed"));
     }
     Ok(target)
-}
-
-fn until_nul(mut text: Vec<u8>) -> Vec<u8> {
-    text.truncate(text.iter().position(|byte| *byte == 0).unwrap_or(text.len()));
-    text
 }
 
 pub(super) fn odd(reason: &str) -> io::Error {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::archive::decompress;
+use crate::archive::{decompress, decompress_within};
 
 fn member(name: &[u8], kind: u8, link: &[u8], body: &[u8]) -> Vec<u8> {
     let mut block = [0; BLOCK];
@@ -143,4 +143,97 @@ fn the_bytes_of_a_member_can_be_read_in_part() {
     archive.read_to_string(&mut text).expect("its bytes");
     assert_eq!(text, "bye");
     assert_eq!(archive.next_member().expect("read"), None);
+}
+
+/// Extended headers with these records, and a file.
+fn with_records(records: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (key, value) in records {
+        let rest = [b" ", key.as_bytes(), b"=", value, b"\n"].concat();
+        let length =
+            (rest.len()..rest.len() + 9).find(|length| length.to_string().len() + rest.len() == *length);
+        let record = [length.expect("a length").to_string().into_bytes(), rest].concat();
+        bytes.extend(member(b"pax", b'x', b"", &record));
+    }
+    bytes.extend(member(b"a", b'0', b"", b""));
+    bytes
+}
+
+#[test]
+fn what_is_said_of_members_has_a_limit_however_it_is_split() {
+    let value = vec![b'v'; 60 << 10];
+    let names: Vec<String> = (0..20).map(|number| format!("SCHILY.xattr.user.{number}")).collect();
+    let records: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), value.as_slice())).collect();
+    let few = read(&with_records(&records[..10])).expect("few");
+    assert_eq!(few[0].xattrs.len(), 10);
+    let error = read(&with_records(&records)).expect_err("more than a MiB for one member").to_string();
+    assert!(error.contains("too long"), "{error}");
+    for (key, value) in [
+        ("SCHILY.xattr.user.a".to_owned(), vec![b'v'; (64 << 10) + 1]),
+        (format!("SCHILY.xattr.user.{}", "n".repeat(255)), vec![b'v']),
+    ] {
+        let error = read(&with_records(&[(&key, &value)])).expect_err("longer than Linux takes").to_string();
+        assert!(error.contains("extended attribute"), "{error}");
+    }
+    // The limit of one member holds again for the next, and all together have one too.
+    let two = [with_records(&records[..10]), with_records(&records[..10])].concat();
+    let names = Limits { names: 1 << 20, ..Limits::default() };
+    let members = |limits| {
+        let mut archive = Archive::within(two.as_slice(), limits);
+        archive.next_member()?;
+        archive.next_member()
+    };
+    assert!(members(Limits::default()).expect("within the limits").is_some());
+    assert!(members(names).expect_err("too much").to_string().contains("more memory"));
+}
+
+#[test]
+fn directories_that_only_names_mention_count() {
+    let deep = |number: usize| {
+        let name = format!("{number}/{}f", "d/".repeat(40));
+        member(name.as_bytes(), b'0', b"", b"")
+    };
+    let apart: Vec<u8> = (0..50).flat_map(deep).collect();
+    let together: Vec<u8> = std::iter::repeat_n(deep(0), 50).flatten().collect();
+    let limits = Limits { names: 64 << 10, ..Limits::default() };
+    let read = |bytes: &[u8]| {
+        let mut archive = Archive::within(bytes, limits);
+        while archive.next_member()?.is_some() {}
+        io::Result::Ok(())
+    };
+    read(&together).expect("one folder");
+    assert!(read(&apart).expect_err("fifty times forty folders").to_string().contains("more memory"));
+}
+
+/// Reads all that comes out of a gzip archive of these bytes.
+fn inflated(bytes: &[u8], limits: Limits) -> io::Result<u64> {
+    use std::io::Write as _;
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(bytes).expect("written");
+    let stored = encoder.finish().expect("finished");
+    io::copy(&mut decompress_within(io::Cursor::new(stored), limits)?, &mut io::sink())
+}
+
+#[test]
+fn what_grows_without_measure_is_given_up_while_it_is_read() {
+    let limits = Limits { allowance: 1 << 20, ratio: 50, ..Limits::default() };
+    let same = vec![b'x'; 4 << 20];
+    let error = inflated(&same, limits).expect_err("a bomb").to_string();
+    assert_eq!(error, "it holds more than 50 times its own size");
+    // As much as fits anywhere, and zeros, which take no disk.
+    assert_eq!(inflated(&same[..1 << 20], limits).expect("little"), 1 << 20);
+    assert_eq!(inflated(&vec![0; 8 << 20], limits).expect("zeros"), 8 << 20);
+    let most = Limits { bytes: 4 << 20, ..limits };
+    assert_eq!(
+        inflated(&vec![0; 8 << 20], most).expect_err("too much").to_string(),
+        "it holds more than 4194304 bytes"
+    );
+    // What no program can make smaller is never a bomb.
+    let mut noise = Vec::new();
+    let mut state = 1_u32;
+    while noise.len() < 4 << 20 {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        noise.extend(state.to_be_bytes());
+    }
+    assert_eq!(inflated(&noise, limits).expect("honest"), 4 << 20);
 }

@@ -47,7 +47,7 @@ fn folder() -> tempfile::TempDir {
 
 fn unpack_in(folder: &tempfile::TempDir, items: &[Item<'_>]) -> Result<Unpacked, UnpackError> {
     let bytes = io::Cursor::new(archive(items));
-    unpack(bytes, &folder.path().join("in"), UnpackLimits::default(), &CancellationToken::new())
+    unpack(bytes, &folder.path().join("in"), Limits::default(), &CancellationToken::new())
 }
 
 #[test]
@@ -121,8 +121,9 @@ fn a_later_member_takes_the_place_of_an_earlier_one() {
 fn what_holds_too_much_is_given_up() {
     let items = [file("a", &[0; 700]), file("b", &[0; 700])];
     for (limits, words) in [
-        (UnpackLimits { members: 1, ..UnpackLimits::default() }, "more than 1 members"),
-        (UnpackLimits { bytes: 1000, ..UnpackLimits::default() }, "more than 1000 bytes"),
+        (Limits { members: 1, ..Limits::default() }, "more than 1 members"),
+        (Limits { bytes: 1000, ..Limits::default() }, "more than 1000 bytes"),
+        (Limits { names: 65, ..Limits::default() }, "more memory"),
     ] {
         let folder = folder();
         let bytes = io::Cursor::new(archive(&items));
@@ -132,12 +133,25 @@ fn what_holds_too_much_is_given_up() {
     let folder = folder();
     let bytes = archive(&items);
     let cut = io::Cursor::new(bytes[..800].to_vec());
-    let end = unpack(cut, &folder.path().join("in"), UnpackLimits::default(), &CancellationToken::new());
+    let end = unpack(cut, &folder.path().join("in"), Limits::default(), &CancellationToken::new());
     assert!(end.expect_err("cut").to_string().contains("cut off"));
     let cancel = CancellationToken::new();
     cancel.cancel();
-    let end = unpack(io::Cursor::new(bytes), &folder.path().join("in"), UnpackLimits::default(), &cancel);
+    let end = unpack(io::Cursor::new(bytes), &folder.path().join("in"), Limits::default(), &cancel);
     assert!(matches!(end, Err(UnpackError::Cancelled)));
+}
+
+#[test]
+fn zeros_take_no_disk() {
+    let folder = folder();
+    let mut body = vec![0; 8 << 20];
+    body[5 << 20] = 7;
+    unpack_in(&folder, &[file("a", &body), file("z", &body[..1 << 20])]).expect("unpacked");
+    let path = folder.path().join("in/a");
+    assert!(fs::read(&path).expect("read") == body);
+    assert_eq!(fs::metadata(folder.path().join("in/z")).expect("there").len(), 1 << 20);
+    let taken = fs::metadata(&path).expect("there").blocks() * 512;
+    assert!(taken < 1 << 20, "{taken}");
 }
 
 proptest::proptest! {

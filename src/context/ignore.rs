@@ -13,6 +13,11 @@ use super::{
 /// The longest line: as long as moby's reader (Go's `bufio.Scanner`) takes.
 const LONGEST_LINE: usize = 64 << 10;
 
+/// The longest file, in bytes.
+pub(super) const LARGEST_IGNORE: usize = 4 << 20;
+/// The most patterns: every one is compared with every path.
+const MOST_PATTERNS: usize = 20_000;
+
 /// The patterns of a `.dockerignore`, or of `--exclude` flags.
 #[derive(Clone, Debug, Default)]
 pub struct Ignore {
@@ -55,11 +60,23 @@ pub enum IgnoreError {
         /// The line, from 1.
         line: usize,
     },
+    /// A file beyond all measure.
+    #[error("it has more than {LARGEST_IGNORE} bytes")]
+    TooLarge,
+    /// More patterns than anybody writes.
+    #[error("line {line}: these are more than {MOST_PATTERNS} patterns")]
+    TooMany {
+        /// The line, from 1.
+        line: usize,
+    },
 }
 
 impl Ignore {
     /// Reads a `.dockerignore`.
     pub fn parse(file: &[u8]) -> Result<Self, IgnoreError> {
+        if file.len() > LARGEST_IGNORE {
+            return Err(IgnoreError::TooLarge);
+        }
         let file = file.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(file);
         let mut ignore = Self::default();
         for (line, text) in (1..).zip(file.split(|byte| *byte == b'\n')) {
@@ -98,6 +115,9 @@ impl Ignore {
     fn add(&mut self, line: usize, text: &[u8], negated: bool, pattern: &[u8]) -> Result<(), IgnoreError> {
         if text.is_empty() {
             return Ok(());
+        }
+        if self.rules.len() == MOST_PATTERNS {
+            return Err(IgnoreError::TooMany { line });
         }
         if pattern.is_empty() {
             return Err(IgnoreError::LoneExclamation { line });

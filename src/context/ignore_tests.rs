@@ -442,3 +442,19 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn files_beyond_all_measure_are_refused_at_once() {
+    let begun = std::time::Instant::now();
+    let error = Ignore::parse(&b"a\n".repeat(50 << 20)).expect_err("100 MB");
+    assert_eq!(error, IgnoreError::TooLarge);
+    let error = Ignore::parse(&b"a\n".repeat(1_000_000)).expect_err("a million patterns").to_string();
+    assert_eq!(error, "line 20001: these are more than 20000 patterns");
+    assert!(Ignore::parse(&b"#\n".repeat(1_000_000)).expect("comments").is_empty());
+    // A program that went back and tried again would never end with this.
+    let slow = [b"*a".repeat(2000), b"b".to_vec()].concat();
+    let slow = Ignore::parse(&[slow, b"\n".to_vec(), b"**/a".repeat(200)].concat()).expect("patterns");
+    assert!(!slow.is_ignored(&b"a".repeat(4000)));
+    let took = begun.elapsed();
+    assert!(took.as_secs() < 20, "{took:?}");
+}

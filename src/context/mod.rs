@@ -5,6 +5,8 @@ mod disk;
 mod entry;
 mod glob;
 mod ignore;
+#[cfg(unix)]
+mod ignore_file;
 mod path;
 #[cfg(unix)]
 mod read;
@@ -17,6 +19,8 @@ pub use disk::{Context, ContextError};
 pub use entry::{Entry, Kind, Stamp, Time};
 pub use glob::GlobError;
 pub use ignore::{Ignore, IgnoreError, Rule};
+#[cfg(unix)]
+pub(crate) use ignore_file::read_ignore;
 pub use path::RelPath;
 #[cfg(unix)]
 pub use read::{Reader, Xattr};

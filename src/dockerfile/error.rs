@@ -4,6 +4,13 @@ use polyarch_actors::PlatformError;
 
 use super::{expand::ExpandError, lint::CheckOptionError, snippet::snippet};
 
+/// The largest Dockerfile that is read, in bytes; BuildKit's limit is the same.
+pub(crate) const LARGEST_DOCKERFILE: u64 = 2 << 20;
+/// The most instructions of a Dockerfile, stages among them.
+pub(super) const MOST_INSTRUCTIONS: usize = 10_000;
+/// The most stages of a Dockerfile.
+pub(super) const MOST_STAGES: usize = 1000;
+
 /// A part of a Dockerfile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Span {
@@ -62,6 +69,15 @@ pub enum ErrorKind {
     /// No instruction at all.
     #[error("the file has no instruction; begin with FROM and a base image")]
     EmptyFile,
+    /// A file beyond all measure.
+    #[error("the Dockerfile has more than {LARGEST_DOCKERFILE} bytes")]
+    TooLarge,
+    /// More instructions than anybody writes.
+    #[error("these are more than {MOST_INSTRUCTIONS} instructions")]
+    TooManyInstructions,
+    /// More stages than anybody writes.
+    #[error("these are more than {MOST_STAGES} stages")]
+    TooManyStages,
     /// Nothing but ARG instructions.
     #[error("the file has no FROM instruction, so there is nothing to build; add FROM and a base image")]
     NoFrom,

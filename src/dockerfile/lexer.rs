@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use super::{
     ast::Heredoc,
-    error::{ErrorKind, Mistake, Span},
+    error::{ErrorKind, LARGEST_DOCKERFILE, MOST_INSTRUCTIONS, Mistake, Span},
     heredoc::{self, Marker},
     json::JsonForm,
     statement::Statement,
@@ -89,6 +89,9 @@ impl Line {
 
 /// Splits a file into its directives and its logical lines.
 pub(super) fn lex(text: &str) -> Result<Lexed, Mistake> {
+    if text.len() as u64 > LARGEST_DOCKERFILE {
+        return Err(Span { start: 0, end: 0, line: 1, last_line: 1 }.mistake(ErrorKind::TooLarge));
+    }
     let mut physical_lines = PhysicalLines::new(text);
     let mut head = Head::default();
     let mut lines = Vec::new();
@@ -105,6 +108,9 @@ pub(super) fn lex(text: &str) -> Result<Lexed, Mistake> {
         let line = Line { comment: comment.take(), ..line };
         // A lone continuation character at the end of the file continues nothing.
         if !line.text.trim().is_empty() {
+            if lines.len() == MOST_INSTRUCTIONS {
+                return Err(line.span.mistake(ErrorKind::TooManyInstructions));
+            }
             lines.push(line);
         }
     }

@@ -33,6 +33,7 @@ pub use ast::{
     Add, ArgDeclaration, CommandLine, Copy, Dockerfile, Healthcheck, Heredoc, Instruction, InstructionKind,
     KeyValue, Mount, MountOption, Network, Onbuild, Probe, Run, Security, Sources, Stage, Word,
 };
+pub(crate) use error::LARGEST_DOCKERFILE;
 pub use error::{DockerfileError, ErrorKind, Span};
 pub use expand::{ExpandError, Expander, Expansion};
 pub use lexer::Directives;

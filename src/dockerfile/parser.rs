@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     ast::{Dockerfile, Instruction, InstructionKind, Onbuild, Stage, Word},
-    error::{DockerfileError, ErrorKind, Mistake, Span},
+    error::{DockerfileError, ErrorKind, MOST_STAGES, Mistake, Span},
     flags::{FlagForm, Flags},
     healthcheck, instructions,
     lexer::{Lexed, Line, lex},
@@ -54,6 +54,9 @@ fn assemble(file: &str, lexed: &Lexed) -> Result<Dockerfile, Mistake> {
         if statement.is("FROM") {
             let stage = read_from(&statement)?;
             refuse_duplicate(&stage, &statement, &mut taken)?;
+            if dockerfile.stages.len() == MOST_STAGES {
+                return Err(line.span.mistake(ErrorKind::TooManyStages));
+            }
             dockerfile.stages.push(stage);
             continue;
         }

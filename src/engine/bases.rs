@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     oci::{
-        Reference, Store, StoreError, digest_of,
+        LARGEST_DOCUMENT, MOST_LAYERS, Reference, Store, StoreError, digest_of,
         index::{EntryPlatform, Index},
         media_type, touch,
     },
@@ -27,8 +27,6 @@ use crate::{
 const FOLDER: &str = "backends/sandbox/bases";
 /// How many layers of one image are fetched at once.
 const AT_ONCE: usize = 4;
-/// The most layers of one image.
-const MOST_LAYERS: usize = 512;
 
 /// A base image: what it says of itself, and where its layers are.
 #[derive(Debug)]
@@ -103,12 +101,7 @@ impl Puller {
         let manifest = self.manifest(&name, platform, &missing).await?;
         let image: ImageManifest = serde_json::from_slice(&manifest.1)
             .map_err(|error| missing(format!("its manifest is malformed: {error}")))?;
-        if image.layers.len() > MOST_LAYERS {
-            let count = image.layers.len();
-            return Err(missing(format!(
-                "it has {count} layers, more than the {MOST_LAYERS} that are accepted"
-            )));
-        }
+        check(&image).map_err(&missing)?;
         self.client.pull_blob(&name.reference, &image.config, &self.store, &self.cx).await.map_err(failed)?;
         let (store, digest) = (self.store.clone(), image.config.digest.clone());
         let config = blocking(move || Ok(store.read_document(&digest)?)).await.map_err(failed_here)?;
@@ -154,6 +147,7 @@ impl Puller {
         }
         let image: ImageManifest = serde_json::from_slice(&manifest)
             .map_err(|error| missing(format!("its manifest is malformed: {error}")))?;
+        check(&image).map_err(&missing)?;
         let config = document(image.config.digest.clone()).await?;
         read(&image, &config, platform, None).map_err(missing)
     }
@@ -244,6 +238,20 @@ fn suits(wanted: &Platform, found: &Platform) -> bool {
     wanted.is_satisfied_by(found) || (wanted.arch() == found.arch() && wanted.runs(found))
 }
 
+/// Refuses an image before anything of it is fetched.
+fn check(image: &ImageManifest) -> Result<(), String> {
+    let count = image.layers.len();
+    if count > MOST_LAYERS {
+        return Err(format!("it has {count} layers, more than the {MOST_LAYERS} that are accepted"));
+    }
+    let size = image.config.size;
+    if size > LARGEST_DOCUMENT {
+        let most = LARGEST_DOCUMENT;
+        return Err(format!("its config has {size} bytes, more than the {most} that are accepted"));
+    }
+    Ok(())
+}
+
 /// What a manifest and its config say, if they are for the platform.
 fn read(image: &ImageManifest, config: &[u8], wanted: &Platform, name: Option<Name>) -> Result<Base, String> {
     let mut config: ImageConfig =
@@ -284,6 +292,7 @@ fn recall(store: &Store, slot: &Digest, platform: &Platform, name: Name) -> Opti
     let remembered: Remembered = serde_json::from_slice(&text).ok()?;
     let manifest = store.read_document(&remembered.manifest).ok()?;
     let image: ImageManifest = serde_json::from_slice(&manifest).ok()?;
+    check(&image).ok()?;
     let config = store.read_document(&image.config.digest).ok()?;
     touch(&path);
     read(&image, &config, platform, Some(name)).ok()

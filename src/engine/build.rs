@@ -36,7 +36,7 @@ use super::{
     tree::Tree,
 };
 use crate::{
-    context::{Context, Ignore},
+    context::{Context, Ignore, read_ignore},
     dockerfile::{Base, Dockerfile, Instruction, Plan, PlannedStage, Span},
     error::with_sources,
     fetch::FetchedTree,
@@ -362,13 +362,9 @@ impl Build {
         let own = self.request.dockerfile.ignore.as_deref().filter(|_| name.is_none());
         let text = match own {
             Some(text) => text.as_bytes().to_vec(),
-            None => match std::fs::read(folder.join(".dockerignore")) {
-                Ok(text) => text,
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-                Err(source) => {
-                    return Err(EngineError::Io { action: "read the .dockerignore".into(), source });
-                }
-            },
+            None => read_ignore(&folder)
+                .map_err(|error| EngineError::Invalid(format!("cannot read the .dockerignore: {error}")))?
+                .unwrap_or_default(),
         };
         let ignore =
             Ignore::parse(&text).map_err(|error| EngineError::Invalid(format!(".dockerignore, {error}")))?;

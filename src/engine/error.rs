@@ -46,6 +46,18 @@ impl EngineError {
         move |source| Self::Io { action, source }
     }
 
+    /// What is wrong with `what`, which was being read; that there is no room for it is not its fault.
+    pub(super) fn malformed(what: &str, error: io::Error) -> Self {
+        if is_full(&error) {
+            return Self::Io { action: format!("uncompress {what}"), source: error };
+        }
+        let reason = match error.kind() {
+            io::ErrorKind::UnexpectedEof => "it is cut off".to_owned(),
+            _ => error.to_string(),
+        };
+        Self::Malformed { what: what.to_owned(), reason }
+    }
+
     /// What the orchestrator is told; `place` is that of the instruction.
     pub(super) fn at(self, place: &Place) -> BuildError {
         BuildError::from(self).at(place)
@@ -70,9 +82,7 @@ impl From<EngineError> for BuildError {
             EngineError::Store(StoreError::Io { ref path, .. }) if matches!(&error, EngineError::Store(store) if store.is_full()) => {
                 Self::NoSpace { path: path.display().to_string() }
             }
-            EngineError::Io { ref source, .. }
-                if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) =>
-            {
+            EngineError::Io { ref source, .. } if is_full(source) => {
                 Self::NoSpace { path: "the store".into() }
             }
             EngineError::Store(_) | EngineError::Io { .. } => {
@@ -80,6 +90,10 @@ impl From<EngineError> for BuildError {
             }
         }
     }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// Runs what waits for the disk or computes on a thread that may.

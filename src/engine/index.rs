@@ -4,7 +4,7 @@
 //! once however many builds ask what is in it.
 
 use std::{
-    fs::{self, File},
+    fs,
     io::{self, Read, Write as _},
     path::PathBuf,
 };
@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::EngineError;
 use crate::{
-    archive::{Archive, Member, MemberKind, decompress},
+    archive::{Archive, Member, MemberKind, Sparse, decompress},
     context::Xattr,
     oci::{Store, layer::is_kept, touch},
     session::{LayerRecord, RecordKind},
@@ -76,15 +76,16 @@ pub(super) fn of_layer(
         return Ok(known);
     }
     let name = format!("layer {blob}");
-    let malformed = |reason: String| EngineError::Malformed { what: name.clone(), reason };
-    let source = decompress(store.open_blob(blob)?).map_err(|error| malformed(error.to_string()))?;
+    let malformed = |error| EngineError::malformed(&name, error);
+    let source = decompress(store.open_blob(blob)?).map_err(malformed)?;
     let mut hashing = Hashing { source, hash: Sha256::new() };
     let entries = read(&mut hashing, &name, |_| Ok(()), cancel)?;
     // Behind the end there may be more, which counts for the digest.
-    io::copy(&mut hashing, &mut io::sink()).map_err(|error| malformed(error.to_string()))?;
+    io::copy(&mut hashing, &mut io::sink()).map_err(malformed)?;
     let found = Digest::from_sha256(&hashing.hash.finalize().into());
     if found != *diff_id {
-        return Err(malformed(format!("its content has digest {found}, and its image says {diff_id}")));
+        let reason = format!("its content has digest {found}, and its image says {diff_id}");
+        return Err(EngineError::Malformed { what: name, reason });
     }
     save(store, diff_id, &entries)?;
     Ok(entries)
@@ -97,8 +98,7 @@ pub(super) fn read(
     check: impl Fn(&Member) -> Result<(), String>,
     cancel: &CancellationToken,
 ) -> Result<Vec<IndexEntry>, EngineError> {
-    let malformed =
-        |error: io::Error| EngineError::Malformed { what: name.to_owned(), reason: error.to_string() };
+    let malformed = |error| EngineError::malformed(name, error);
     let mut archive = Archive::new(source);
     let mut entries = Vec::new();
     let mut buffer = vec![0; 128 << 10];
@@ -216,7 +216,7 @@ impl<R: Read> Read for Hashing<R> {
 /// Reads, and writes what was read to a file.
 pub(super) struct Tee<'f, R> {
     pub(super) source: R,
-    pub(super) copy: &'f mut File,
+    pub(super) copy: Sparse<'f>,
 }
 
 impl<R: Read> Read for Tee<'_, R> {

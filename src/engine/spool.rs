@@ -20,7 +20,7 @@ use super::{
     index::{self, IndexEntry, Tee},
 };
 use crate::{
-    archive::{Member, decompress},
+    archive::{Member, Sparse, decompress},
     oci::Store,
 };
 
@@ -96,13 +96,14 @@ impl Spools {
         name: &str,
         check: impl Fn(&Member) -> Result<(), String>,
     ) -> Result<(File, Vec<IndexEntry>), EngineError> {
-        let malformed =
-            |error: io::Error| EngineError::Malformed { what: name.to_owned(), reason: error.to_string() };
+        let malformed = |error| EngineError::malformed(name, error);
         let source = decompress(archive).map_err(malformed)?;
-        let mut copy =
+        let file =
             tempfile::tempfile_in(self.scratch.path()).map_err(EngineError::io("make a temporary file"))?;
-        let members = index::read(Tee { source, copy: &mut copy }, name, check, &self.cancel)?;
-        Ok((copy, members))
+        let mut tee = Tee { source, copy: Sparse::new(&file) };
+        let members = index::read(&mut tee, name, check, &self.cancel)?;
+        tee.copy.finish().map_err(malformed)?;
+        Ok((file, members))
     }
 }
 

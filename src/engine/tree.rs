@@ -16,6 +16,9 @@ const MOST_LINKS: usize = 255;
 /// The longest and the deepest path that links may lead to.
 const LONGEST_PATH: usize = 4096;
 const DEEPEST: usize = 512;
+/// The most memory that the paths of one image may take, in bytes, and what one takes beside what is said of it.
+const MOST_MEMORY: usize = 1 << 30;
+const NODE: usize = 128;
 
 /// What is at a path.
 #[derive(Clone, Debug)]
@@ -46,6 +49,8 @@ pub(super) enum NodeKind {
 #[derive(Clone, Debug)]
 pub(super) struct Tree {
     root: Arc<Node>,
+    /// How much memory everything that was ever put there takes, in bytes.
+    taken: usize,
 }
 
 impl Node {
@@ -53,6 +58,12 @@ impl Node {
     pub(super) fn directory(uid: u32, gid: u32, modified: i64, layer: usize) -> Self {
         let kind = NodeKind::Directory(BTreeMap::new());
         Self { kind, mode: 0o755, uid, gid, modified, xattrs: Vec::new(), layer }
+    }
+
+    /// How much memory what is said of it takes, in bytes.
+    fn weight(&self) -> usize {
+        let target = if let NodeKind::Symlink(target) = &self.kind { target.len() } else { 0 };
+        target + self.xattrs.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
     }
 
     pub(super) fn is_directory(&self) -> bool {
@@ -76,7 +87,7 @@ impl Node {
 
 impl Default for Tree {
     fn default() -> Self {
-        Self { root: Arc::new(Node::directory(0, 0, 0, 0)) }
+        Self { root: Arc::new(Node::directory(0, 0, 0, 0)), taken: 0 }
     }
 }
 
@@ -130,6 +141,7 @@ impl Tree {
     /// and whatever else stands in the way goes.
     pub(super) fn put(&mut self, path: &RelPath, mut node: Node) {
         let layer = node.layer;
+        self.taken += node.weight();
         let mut at = &mut self.root;
         for name in path.components() {
             let parent = Arc::make_mut(at);
@@ -137,7 +149,10 @@ impl Tree {
                 *parent = Node::directory(0, 0, 0, layer);
             }
             let Some(children) = parent.children_mut() else { return };
-            let missing = || Arc::new(Node::directory(0, 0, 0, layer));
+            let missing = || {
+                self.taken += NODE + name.len();
+                Arc::new(Node::directory(0, 0, 0, layer))
+            };
             at = children.entry(name.to_vec()).or_insert_with(missing);
         }
         let at = Arc::make_mut(at);
@@ -156,6 +171,9 @@ impl Tree {
         spool: &Arc<Spool>,
         layer: usize,
     ) -> Result<(), String> {
+        if self.taken > MOST_MEMORY {
+            return Err("with the layers below it, it names more files than any image needs".into());
+        }
         let shown = RelPath::clean(&member.path);
         let Some((parent, name)) = shown.split() else {
             // The root itself: only its attributes count.
@@ -171,6 +189,9 @@ impl Tree {
             return Ok(());
         }
         if let Some(hidden) = name.strip_prefix(b".wh.") {
+            if matches!(hidden, b"" | b"." | b"..") {
+                return Err(format!("{shown} deletes nothing that can be named"));
+            }
             if !hidden.starts_with(b".wh.") {
                 self.change(&parent, |directory| {
                     directory.children_mut().map(|children| children.remove(hidden));

@@ -164,11 +164,16 @@ impl Download<'_> {
         mut response: Response,
         what: String,
     ) -> Result<Result<Digest, FetchError>, RegistryError> {
+        let announced = response.content_length().unwrap_or_default();
+        if announced > LARGEST {
+            return Ok(Err(FetchError::TooLarge { what, limit: LARGEST }));
+        }
         let (pieces, arriving) = mpsc::channel::<Bytes>(WAITING_PIECES);
         let (complete, is_complete) = oneshot::channel::<()>();
         let (store, checksum) = (self.store.clone(), self.checksum.cloned());
         // Hashing and writing would hold up whatever else this thread does.
-        let writing = spawn_blocking(move || receive(&store, arriving, is_complete, checksum, what));
+        let writing =
+            spawn_blocking(move || receive(&store, announced, arriving, is_complete, checksum, what));
         let reading = async {
             while let Some(piece) = self.web.piece(&mut response).await? {
                 if pieces.send(piece).await.is_err() {
@@ -195,15 +200,16 @@ impl Download<'_> {
     }
 }
 
-/// Writes what arrives. `None` when it broke off, whose file is dropped.
+/// Writes what arrives, of which the server has announced so many bytes. `None` when it broke off, whose file is dropped.
 fn receive(
     store: &Store,
+    announced: u64,
     mut arriving: mpsc::Receiver<Bytes>,
     is_complete: oneshot::Receiver<()>,
     checksum: Option<Checksum>,
     what: String,
 ) -> Result<Option<Digest>, FetchError> {
-    let mut writer = store.writer()?;
+    let mut writer = store.writer_of(announced)?;
     let mut hasher = checksum.as_ref().map(Checksum::hasher);
     let mut size = 0;
     while let Some(piece) = arriving.blocking_recv() {

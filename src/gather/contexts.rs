@@ -10,12 +10,13 @@ use std::{
 use polyarch_actors::{DockerfileSource, NamedContext};
 
 use super::{
-    dockerfile::{self, LARGEST_DOCKERFILE, text_of},
+    dockerfile::{self, text_of},
     error::GatherError,
     stdin::{self, Arrived},
 };
 use crate::{
-    archive::{ARCHIVE_HEAD, UnpackLimits, Unpacked, is_archive, unpack},
+    archive::{ARCHIVE_HEAD, Limits, Unpacked, is_archive, unpack},
+    dockerfile::LARGEST_DOCKERFILE,
     error::{Error, SpecError},
     fetch::{self, FetchError, FetchedFile, FetchedTree, GitAccess, GitSource, shown},
     images::blocking,
@@ -236,7 +237,7 @@ impl Gathering<'_> {
             if !is_archive(&head) {
                 return Ok(None);
             }
-            let unpacked = unpack(store.open_blob(&digest)?, &folder, UnpackLimits::default(), &token);
+            let unpacked = unpack(store.open_blob(&digest)?, &folder, Limits::default(), &token);
             Ok(Some(unpacked.map_err(|source| GatherError::Unpack { what: place, source })?))
         })
         .await

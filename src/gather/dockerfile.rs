@@ -13,11 +13,10 @@ use polyarch_actors::DockerfileSource;
 
 use crate::{
     context::{Context, Ignore, RelPath, SelectError, select},
+    dockerfile::LARGEST_DOCKERFILE,
     error::SpecError,
 };
 
-/// The largest Dockerfile that is read, in bytes; BuildKit's limit is the same.
-pub(super) const LARGEST_DOCKERFILE: u64 = 2 << 20;
 /// Its name where none is given, and the only one that may be written in lower case instead.
 const NAME: &str = "Dockerfile";
 

@@ -12,12 +12,10 @@ use tokio::{
     task::spawn_blocking,
 };
 
-use super::{
-    dockerfile::{LARGEST_DOCKERFILE, text_of},
-    error::GatherError,
-};
+use super::{dockerfile::text_of, error::GatherError};
 use crate::{
-    archive::{ARCHIVE_HEAD, UnpackLimits, Unpacked, is_archive, unpack},
+    archive::{ARCHIVE_HEAD, Limits, Unpacked, is_archive, unpack},
+    dockerfile::LARGEST_DOCKERFILE,
     registry::TransferCx,
 };
 
@@ -67,7 +65,7 @@ pub(super) async fn receive(
     let (pieces, arriving) = mpsc::channel(WAITING_PIECES);
     let source = Pieces { arriving, piece: start.freeze() };
     let token = cx.cancel_token();
-    let unpacking = spawn_blocking(move || unpack(source, &folder, UnpackLimits::default(), &token));
+    let unpacking = spawn_blocking(move || unpack(source, &folder, Limits::default(), &token));
     let feeding = async {
         loop {
             let mut piece = BytesMut::with_capacity(PIECE);

@@ -9,6 +9,7 @@ use std::{
 use nix::mount::{MntFlags, umount2};
 
 use super::protocol::{Cleanup, CleanupCommand, Emptied};
+use crate::removal::remove_folder;
 
 /// Does the part of a clean-up that needs no command; nothing of what is cleaned may be running. `killed` says that
 /// something did not end by itself. Returns what could not be done.
@@ -69,7 +70,7 @@ fn empty(emptied: &Emptied) -> Result<(), String> {
             continue;
         }
         let removed = if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            fs::remove_dir_all(entry.path())
+            remove_folder(&entry.path())
         } else {
             fs::remove_file(entry.path())
         };

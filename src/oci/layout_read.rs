@@ -3,6 +3,7 @@
 //! Source: OCI image specification, `image-layout.md`; buildx, `build/opt.go` (`resolveDigest`).
 
 use std::{
+    collections::HashSet,
     fs::{self, File},
     io::{self, Read},
     path::{Path, PathBuf},
@@ -15,7 +16,7 @@ use super::{
     error::StoreError,
     index::Index,
     media_type,
-    store::{LARGEST_DOCUMENT, Store, digest_of},
+    store::{LARGEST_DOCUMENT, MOST_LAYERS, Store, digest_of},
 };
 
 /// The annotation of an entry that names it.
@@ -77,7 +78,7 @@ pub fn read_layout(
 ) -> Result<Descriptor, LayoutReadError> {
     let layout = Reading { store, folder };
     let root = layout.find(tag, digest)?;
-    layout.copy(&root, 0)?;
+    layout.copy(&root, 0, &mut HashSet::new())?;
     Ok(root)
 }
 
@@ -96,6 +97,8 @@ struct Image {
 #[derive(Deserialize)]
 struct Part {
     digest: Digest,
+    #[serde(default)]
+    size: Option<u64>,
     #[serde(default)]
     urls: Vec<String>,
 }
@@ -155,8 +158,16 @@ impl Reading<'_> {
         })
     }
 
-    /// Copies a manifest or index and everything it points at; itself last.
-    fn copy(&self, root: &Descriptor, depth: usize) -> Result<(), LayoutReadError> {
+    /// Copies a manifest or index and everything it points at; itself last. What is `done` is not copied again.
+    fn copy(
+        &self,
+        root: &Descriptor,
+        depth: usize,
+        done: &mut HashSet<Digest>,
+    ) -> Result<(), LayoutReadError> {
+        if done.contains(&root.digest) {
+            return Ok(());
+        }
         let path = self.blob(&root.digest);
         let malformed = |reason: String| LayoutReadError::Malformed { path: path.clone(), reason };
         let bytes =
@@ -174,33 +185,51 @@ impl Reading<'_> {
                 serde_json::from_slice(&bytes).map_err(|error| malformed(error.to_string()))?;
             for entry in index.manifests {
                 if self.blob(&entry.descriptor.digest).is_file() {
-                    self.copy(&entry.descriptor, depth + 1)?;
+                    self.copy(&entry.descriptor, depth + 1, done)?;
                 }
             }
         } else {
             let image: Image =
                 serde_json::from_slice(&bytes).map_err(|error| malformed(error.to_string()))?;
+            let count = image.layers.len();
+            if count > MOST_LAYERS {
+                return Err(malformed(format!(
+                    "it has {count} layers, more than the {MOST_LAYERS} that are accepted"
+                )));
+            }
             for part in image.layers.into_iter().chain([image.config]) {
                 // What a manifest may not hold itself is where its addresses say.
                 if part.urls.is_empty() || self.blob(&part.digest).is_file() {
-                    self.copy_blob(&part.digest)?;
+                    self.copy_blob(&part)?;
                 }
             }
         }
         self.store.put(&bytes)?;
+        done.insert(root.digest.clone());
         Ok(())
     }
 
     /// A copy and no link: the layout is somebody else's, who may write to it.
-    fn copy_blob(&self, digest: &Digest) -> Result<(), LayoutReadError> {
+    fn copy_blob(&self, part: &Part) -> Result<(), LayoutReadError> {
+        let digest = &part.digest;
         if self.store.contains(digest) {
             return Ok(());
         }
         let path = self.blob(digest);
         let unreadable = |source| LayoutReadError::Blob { path: path.clone(), source };
-        let mut file = File::open(&path).map_err(unreadable)?;
-        let mut writer = self.store.writer()?;
-        io::copy(&mut file, &mut writer).map_err(unreadable)?;
+        let mut file = open(&path).map_err(unreadable)?;
+        let size = file.metadata().map_err(unreadable)?.len();
+        if let Some(expected) = part.size.filter(|expected| *expected != size) {
+            let reason = format!("it has {size} bytes, and its manifest says {expected}");
+            return Err(LayoutReadError::Malformed { path, reason });
+        }
+        let mut writer = self.store.writer_of(size)?;
+        io::copy(&mut file, &mut writer).map_err(|source| match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                StoreError::Io { action: "copy", path: path.clone(), source }.into()
+            }
+            _ => unreadable(source),
+        })?;
         writer.commit(Some(digest)).map_err(|error| match error {
             StoreError::Corrupt { expected, found, .. } => {
                 StoreError::Corrupt { path: path.clone(), expected, found }
@@ -216,12 +245,20 @@ impl Reading<'_> {
 
     fn document(path: &Path) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        fs::File::open(path)?.take(LARGEST_DOCUMENT + 1).read_to_end(&mut bytes)?;
+        open(path)?.take(LARGEST_DOCUMENT + 1).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > LARGEST_DOCUMENT {
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is too large for a manifest"));
         }
         Ok(bytes)
     }
+}
+
+/// Opens a file, and nothing that would wait for somebody or never end.
+fn open(path: &Path) -> io::Result<File> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no file"));
+    }
+    File::open(path)
 }
 
 #[cfg(test)]
@@ -288,5 +325,42 @@ mod tests {
         let error = read_layout(&to, &path, None, None).expect_err("changed").to_string();
         assert!(error.contains(&layer.display().to_string()), "{error}");
         assert!(!to.contains(&digest_of(b"layer")) && !to.contains(&digest_of(b"other")));
+    }
+
+    #[test]
+    fn indexes_of_indexes_cost_no_more_than_what_is_in_them() {
+        let (folder, from, to) = stores();
+        let path = folder.path().join("layout");
+        let mut root = layout_of(&from, &path);
+        // Read again and again, these would be a thousand million.
+        for _ in 0..3 {
+            let entry = serde_json::to_value(&root).expect("json");
+            let index = serde_json::json!({"schemaVersion": 2, "manifests": vec![entry; 1000]}).to_string();
+            fs::write(path.join("blobs/sha256").join(digest_of(index.as_bytes()).hex()), &index)
+                .expect("written");
+            root.digest = digest_of(index.as_bytes());
+            root.size = index.len() as u64;
+        }
+        let begun = std::time::Instant::now();
+        read_layout(&to, &path, None, Some(&root.digest)).expect("read");
+        assert!(begun.elapsed().as_secs() < 10);
+    }
+
+    #[test]
+    fn what_would_never_end_or_has_another_length_is_not_read() {
+        let (folder, from, to) = stores();
+        let path = folder.path().join("layout");
+        layout_of(&from, &path);
+        let layer = path.join("blobs/sha256").join(digest_of(b"layer").hex());
+        fs::remove_file(&layer).expect("removed");
+        let mode = rustix::fs::Mode::RWXU;
+        rustix::fs::mknodat(rustix::fs::CWD, &layer, rustix::fs::FileType::Fifo, mode, 0).expect("a pipe");
+        let error = read_layout(&to, &path, None, None).expect_err("a pipe");
+        assert!(crate::error::with_sources(&error).contains("it is no file"), "{error}");
+        fs::remove_file(&layer).expect("removed");
+        // A hole larger than the disk would take hours to find out about.
+        File::create(&layer).and_then(|file| file.set_len(8 << 40)).expect("a hole");
+        let error = read_layout(&to, &path, None, None).expect_err("too large");
+        assert!(matches!(&error, LayoutReadError::Store(store) if store.is_full()), "{error}");
     }
 }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::error::{StoreError, at};
+use crate::removal::remove_folder;
 
 /// This process's folder for temporary files, locked while the process lives.
 #[derive(Debug)]
@@ -39,7 +40,7 @@ impl Drop for Scratch {
     fn drop(&mut self) {
         if self.lock.is_some() {
             // A folder that cannot be removed now is swept by the next process.
-            let _ = fs::remove_dir_all(&self.folder);
+            let _ = remove_folder(&self.folder);
         }
     }
 }
@@ -67,7 +68,7 @@ fn sweep(parent: &Path) {
             _ => false,
         };
         if dead {
-            let _ = fs::remove_dir_all(&folder);
+            let _ = remove_folder(&folder);
         }
     }
 }

@@ -19,6 +19,7 @@ use super::{
     error::{StoreError, at},
     format::{check_format, make_readable, write_once},
     lease::Pins,
+    room::check_room,
     scratch::Scratch,
 };
 
@@ -27,6 +28,9 @@ use super::{
 /// Registries must accept manifests of 4 MiB and mostly take no more (distribution specification,
 /// "Pushing Manifests").
 pub const LARGEST_DOCUMENT: u64 = 8 << 20;
+
+/// The most layers of one image that are read: more than any overlay mounts.
+pub(crate) const MOST_LAYERS: usize = 512;
 
 /// A handle on the store. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -165,6 +169,12 @@ impl Store {
         let folder = &self.inner.scratch.folder;
         let file = tempfile::NamedTempFile::new_in(folder).map_err(at("make a file in", folder))?;
         Ok(BlobWriter { store: self.clone(), file, hash: Sha256::new(), size: 0 })
+    }
+
+    /// A blob of a known size in bytes that is written piece by piece; an error where it cannot fit.
+    pub(crate) fn writer_of(&self, size: u64) -> Result<BlobWriter, StoreError> {
+        check_room(&self.inner.scratch.folder, size)?;
+        self.writer()
     }
 
     /// Takes a finished file into the store by a hard link (by a copy across devices), and checks that it

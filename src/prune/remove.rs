@@ -10,6 +10,7 @@ use super::{
     entry::{Entry, Removal},
     scan::GONE,
 };
+use crate::removal::remove_folder;
 
 /// What became of an entry.
 #[derive(Debug)]
@@ -88,7 +89,7 @@ fn set_aside(path: &Path) -> io::Result<Option<PathBuf>> {
 fn folders(folders: Vec<PathBuf>) -> io::Result<Removed> {
     let mut denied = Vec::new();
     for folder in folders {
-        match absent(fs::remove_dir_all(&folder)) {
+        match absent(remove_folder(&folder)) {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => denied.push(folder),
             removed => removed?,
         }

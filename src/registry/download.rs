@@ -135,7 +135,7 @@ impl RegistryClient {
         cx: &TransferCx,
     ) -> Result<(), RegistryError> {
         let attempt = tally.begin_at(0);
-        let mut writer = store.writer()?;
+        let mut writer = store.writer_of(blob.size)?;
         let (pieces, mut arriving) = mpsc::channel::<Bytes>(WAITING_PIECES);
         let (complete, is_complete) = tokio::sync::oneshot::channel::<()>();
         let expected = blob.digest.clone();

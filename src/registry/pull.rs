@@ -1,5 +1,7 @@
 //! Copies an image or index from a registry into the store.
 
+use std::collections::HashSet;
+
 use futures::{StreamExt, TryStreamExt};
 use polyarch_actors::Descriptor;
 
@@ -10,7 +12,7 @@ use super::{
     error::RegistryError,
     manifest::Manifest,
 };
-use crate::oci::{Reference, Store};
+use crate::oci::{MOST_LAYERS, Reference, Store};
 
 /// The most manifests that one index may lead to.
 const MOST_MANIFESTS: usize = 1000;
@@ -48,6 +50,7 @@ pub async fn pull(
 
     let mut documents: Vec<Manifest> = Vec::new();
     let mut blobs: Vec<Layer> = Vec::new();
+    let (mut asked, mut known) = (HashSet::from([descriptor.digest.clone()]), HashSet::new());
     let mut waiting = vec![root];
     while let Some(manifest) = waiting.pop() {
         let about = || format!("manifest {}", manifest.descriptor.digest);
@@ -56,11 +59,10 @@ pub async fn pull(
         match content {
             Content::Index(children) => {
                 for child in children {
-                    let known = documents.iter().chain(&waiting).chain([&manifest]);
-                    if known.into_iter().any(|known| known.descriptor.digest == child.digest) {
+                    if !asked.insert(child.digest.clone()) {
                         continue;
                     }
-                    if documents.len() + waiting.len() >= MOST_MANIFESTS {
+                    if asked.len() > MOST_MANIFESTS {
                         let reason = format!("it leads to more than {MOST_MANIFESTS} manifests");
                         return Err(odd(about(), reason));
                     }
@@ -68,9 +70,15 @@ pub async fn pull(
                 }
             }
             Content::Image { config, layers } => {
+                let count = layers.len();
+                if count > MOST_LAYERS {
+                    let reason =
+                        format!("it has {count} layers, more than the {MOST_LAYERS} that are accepted");
+                    return Err(odd(about(), reason));
+                }
                 let layers = layers.into_iter().filter(|_| depth == PullDepth::Everything);
                 for blob in std::iter::once(Layer::from(config)).chain(layers) {
-                    if blobs.iter().all(|known| known.descriptor.digest != blob.descriptor.digest) {
+                    if known.insert(blob.descriptor.digest.clone()) {
                         blobs.push(blob);
                     }
                 }
@@ -79,7 +87,8 @@ pub async fn pull(
         documents.push(manifest);
     }
 
-    cx.expect_bytes(blobs.iter().map(|blob| blob.descriptor.size).sum());
+    let sizes = blobs.iter().map(|blob| blob.descriptor.size);
+    cx.expect_bytes(sizes.fold(0, u64::saturating_add));
     let host = client.host(reference.registry());
     // Collected first: a closure that is held across an await would keep the future from being `Send`.
     let pulls: Vec<_> = blobs

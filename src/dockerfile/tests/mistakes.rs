@@ -185,3 +185,22 @@ fn stage_names_are_checked() {
         "the stage name `one` is already taken by line 1; choose another",
     );
 }
+
+#[test]
+fn a_file_beyond_all_measure_is_refused_at_once() {
+    let begun = std::time::Instant::now();
+    let line = |length: usize| format!("FROM scratch\nCMD {}\n", "x".repeat(length));
+    let many = |text: &str, count: usize| format!("FROM scratch\n{}", text.repeat(count));
+    for (text, kind) in [
+        (line(100 << 20), ErrorKind::TooLarge),
+        (many("CMD x\n", 300_000), ErrorKind::TooManyInstructions),
+        (many("FROM scratch\n", 5000), ErrorKind::TooManyStages),
+    ] {
+        assert_eq!(*parse_error(&text).kind, kind);
+    }
+    for text in [line(1 << 20), many("CMD x\n", 9000), many("FROM scratch\n", 900)] {
+        crate::dockerfile::Dockerfile::parse("Dockerfile", &text).expect("large but honest");
+    }
+    let took = begun.elapsed();
+    assert!(took.as_secs() < 20, "{took:?}");
+}

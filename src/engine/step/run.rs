@@ -21,7 +21,7 @@ use crate::{
         stage::Stage,
         step::Step,
     },
-    session::{self, Ended, Mount, MountKind, SessionError, StepLayer},
+    session::{self, Ended, Limits, Mount, MountKind, SessionError, StepLayer},
 };
 
 /// Where commands are looked for when nothing says otherwise.
@@ -30,6 +30,9 @@ use crate::{
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Where a script in a heredoc is seen.
 const SCRIPTS: &str = "/dev/pipes";
+/// As many processes and threads as one command may have at once, where control groups allow it: a fork bomb meets its
+/// end before the machine does. podman gives 2048 to a container; builds start more than most services do.
+const MOST_PROCESSES: u64 = 8192;
 /// Build arguments that commands see without a declaration, and that change no result.
 ///
 /// Source: Dockerfile reference, "Predefined ARGs".
@@ -111,6 +114,7 @@ impl Step<'_> {
             },
             mounts: mounts.mounts.clone(),
             latest_mtime: self.build.epoch,
+            limits: Limits { pids: Some(MOST_PROCESSES), ..Limits::default() },
             ..session::Step::default()
         }
     }

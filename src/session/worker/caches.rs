@@ -11,6 +11,7 @@ use std::{
 use super::{copy, mounts::Preparing, within::within};
 use crate::{
     oci::digest_of,
+    removal::remove_folder,
     session::{
         error::Failure,
         step::{Cache, Sharing},
@@ -57,7 +58,7 @@ pub(super) fn take(preparing: &mut Preparing<'_, '_>, cache: &Cache) -> Result<(
     if !path.exists() {
         let new = folder.join("new");
         if new.exists() {
-            fs::remove_dir_all(&new).map_err(failed())?;
+            remove_folder(&new).map_err(failed())?;
         }
         make(preparing, cache, &new)?;
         fs::rename(&new, &path).map_err(failed())?;

@@ -6,10 +6,13 @@ use std::{
 };
 
 use super::task;
-use crate::session::{
-    error::Failure,
-    userns,
-    wire::{ANSWER, NO_SPACE, STEP_ROLE, USERNS_ROLE, Work},
+use crate::{
+    removal::remove_folder,
+    session::{
+        error::Failure,
+        userns,
+        wire::{ANSWER, NO_SPACE, STEP_ROLE, USERNS_ROLE, Work},
+    },
 };
 
 /// Does what a helper process with this first argument is for; `None` if that is something else.
@@ -38,7 +41,7 @@ fn main() -> i32 {
 fn prepare(work: &Work) -> Result<(), Failure> {
     let failed = || Failure::system::<io::Error>(format!("empty {}", work.scratch.display()));
     if work.scratch.exists() {
-        fs::remove_dir_all(&work.scratch).map_err(failed())?;
+        remove_folder(&work.scratch).map_err(failed())?;
     }
     fs::create_dir(&work.scratch).map_err(failed())
 }

@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     oci::Store,
+    removal::remove_folder,
     session::{
         error::Failure,
         outcome::Ended,
@@ -66,7 +67,7 @@ fn probe(work: &Work) -> Result<Done, Failure> {
 
 fn remove(work: &Work, folders: &[PathBuf]) -> Result<Done, Failure> {
     for folder in folders {
-        match fs::remove_dir_all(folder) {
+        match remove_folder(folder) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 return Err(Failure::system(format!("remove {}", folder.display()))(error));
             }

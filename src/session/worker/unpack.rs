@@ -30,8 +30,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::stubs::resolve;
 use crate::{
-    archive::{Archive, Member, MemberKind, decompress},
+    archive::{Archive, Member, MemberKind, Sparse, decompress},
     oci::layer::is_kept,
+    removal::remove_folder,
 };
 
 /// How the names of deletions begin.
@@ -94,7 +95,7 @@ impl Unpacking {
         let is_directory = member.kind == MemberKind::Directory;
         match fs::symlink_metadata(&path) {
             Ok(there) if there.is_dir() && is_directory => {}
-            Ok(there) if there.is_dir() => fs::remove_dir_all(&path)?,
+            Ok(there) if there.is_dir() => remove_folder(&path)?,
             Ok(_) => fs::remove_file(&path)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
@@ -186,7 +187,7 @@ impl Unpacking {
         // What is below a path comes right after it.
         let next = self.brought.range::<Path, _>((Bound::Included(path), Bound::Unbounded)).next();
         if !next.is_some_and(|brought| brought.starts_with(path)) {
-            return fs::remove_dir_all(path);
+            return remove_folder(path);
         }
         for entry in fs::read_dir(path)? {
             self.remove(&entry?.path())?;
@@ -196,8 +197,10 @@ impl Unpacking {
 }
 
 fn file(path: &Path, member: &Member, content: &mut impl Read) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    io::copy(content, &mut file)?;
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let mut sparse = Sparse::new(&file);
+    io::copy(content, &mut sparse)?;
+    sparse.finish()?;
     own(path, member)?;
     // Another owner takes the setuid bit and the capabilities away.
     file.set_permissions(Permissions::from_mode(member.mode))?;

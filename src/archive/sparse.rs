@@ -1,0 +1,42 @@
+//! Files with holes instead of zeros.
+
+use std::{
+    fs::File,
+    io::{self, Write},
+    os::unix::fs::FileExt as _,
+};
+
+use super::limits::{PIECE, is_zero};
+
+/// Writes a new file from its beginning. Zeros take no disk, so that a small archive of very many fills none.
+#[derive(Debug)]
+pub(crate) struct Sparse<'f> {
+    file: &'f File,
+    at: u64,
+}
+
+impl<'f> Sparse<'f> {
+    /// `file` must be empty.
+    pub(crate) fn new(file: &'f File) -> Self {
+        Self { file, at: 0 }
+    }
+
+    /// Gives the file its length.
+    pub(crate) fn finish(self) -> io::Result<()> {
+        self.file.set_len(self.at)
+    }
+}
+
+impl Write for Sparse<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if bytes.len() < PIECE || !is_zero(bytes) {
+            self.file.write_all_at(bytes, self.at)?;
+        }
+        self.at += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
