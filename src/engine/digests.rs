@@ -33,8 +33,8 @@ const BATCH: usize = 32;
 /// How many files are remembered of one context.
 const MOST: usize = 2_000_000;
 
-/// A SHA-256.
-pub(super) type Sha = [u8; 32];
+/// The BLAKE3 of a file, which takes a quarter of the time of a SHA-256. Nothing but the store knows of it.
+pub(super) type Hash = [u8; 32];
 
 /// What is remembered of a file: all of its stamp, and its digest.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -44,7 +44,7 @@ struct Known {
     size: u64,
     modified: (i64, u32),
     changed: (i64, u32),
-    digest: Sha,
+    digest: Hash,
 }
 
 /// The digests of one context. The default remembers nothing longer than it lives.
@@ -73,7 +73,7 @@ impl Digests {
         context: &Context,
         files: &[&Entry],
         cancel: &CancellationToken,
-    ) -> Result<Vec<Sha>, EngineError> {
+    ) -> Result<Vec<Hash>, EngineError> {
         let mut digests = vec![[0; 32]; files.len()];
         let mut unknown = Vec::new();
         {
@@ -95,7 +95,7 @@ impl Digests {
         let work = || read_some(context, files, &unknown, &next, cancel);
         let threads = thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let threads = threads.min(unknown.len().div_ceil(BATCH));
-        let found: Vec<(usize, Sha)> = if threads == 1 {
+        let found: Vec<(usize, Hash)> = if threads == 1 {
             work()?
         } else {
             thread::scope(|scope| {
@@ -150,7 +150,7 @@ impl Drop for Digests {
 }
 
 impl Known {
-    fn new(stamp: Stamp, digest: Sha) -> Self {
+    fn new(stamp: Stamp, digest: Hash) -> Self {
         let pair = |time: Time| (time.seconds, time.nanoseconds);
         Self {
             device: stamp.device,
@@ -175,7 +175,7 @@ fn read_some(
     unknown: &[usize],
     next: &AtomicUsize,
     cancel: &CancellationToken,
-) -> Result<Vec<(usize, Sha)>, EngineError> {
+) -> Result<Vec<(usize, Hash)>, EngineError> {
     let mut reader = context.reader();
     let mut buffer = vec![0; 256 << 10];
     let mut found = Vec::new();

@@ -25,7 +25,7 @@ use crate::{
 /// Where the indexes are, in the store.
 const FOLDER: &str = "backends/sandbox/indexes";
 /// The form of the files; others are made anew.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// One member of a layer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,7 +47,7 @@ pub(super) enum IndexKind {
     Directory,
     File {
         size: u64,
-        /// The SHA-256 of its bytes.
+        /// The BLAKE3 of its bytes.
         digest: [u8; 32],
         /// Where they begin in the archive.
         offset: u64,
@@ -116,17 +116,17 @@ pub(super) fn read(
     if cancel.is_cancelled() { Err(EngineError::Cancelled) } else { Ok(entries) }
 }
 
-/// The digest of everything that `source` has left; of less when the build is cancelled.
+/// The BLAKE3 of everything that `source` has left; of less when the build is cancelled.
 pub(super) fn hash(
     source: &mut impl Read,
     buffer: &mut [u8],
     cancel: &CancellationToken,
 ) -> io::Result<[u8; 32]> {
-    let mut hash = Sha256::new();
+    let mut hash = blake3::Hasher::new();
     while !cancel.is_cancelled() {
         match source.read(buffer) {
             Ok(0) => break,
-            Ok(read) => hash.update(&buffer[..read]),
+            Ok(read) => _ = hash.update(&buffer[..read]),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
@@ -153,7 +153,7 @@ fn entry(member: Member, digest: [u8; 32]) -> IndexEntry {
 pub(super) fn of_record(record: LayerRecord) -> IndexEntry {
     let LayerRecord { mut path, kind, mode, uid, gid, mtime, xattrs } = record;
     let kind = match kind {
-        RecordKind::File { size, sha256, offset } => IndexKind::File { size, digest: sha256, offset },
+        RecordKind::File { size, blake3, offset } => IndexKind::File { size, digest: blake3, offset },
         RecordKind::Directory => IndexKind::Directory,
         RecordKind::Symlink(target) => IndexKind::Symlink(target),
         RecordKind::HardLink(target) => IndexKind::Hardlink(target),
@@ -163,7 +163,7 @@ pub(super) fn of_record(record: LayerRecord) -> IndexEntry {
         RecordKind::Whiteout => {
             let name = path.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
             path.splice(name..name, *b".wh.");
-            IndexKind::File { size: 0, digest: Sha256::digest([]).into(), offset: 0 }
+            IndexKind::File { size: 0, digest: blake3::hash(&[]).into(), offset: 0 }
         }
     };
     IndexEntry { path, kind, mode, uid, gid, modified: mtime, xattrs }

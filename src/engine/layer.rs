@@ -7,7 +7,6 @@ use std::{
 };
 
 use polyarch_actors::{Descriptor, Digest};
-use sha2::{Digest as _, Sha256};
 
 use super::{
     error::EngineError,
@@ -54,7 +53,7 @@ pub(super) enum NewKind {
 /// Where the bytes of a new file come from.
 #[derive(Clone, Debug)]
 pub(super) enum Content {
-    /// A build context, and the SHA-256 of what it was a moment ago.
+    /// A build context, and the BLAKE3 of what it was a moment ago.
     Context(Arc<Context>, Box<Entry>, [u8; 32]),
     /// The Dockerfile.
     Inline(Vec<u8>),
@@ -63,11 +62,11 @@ pub(super) enum Content {
 }
 
 impl Content {
-    /// The SHA-256 of the bytes.
+    /// The BLAKE3 of the bytes.
     fn digest(&self) -> [u8; 32] {
         match self {
             Self::Context(_, _, digest) => *digest,
-            Self::Inline(bytes) => Sha256::digest(bytes).into(),
+            Self::Inline(bytes) => blake3::hash(bytes).into(),
             Self::Stored(bytes) => bytes.digest,
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    digests::{Digests, Sha},
+    digests::{Digests, Hash},
     error::EngineError,
     key::Key,
     layer::{self, Content, NewEntry, NewKind},
@@ -144,7 +144,7 @@ fn pick_from_context(
 }
 
 /// What a context holds belongs to root, as BuildKit has it.
-fn of_context(context: &Arc<Context>, entry: Entry, digest: Sha) -> NewEntry {
+fn of_context(context: &Arc<Context>, entry: Entry, digest: Hash) -> NewEntry {
     let (mode, modified) = (entry.mode, entry.stamp.modified.seconds);
     let kind = match &entry.kind {
         Kind::Directory => NewKind::Directory,

@@ -28,7 +28,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(super) struct Bytes {
     pub(super) size: u64,
-    /// Their SHA-256.
+    /// Their BLAKE3.
     pub(super) digest: [u8; 32],
     /// The archive that holds them, and from where on.
     pub(super) spool: Arc<Spool>,

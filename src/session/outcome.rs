@@ -62,8 +62,8 @@ pub enum RecordKind {
     File {
         /// Its length in bytes.
         size: u64,
-        /// The SHA-256 sum of its content.
-        sha256: [u8; 32],
+        /// The BLAKE3 of its content.
+        blake3: [u8; 32],
         /// Where its content begins in the uncompressed archive.
         offset: u64,
     },

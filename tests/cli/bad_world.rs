@@ -87,7 +87,7 @@ fn missing_and_wrong_credentials_are_told_apart() {
     let context = desk.context("above", format!("FROM {name}\nCOPY a.txt /b.txt\n"));
     let build = ["build", "--backend", "buildah", "-t", "above:1", &context];
     desk.run(build).fails(6, &["base image", &name]);
-    desk.ok(build.iter().chain(&["--authfile", &authfile.as_str()]));
+    desk.ok(build.iter().chain(&["--authfile", authfile.as_str()]));
 }
 
 #[test]

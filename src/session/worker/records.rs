@@ -12,7 +12,6 @@ use std::{
 };
 
 use nix::sys::stat::{major, minor};
-use sha2::{Digest as _, Sha256};
 
 use super::{
     changes::{Change, Trees, at},
@@ -116,14 +115,14 @@ impl Recorder<'_> {
     fn file(&mut self, path: &[u8], here: &Path, metadata: &Metadata) -> Result<(), RecordError> {
         let size = metadata.size();
         let file = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW).open(here)?;
-        let mut content = Hashed { file, hash: Sha256::new() };
-        let record = RecordKind::File { size, sha256: [0; 32], offset: 0 };
+        let mut content = Hashed { file, hash: blake3::Hasher::new() };
+        let record = RecordKind::File { size, blake3: [0; 32], offset: 0 };
         self.append(path, metadata, EntryKind::File { size }, record, &mut content)?;
         let end = self.writer()?.written();
-        if let Some(LayerRecord { kind: RecordKind::File { sha256, offset, .. }, .. }) =
+        if let Some(LayerRecord { kind: RecordKind::File { blake3, offset, .. }, .. }) =
             self.records.last_mut()
         {
-            *sha256 = content.hash.finalize().into();
+            *blake3 = content.hash.finalize().into();
             *offset = end - size.next_multiple_of(512);
         }
         Ok(())
@@ -199,7 +198,7 @@ fn number(number: u64) -> u32 {
 
 struct Hashed {
     file: File,
-    hash: Sha256,
+    hash: blake3::Hasher,
 }
 
 impl Read for &mut Hashed {
