@@ -12,7 +12,7 @@ use polyarch_actors::{
 
 use crate::{
     check::{check_options, warnings},
-    dockerfile::{Dockerfile, DockerfileError, Plan, PlanOptions, lint::Rule, plan},
+    dockerfile::{Dockerfile, DockerfileError, ErrorKind, Plan, PlanOptions, lint::Rule, plan},
     error::{Error, SpecError},
     gather::Gathered,
     sources::NamedInput,
@@ -94,6 +94,10 @@ pub(crate) fn prepare(spec: &BuildSpec, gathered: &Gathered, build: &BuildId) ->
     for platform in &parsed.platforms {
         let plan = plan(&parsed.dockerfile, &parsed.options(spec, platform))
             .map_err(|error| parsed.mistake(error))?;
+        if let Some(span) = plan.first_insecure().filter(|_| !spec.steps.allow_insecure) {
+            let (file, kind) = (parsed.source().name.clone(), Box::new(ErrorKind::InsecureNotAllowed));
+            return Err(parsed.mistake(DockerfileError { file, span, kind }));
+        }
         for name in plan.undeclared_args(spec.build_args.keys().map(String::as_str)) {
             undeclared
                 .insert(format!("the build argument {name} is not declared by any ARG of the Dockerfile"));
@@ -138,6 +142,8 @@ fn request(
         bases: plan.images().iter().map(base).collect(),
         backend: spec.backend.clone(),
         emulation: spec.emulation,
+        steps: spec.steps.clone(),
+        insecure: plan.first_insecure().is_some(),
         ..BuildRequest::new(
             build.clone(),
             platform.clone(),

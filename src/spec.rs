@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, path::PathBuf, str::FromStr};
 
 use polyarch_actors::{
-    BackendId, CachePolicy, Emulation, FailurePolicy, Platform, PullPolicy, RegistryAccess, SecretRef, SshRef,
+    BackendId, CachePolicy, Emulation, FailurePolicy, Platform, PullPolicy, RegistryAccess, SecretRef,
+    SshRef, StepOptions,
 };
 
 use crate::{
@@ -46,6 +47,8 @@ pub struct BuildSpec {
     pub backend: Option<BackendId>,
     /// Whether RUN steps may be emulated.
     pub emulation: Emulation,
+    /// What RUN steps are given besides what the Dockerfile says.
+    pub steps: StepOptions,
     /// What the failure of one platform means for the others.
     pub policy: FailurePolicy,
     /// Where the index goes, beside the store.
@@ -77,6 +80,7 @@ impl BuildSpec {
             registry: RegistryAccess::default(),
             backend: None,
             emulation: Emulation::default(),
+            steps: StepOptions::default(),
             policy: FailurePolicy::default(),
             outputs: Vec::new(),
         }

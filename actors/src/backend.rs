@@ -1,12 +1,12 @@
 //! What the core asks of whatever builds images.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use crate::{BackendId, BuildError, BuildRequest, BuiltImage, EventSink, ImageOs, Platform};
+use crate::{BackendId, BuildError, BuildRequest, BuiltImage, EventSink, ImageOs, Platform, StepNeed};
 
 /// Turns a request into an image in the store.
 ///
@@ -57,6 +57,9 @@ pub struct Capabilities {
     pub emulated: Vec<Platform>,
     /// Operating systems for which images without any RUN can be put together, for every CPU.
     pub assembles: Vec<ImageOs>,
+    /// What it gives steps that not every backend does.
+    #[serde(default)]
+    pub gives: BTreeSet<StepNeed>,
     /// How many builds it runs at once.
     pub slots: usize,
     /// What a person could install or change to get more, one sentence each.
@@ -81,6 +84,7 @@ impl Capabilities {
             native: Vec::new(),
             emulated: Vec::new(),
             assembles: Vec::new(),
+            gives: BTreeSet::new(),
             slots: 0,
             advice: vec![advice.into()],
         }

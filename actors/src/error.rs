@@ -2,11 +2,11 @@
 //!
 //! Errors are values that cross machines, so they carry text where a library would carry a source.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BackendId, Platform, image::millis};
+use crate::{BackendId, Place, Platform, image::millis};
 
 /// Who can do something about a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -31,27 +31,6 @@ pub struct RuledOut {
     pub backend: BackendId,
     /// Why not, as a fragment: `has no emulator for arm64`.
     pub reason: String,
-}
-
-/// A part of the Dockerfile that was built from.
-///
-/// The bytes are those of the text that the request carries, so whoever has the request can draw the line.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Place {
-    /// The name of the file, as the request gives it.
-    pub file: String,
-    /// The line; the first one is 1.
-    pub line: usize,
-    /// The byte of the text at which the part begins.
-    pub start: usize,
-    /// The byte after its last one.
-    pub end: usize,
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.file, self.line)
-    }
 }
 
 /// The end of a platform that is no image.

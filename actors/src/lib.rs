@@ -22,10 +22,13 @@ mod event;
 mod event_log;
 mod id;
 mod image;
+mod need;
+mod place;
 mod platform;
 mod request;
 mod route;
 mod status;
+mod steps;
 mod supervisor;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -33,11 +36,13 @@ mod version;
 
 pub use backend::{Availability, BuildBackend, BuildCx, Capabilities, SharedBackend};
 pub use collect::{FailurePolicy, Outcome, PlatformOutcome};
-pub use error::{BuildError, Fault, Place, RetryPolicy, RuledOut};
+pub use error::{BuildError, Fault, RetryPolicy, RuledOut};
 pub use event::{BuildEvent, EventKind, LogBytes, Timestamp};
 pub use event_log::EventSink;
 pub use id::{BackendId, BuildId, Digest, DigestError};
 pub use image::{BuiltImage, Descriptor};
+pub use need::StepNeed;
+pub use place::Place;
 pub use platform::{ImageOs, Platform, PlatformError};
 pub use request::{
     BaseImage, BuildRequest, CachePolicy, ContextSource, DockerfileSource, Emulation, NamedContext,
@@ -45,5 +50,6 @@ pub use request::{
 };
 pub use route::{BackendReport, Route, RouteTable};
 pub use status::{BuildStatus, PlatformState, StatusBoard};
+pub use steps::{HostEntry, Resource, StepNetwork, StepOptionError, StepOptions, Ulimit};
 pub use supervisor::{BuildSupervisor, DescribeBackends, PlanRoutes, RunBuild, Shutdown, SupervisorConfig};
 pub use version::ProtocolVersion;

@@ -7,7 +7,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BackendId, BuildId, Descriptor, Platform, version::ProtocolVersion};
+use crate::{BackendId, BuildId, Descriptor, Platform, StepOptions, version::ProtocolVersion};
 
 /// Asks for one platform of one image. Self-contained: a worker on another machine needs nothing else
 /// but the context itself.
@@ -50,6 +50,12 @@ pub struct BuildRequest {
     pub backend: Option<BackendId>,
     /// Whether RUN steps may be emulated.
     pub emulation: Emulation,
+    /// What RUN steps are given besides what the Dockerfile says.
+    #[serde(default, skip_serializing_if = "StepOptions::is_default")]
+    pub steps: StepOptions,
+    /// Whether the plan has a step that asks for all rights (`RUN --security=insecure`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub insecure: bool,
 }
 
 /// A Dockerfile as it was read.
@@ -207,6 +213,8 @@ impl BuildRequest {
             bases: Vec::new(),
             backend: None,
             emulation: Emulation::default(),
+            steps: StepOptions::default(),
+            insecure: false,
         }
     }
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Availability, BackendId, BuildError, BuildRequest, Capabilities, Emulation, ImageOs, Platform, RuledOut,
+    StepNeed,
 };
 
 /// A backend and what it can do here.
@@ -129,6 +130,9 @@ fn fit(report: &BackendReport, request: &BuildRequest) -> Result<Fit, String> {
             Err(format!("cannot put together a {} image, even without RUN", request.platform))
         };
     }
+    if let Some(need) = StepNeed::of(request).difference(&can.gives).next() {
+        return Err(format!("cannot give {need}"));
+    }
     let mut fit = Fit::Native;
     for platform in &request.runs_on {
         if can.native.iter().any(|host| host.runs(platform)) {
@@ -175,6 +179,8 @@ fn ruled_out(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::{BuildId, ContextSource, DockerfileSource};
     use proptest::prelude::*;
@@ -189,6 +195,7 @@ mod tests {
             native: native.iter().map(|text| platform(text)).collect(),
             emulated: emulated.iter().map(|text| platform(text)).collect(),
             assembles: assembles.to_vec(),
+            gives: if id == "sandbox" { StepNeed::ALL.into() } else { BTreeSet::new() },
             slots: 1,
             advice: vec![],
         };
@@ -239,6 +246,18 @@ mod tests {
         arm.backend = Some(BackendId::new("buildah"));
         let error = table().route(&arm).expect_err("forbidden").to_string();
         assert!(error.contains("buildah would have to emulate linux/arm64, which is forbidden"), "{error}");
+    }
+
+    #[test]
+    fn a_step_with_all_rights_goes_where_it_gets_them() {
+        let mut insecure = request("linux/amd64", &["linux/amd64"]);
+        insecure.insecure = true;
+        let route = table().route(&insecure).expect("a route");
+        assert_eq!(route.backend.as_str(), "sandbox");
+        assert_eq!(route.ruled_out[0].reason, "cannot give a step all rights (RUN --security=insecure)");
+        // Where no step runs, none needs anything.
+        insecure.runs_on.clear();
+        assert_eq!(table().route(&insecure).expect("a route").backend.as_str(), "buildah");
     }
 
     #[test]

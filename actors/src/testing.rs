@@ -73,6 +73,7 @@ impl ScriptedBackend {
                 native,
                 emulated: Vec::new(),
                 assembles: vec![ImageOs::Linux],
+                gives: BTreeSet::new(),
                 slots,
                 advice: Vec::new(),
             },

@@ -1,6 +1,6 @@
 //! The supervisor with scripted backends: every promise of the core, without a process or a disk.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use actix::Addr;
 use futures::StreamExt;
@@ -139,6 +139,7 @@ async fn each_request_goes_to_the_backend_of_its_os_and_cpu() {
         native: platforms(native),
         emulated: vec![],
         assembles: vec![],
+        gives: BTreeSet::new(),
         slots: 2,
         advice: vec![],
     };

@@ -6,9 +6,9 @@ use std::{collections::BTreeMap, fmt::Debug, fs, path::Path, time::Duration};
 
 use polyarch_actors::{
     BackendId, BaseImage, BuildError, BuildEvent, BuildId, BuildRequest, BuiltImage, CachePolicy,
-    ContextSource, Descriptor, Digest, DockerfileSource, Emulation, EventKind, LogBytes, NamedContext,
-    Outcome, Place, Platform, PlatformOutcome, ProtocolVersion, PullPolicy, RegistryAccess, RuledOut,
-    SecretRef, SecretSource, SshRef, Timestamp,
+    ContextSource, Descriptor, Digest, DockerfileSource, Emulation, EventKind, HostEntry, LogBytes,
+    NamedContext, Outcome, Place, Platform, PlatformOutcome, ProtocolVersion, PullPolicy, RegistryAccess,
+    RuledOut, SecretRef, SecretSource, SshRef, StepNetwork, StepOptions, Timestamp, Ulimit,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -130,6 +130,14 @@ fn a_request_has_its_golden_form() {
         bases: vec![BaseImage { reference: "busybox".into(), platform: platform() }],
         backend: Some(BackendId::new("buildah")),
         emulation: Emulation::Allow,
+        insecure: true,
+        steps: StepOptions {
+            add_hosts: HostEntry::read("db:[2001:db8::1]").expect("a host"),
+            network: StepNetwork::None,
+            shm_size: Some(1 << 20),
+            ulimits: [Ulimit::read("nofile=1024:-1").expect("a limit")].into(),
+            allow_insecure: true,
+        },
         ..BuildRequest::new(build(), platform(), dockerfile, ContextSource::Directory("/context".into()))
     };
     holds("request.json", &request);

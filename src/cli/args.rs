@@ -10,6 +10,7 @@ use super::prune::{DuArgs, PruneArgs};
 use super::{
     check::Call,
     options::{OutputOption, SecretOption, SshOption},
+    steps::{AttestationArgs, StepArgs},
 };
 use crate::{config, images::EntryName, oci::Reference, spec::Annotation};
 
@@ -119,6 +120,10 @@ pub(super) struct BuildArgs {
     /// "docker-image://IMAGE", "oci-layout://DIR[:TAG][@DIGEST]", or the address of a git repository or a file
     #[arg(long = "build-context", value_name = "NAME=SOURCE")]
     pub(super) build_contexts: Vec<String>,
+    #[command(flatten)]
+    pub(super) steps: StepArgs,
+    #[command(flatten)]
+    attestations: AttestationArgs,
     /// How progress is shown
     #[arg(long, value_name = "HOW", default_value = "auto")]
     pub(super) progress: Progress,

@@ -146,6 +146,7 @@ fn spec(args: &BuildArgs) -> Result<BuildSpec, Failure> {
         EmulationArg::Fallback => Emulation::Fallback,
         EmulationArg::Allow => Emulation::Allow,
     };
+    spec.steps = args.steps.options();
     for option in &args.outputs {
         spec.tags.extend(option.names.iter().cloned());
         spec.outputs.extend(option.output.clone());

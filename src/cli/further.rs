@@ -42,6 +42,7 @@ pub(super) fn further_command(error: &Error, args: &BuildArgs, store: Option<&Pa
         let equals = if paths.is_empty() { "" } else { "=" };
         add("--ssh", &format!("{}{equals}{}", ssh.0.id, paths.join(",")));
     }
+    args.steps.words().iter().for_each(|(flag, value)| add(flag, value));
     add("", &args.context);
     Some(format!("to see all that this platform prints: {command}"))
 }

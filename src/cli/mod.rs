@@ -18,6 +18,7 @@ mod prune;
 mod report;
 mod run;
 mod signals;
+mod steps;
 mod table;
 
 pub use run::main;

@@ -153,7 +153,7 @@ pub(super) fn pairs(what: &str, pairs: &[String]) -> Result<BTreeMap<String, Str
 }
 
 /// `key=value,key=value`, each key once.
-fn fields(text: &str) -> Result<BTreeMap<String, String>, String> {
+pub(super) fn fields(text: &str) -> Result<BTreeMap<String, String>, String> {
     let mut fields = BTreeMap::new();
     for field in text.split(',') {
         let (key, value) = field.split_once('=').ok_or_else(|| format!("{field:?} is not KEY=VALUE"))?;

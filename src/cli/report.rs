@@ -6,6 +6,7 @@ use polyarch_actors::{BuildError, Fault};
 
 use crate::{
     GatherError,
+    dockerfile::ErrorKind,
     error::with_sources,
     error::{Error, FailedBuild, SpecError, first_error},
     fetch::{FetchError, GitFault},
@@ -148,7 +149,15 @@ impl From<Error> for Failure {
                     _ => failure,
                 }
             }
-            Error::Dockerfile { error, snippet } => Self::new(exit::INPUT, error.to_string()).detail(snippet),
+            Error::Dockerfile { error, snippet } => {
+                let failure = Self::new(exit::INPUT, error.to_string()).detail(snippet);
+                match *error.kind {
+                    ErrorKind::InsecureNotAllowed => {
+                        failure.hint("allow it with --allow security.insecure, if you trust the Dockerfile")
+                    }
+                    _ => failure,
+                }
+            }
             Error::Gather(error) => Self::of_gather(&error),
             Error::Checks { ref snippet, .. } => Self::new(exit::INPUT, error.to_string())
                 .detail(snippet)

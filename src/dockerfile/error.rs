@@ -308,6 +308,9 @@ pub enum ErrorKind {
         /// The line of its FROM.
         defined: usize,
     },
+    /// A step that asks for more than its build allows.
+    #[error("RUN --security=insecure asks for all rights, which this build does not allow")]
+    InsecureNotAllowed,
     /// Stages that need each other.
     #[error("the stage `{name}` needs itself through this; copy from another stage")]
     CircularReference {

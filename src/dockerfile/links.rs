@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    ast::{Dockerfile, Instruction, InstructionKind, Stage, Word},
+    ast::{Dockerfile, Instruction, InstructionKind, Run, Stage, Word},
     error::{ErrorKind, Mistake, Span},
     plan::{Base, PlanOptions},
     scope::GlobalScope,
@@ -147,15 +147,16 @@ impl<'d> Links<'d> {
         Ok(reached)
     }
 
-    /// The first RUN of a stage: in the triggers of the stage it begins from, or on its own.
-    pub(super) fn first_run(&self, number: usize) -> Option<Span> {
+    /// The first RUN of a stage that is `wanted`: in the triggers of the stage it begins from, or on its own.
+    pub(super) fn first_run(&self, number: usize, wanted: impl Fn(&Run) -> bool) -> Option<Span> {
         if self.replaced[number] {
             return None;
         }
         let parent = self.bases[number].stage().filter(|parent| !self.replaced[*parent]);
         let triggers = parent.into_iter().flat_map(|parent| triggers_of(&self.stages[parent]));
         let mut instructions = triggers.chain(&self.stages[number].instructions);
-        instructions.find(|one| matches!(one.kind, InstructionKind::Run(_))).map(|run| run.span)
+        let found = instructions.find(|one| matches!(&one.kind, InstructionKind::Run(run) if wanted(run)));
+        found.map(|run| run.span)
     }
 
     fn collect_uses(

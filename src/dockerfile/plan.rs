@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use polyarch_actors::Platform;
 
 use super::{
-    ast::{Dockerfile, InstructionKind},
+    ast::{Dockerfile, InstructionKind, Security},
     check,
     error::{DockerfileError, ErrorKind, Mistake, Span},
     links::{Links, Names},
@@ -56,6 +56,8 @@ pub struct PlannedStage {
     pub platform: Platform,
     /// Its first RUN, in the triggers it inherits or on its own.
     pub first_run: Option<Span>,
+    /// Its first RUN that asks for all rights, in the triggers it inherits or on its own.
+    pub first_insecure: Option<Span>,
     /// Whether a named context stands in for the whole stage, so that none of its instructions count.
     pub replaced: bool,
 }
@@ -118,6 +120,11 @@ impl Plan {
         self.stages.iter().filter(|stage| stage.first_run.is_some()).map(|stage| &stage.platform).collect()
     }
 
+    /// The first RUN that asks for all rights.
+    pub fn first_insecure(&self) -> Option<Span> {
+        self.stages.iter().find_map(|stage| stage.first_insecure)
+    }
+
     /// What `ARG name` without a default takes: the platforms, and the declarations before the first FROM.
     pub fn globals(&self) -> &BTreeMap<String, String> {
         &self.globals
@@ -169,9 +176,11 @@ fn resolve(dockerfile: &Dockerfile, options: &PlanOptions<'_>) -> Result<Plan, M
             // What is copied goes into the image, so it comes from an image of the target platform.
             images.add(&link.from, options.platform, link.word.span, names());
         }
-        let first_run = links.first_run(number);
+        let first_run = links.first_run(number, |_| true);
+        let first_insecure = links.first_run(number, |run| run.security == Security::Insecure);
         let replaced = links.is_replaced(number);
-        stages.push(PlannedStage { number, name: stage.name.clone(), base, platform, first_run, replaced });
+        let name = stage.name.clone();
+        stages.push(PlannedStage { number, name, base, platform, first_run, first_insecure, replaced });
     }
     Ok(Plan {
         stages,

@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 
+use polyarch_actors::{Resource, Ulimit};
 use serde::{Deserialize, Serialize};
 
 use crate::{guard::GuardError, oci::StoreError};
@@ -56,6 +57,16 @@ pub enum Failure {
     /// The user or group is not in the image.
     #[error("{0}")]
     User(String),
+    /// A limit is higher than this user may set it.
+    #[error("the limit {resource}={limit} is above {most}, the most that is allowed here")]
+    Limit {
+        /// What is limited.
+        resource: Resource,
+        /// What was asked for.
+        limit: Ulimit,
+        /// The most that the hard limit may be.
+        most: u64,
+    },
     /// The program cannot be executed.
     #[error("cannot execute {program}: {reason}")]
     Execute {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, ffi::OsString, net::IpAddr, path::PathBuf, time::Duration};
 
-use polyarch_actors::Digest;
+use polyarch_actors::{Digest, Resource, Ulimit};
 use serde::{Deserialize, Serialize};
 
 /// A command on top of some layers.
@@ -25,6 +25,10 @@ pub struct Step {
     pub insecure: bool,
     /// What it sees as the name of its machine.
     pub hostname: Option<String>,
+    /// Its limits as a process.
+    pub ulimits: BTreeMap<Resource, Ulimit>,
+    /// The size of `/dev/shm`, in bytes; 64 MiB if absent.
+    pub shm_size: Option<u64>,
     /// More lines of `/etc/hosts`.
     pub extra_hosts: Vec<(String, IpAddr)>,
     /// What it sees besides the root file system. None of it reaches the layer.

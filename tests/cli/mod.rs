@@ -15,4 +15,6 @@ mod places;
 mod prune;
 mod sharing;
 mod signals;
+#[cfg(target_os = "linux")]
+mod step_flags;
 mod steps;

@@ -130,6 +130,7 @@ fn arguments(case: &Case) -> Vec<String> {
     ask.secrets.iter().for_each(|secret| add("--secret", secret.clone()));
     ask.ssh.iter().for_each(|ssh| add("--ssh", ssh.clone()));
     ask.target.iter().for_each(|target| add("--target", target.clone()));
+    arguments.extend(ask.flags.iter().cloned());
     arguments
 }
 

@@ -30,6 +30,8 @@ pub(super) struct Ask {
     pub(super) labels: BTreeMap<String, String>,
     pub(super) secrets: Vec<String>,
     pub(super) ssh: Vec<String>,
+    /// Further flags of the command line, such as `--shm-size=1m`.
+    pub(super) flags: Vec<String>,
     /// Named contexts.
     pub(super) contexts: BTreeMap<String, String>,
     /// Images that are built before, by the name that stands for them, each from another Dockerfile of the folder.

@@ -23,3 +23,5 @@ mod session_hostile;
 mod session_isolation;
 #[cfg(target_os = "linux")]
 mod session_mounts;
+#[cfg(target_os = "linux")]
+mod session_options;

@@ -18,7 +18,7 @@ use super::{buildah::helper, tools};
 
 /// What busybox is called in the images of the tests.
 const NAMES: &str = "sh cat echo sleep true false uname id ls mkdir rm touch chmod chown stat ln mv test grep mount \
-                     mknod ps kill env hostname head find readlink su dd wc sort setsid mkfifo nc sync tr cut sed ip umount xargs unshare timeout";
+                     mknod ps kill env hostname head find readlink su dd wc sort setsid mkfifo nc sync tr cut sed ip umount xargs uniq unshare timeout";
 
 /// A store, a session on it, and a base image.
 pub(crate) struct Bench {

@@ -9,6 +9,7 @@ use std::{
 
 use polyarch_actors::{
     BackendId, BuildCx, BuildError, BuildRequest, BuiltImage, ContextSource, EventKind, ImageOs, Platform,
+    StepNetwork,
 };
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -64,7 +65,7 @@ impl Builder<'_> {
             return Err(BuildError::invalid(message));
         }
         let isolation = self.isolation(request)?;
-        let workers = self.layout.workers(&folder_name(&request.platform));
+        let workers = self.layout.workers(&workers_of(request));
         let project = project(request, self.store);
         let worker = blocking(move || Worker::take(&workers, &project).map_err(host)).await?;
         let before = worker.remember_shared([]).map_err(host)?;
@@ -296,6 +297,18 @@ impl Attempt<'_> {
             retryable: false,
         })
     }
+}
+
+/// The workers whose cache may serve a request: buildah's knows nothing of what the steps were given.
+fn workers_of(request: &BuildRequest) -> String {
+    let platform = folder_name(&request.platform);
+    let mut given = request.steps.key();
+    given.extend((request.steps.network == StepNetwork::None).then(|| "network none".to_owned()));
+    if given.is_empty() {
+        return platform;
+    }
+    let digest = digest_of(given.join("\n").as_bytes());
+    format!("{platform}-{}", &digest.hex()[..16])
 }
 
 /// What builds have in common whose steps may be the same.

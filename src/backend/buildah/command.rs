@@ -8,7 +8,7 @@ use std::{
 
 use polyarch_actors::{
     BuildError, BuildRequest, CachePolicy, ContextSource, NamedContext, Platform, SecretRef, SecretSource,
-    SshRef,
+    SshRef, StepNetwork,
 };
 
 use super::version::BuildahVersion;
@@ -90,9 +90,7 @@ pub(super) fn build(storage: &Storage, plan: &BuildPlan<'_>) -> Result<Command, 
     let mut command = storage.command();
     command.mask = plan.mask.to_vec();
     command.args(["build", "--layers", "--jobs=1", "--format=docker", "--force-rm", "--pull=never"]);
-    // RUN shares the network of the host, as in the native engine. A network of its own would leave a namespace,
-    // addresses and firewall rules behind when the build is killed.
-    command.args(["--network=host", "--isolation", plan.isolation]);
+    command.args(step_flags(request)).args(["--isolation", plan.isolation]);
     command.args(runtime_flags(plan.isolation, plan.runtime_root, plan.cgroup));
     command.args(
         ["--identity-label=false", "--skip-unused-stages=true"].iter().filter_map(|flag| version.gated(flag)),
@@ -131,6 +129,23 @@ pub(super) fn build(storage: &Storage, plan: &BuildPlan<'_>) -> Result<Command, 
     let ContextSource::Directory(context) = &request.context;
     command.arg(context);
     Ok(command)
+}
+
+/// What RUN steps are given.
+fn step_flags(request: &BuildRequest) -> Vec<String> {
+    let steps = &request.steps;
+    // RUN shares the network of the host, as in the native engine. A network of its own would leave a namespace,
+    // addresses and firewall rules behind when the build is killed.
+    let network = match steps.network {
+        // Where no step runs, the isolation is one that has no network of its own.
+        StepNetwork::None if !request.runs_on.is_empty() => "none",
+        _ => "host",
+    };
+    let mut flags = vec![format!("--network={network}")];
+    flags.extend(steps.add_hosts.iter().map(|host| format!("--add-host={}:{}", host.name, host.address)));
+    flags.extend(steps.shm_size.map(|size| format!("--shm-size={size}")));
+    flags.extend(steps.ulimits.iter().map(|(resource, limit)| format!("--ulimit={resource}={limit}")));
+    flags
 }
 
 /// Flags that keep the container runtime's traces where they are cleaned up: its state in a folder and its control

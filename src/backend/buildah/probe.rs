@@ -1,8 +1,8 @@
 //! What can be built here with buildah, and why not the rest.
 
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
-use polyarch_actors::{Availability, Capabilities, ImageOs};
+use polyarch_actors::{Availability, Capabilities, ImageOs, StepNeed};
 
 use super::{
     machine::{Machine, Unusable},
@@ -54,6 +54,12 @@ pub(super) fn capabilities(found: Result<(&Machine, &Trial), &Unusable>, slots: 
         native,
         emulated,
         assembles: vec![ImageOs::Linux],
+        gives: match trial.isolation.as_deref() {
+            // It has the host's /dev/shm, and no network of its own.
+            None | Some("chroot") => BTreeSet::new(),
+            // Without a network there is no /etc/hosts of its own either.
+            Some(_) => [StepNeed::NoNetwork, StepNeed::ShmSize].into(),
+        },
         slots,
         advice,
     }

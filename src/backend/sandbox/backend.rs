@@ -1,11 +1,11 @@
 //! The backend as the core sees it.
 
-use std::{num::NonZero, path::PathBuf, sync::Arc, time::Instant};
+use std::{collections::BTreeSet, num::NonZero, path::PathBuf, sync::Arc, time::Instant};
 
 use futures::{FutureExt as _, future::BoxFuture};
 use polyarch_actors::{
     Availability, BackendId, BuildBackend, BuildCx, BuildError, BuildRequest, BuiltImage, Capabilities,
-    ImageOs, Platform,
+    ImageOs, Platform, StepNeed,
 };
 
 use crate::{
@@ -59,12 +59,14 @@ impl SandboxBackend {
             native: Vec::new(),
             emulated: Vec::new(),
             assembles: vec![ImageOs::Linux],
+            gives: BTreeSet::new(),
             slots: self.options.slots.unwrap_or_else(|| SLOTS.max(2 * cpus())),
             advice: Vec::new(),
         };
         match self.session.probe().await {
             Ok(report) => {
                 can.native = cpu::platforms();
+                can.gives = StepNeed::ALL.into();
                 can.emulated = report.emulated.into_iter().flat_map(|cpu| cpu.platforms).collect();
                 can.emulated.retain(|platform| !can.native.contains(platform));
                 can.advice = report.advice;

@@ -2,11 +2,11 @@
 
 use std::{collections::BTreeMap, ffi::OsString, sync::Arc};
 
-use polyarch_actors::{BuildError, Descriptor};
+use polyarch_actors::{BuildError, Descriptor, StepNetwork, StepOptions};
 
 use super::{mounts::Prepared, output::Output};
 use crate::{
-    dockerfile::{Heredoc, Network, Run, Security},
+    dockerfile::{ErrorKind, Heredoc, Network, Run, Security},
     engine::{
         build::Build,
         chain::Chain,
@@ -40,12 +40,13 @@ const PROXIES: [&str; 5] = ["HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY"
 
 impl Step<'_> {
     pub(super) async fn run(&self, stage: &mut Stage, run: &Run) -> Result<bool, EngineError> {
-        if run.security == Security::Insecure {
-            return Err(EngineError::Invalid(
-                "--security=insecure would take the walls of the sandbox away and is not allowed".into(),
-            ));
-        }
         let build = self.build;
+        let options = &build.request.steps;
+        let insecure = run.security == Security::Insecure;
+        // The triggers of a base image are known only now.
+        if insecure && !options.allow_insecure {
+            return Err(EngineError::Invalid(ErrorKind::InsecureNotAllowed.to_string()));
+        }
         let command = Command::new(run, stage);
         let environment = environment(stage);
         let mut mounts = self.mounts(stage, run).await?;
@@ -56,7 +57,9 @@ impl Step<'_> {
             let kind = MountKind::Bind { source, writable: false };
             mounts.mounts.push(Mount { target: SCRIPTS.into(), kind });
         }
-        let network = if run.network == Network::None { "none" } else { "host" };
+        let network = network(run, options);
+        let mut given = options.key();
+        given.extend(insecure.then(|| "insecure".to_owned()));
         let visible = environment.iter().map(|(name, value)| format!("{name}={value}"));
         let key = Key::new("run")
             .field(stage.chain.id())
@@ -66,10 +69,11 @@ impl Step<'_> {
             .field(stage.workdir())
             .field(&stage.config.config.user)
             .field(stage.platform.to_string())
-            .field(network)
+            .field(if network == session::Network::None { "none" } else { "host" })
             .field(mounts.key.clone().end().as_str())
-            .option(build.epoch.map(i64::to_le_bytes))
-            .end();
+            .option(build.epoch.map(i64::to_le_bytes));
+        // Where nothing is given, the key is that of a build that knows no such options.
+        let key = if given.is_empty() { key.end() } else { key.list(given).end() };
         let created_by = format!("RUN {}", command.arguments.join(" "));
         let chain = stage.chain.clone();
         let work = async {
@@ -77,7 +81,8 @@ impl Step<'_> {
             for chain in reads {
                 build.complete(chain).await?;
             }
-            let mut step = self.step(stage, &command, environment, &mounts, run.network);
+            let mut step = self.step(stage, &command, environment, &mounts);
+            (step.network, step.insecure) = (network, insecure);
             step.emulator = build.engine.emulator(&stage.platform).await?;
             self.execute(step).await
         };
@@ -92,8 +97,8 @@ impl Step<'_> {
         command: &Command,
         environment: BTreeMap<String, String>,
         mounts: &Prepared,
-        network: Network,
     ) -> session::Step {
+        let options = &self.build.request.steps;
         let mut environment = environment;
         for (name, value) in &self.build.request.build_args {
             if PROXIES.iter().any(|proxy| proxy.eq_ignore_ascii_case(name)) {
@@ -108,10 +113,9 @@ impl Step<'_> {
             env: environment.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
             workdir: stage.workdir().into(),
             user: stage.config.config.user.clone(),
-            network: match network {
-                Network::None => session::Network::None,
-                Network::Default | Network::Host => session::Network::Host,
-            },
+            extra_hosts: options.add_hosts.iter().map(|host| (host.name.clone(), host.address)).collect(),
+            ulimits: options.ulimits.clone(),
+            shm_size: options.shm_size,
             mounts: mounts.mounts.clone(),
             latest_mtime: self.build.epoch,
             limits: Limits { pids: Some(MOST_PROCESSES), ..Limits::default() },
@@ -175,7 +179,10 @@ impl Step<'_> {
                 output: vec![error.to_string()],
             },
             SessionError::Step(
-                error @ (Failure::User(_) | Failure::Layer { .. } | Failure::Mount { .. }),
+                error @ (Failure::User(_)
+                | Failure::Limit { .. }
+                | Failure::Layer { .. }
+                | Failure::Mount { .. }),
             ) => BuildError::invalid(error.to_string()).at(self.place),
             SessionError::Unusable(unusable) => BuildError::Host {
                 reason: format!(
@@ -187,6 +194,14 @@ impl Step<'_> {
             SessionError::Store(error) => EngineError::from(error).at(self.place),
             error => BuildError::Host { reason: format!("{}: {error}", self.place), retryable: false },
         }
+    }
+}
+
+/// What a command reaches: what it says itself, else what the build says.
+fn network(run: &Run, options: &StepOptions) -> session::Network {
+    match (run.network, options.network) {
+        (Network::None, _) | (Network::Default, StepNetwork::None) => session::Network::None,
+        (Network::Host | Network::Default, _) => session::Network::Host,
     }
 }
 

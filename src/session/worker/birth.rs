@@ -23,15 +23,11 @@ use nix::{
     },
     unistd::{Gid, Pid, Uid, chdir, fchown, sethostname, setsid},
 };
-use polyarch_actors::Platform;
-use rustix::thread::{
-    CapabilitySet, CapabilitySets, capability_is_in_bounding_set, remove_capability_from_bounding_set,
-    set_capabilities, set_thread_groups, set_thread_res_gid, set_thread_res_uid,
-};
+use polyarch_actors::{Platform, Resource, Ulimit};
 
 use super::{
     plan::{Base, Planned},
-    root, system,
+    rights, root, system,
     user::User,
     within::within,
 };
@@ -41,24 +37,6 @@ use crate::session::{
     outcome::Ended,
     step::{Network, Step},
 };
-
-/// What root may do in a step.
-///
-/// Source: moby's `oci/caps/defaults.go`.
-const CAPABILITIES: CapabilitySet = CapabilitySet::CHOWN
-    .union(CapabilitySet::DAC_OVERRIDE)
-    .union(CapabilitySet::FSETID)
-    .union(CapabilitySet::FOWNER)
-    .union(CapabilitySet::MKNOD)
-    .union(CapabilitySet::NET_RAW)
-    .union(CapabilitySet::SETGID)
-    .union(CapabilitySet::SETUID)
-    .union(CapabilitySet::SETFCAP)
-    .union(CapabilitySet::SETPCAP)
-    .union(CapabilitySet::NET_BIND_SERVICE)
-    .union(CapabilitySet::SYS_CHROOT)
-    .union(CapabilitySet::KILL)
-    .union(CapabilitySet::AUDIT_WRITE);
 
 /// Everything that the first process needs to become the step.
 #[derive(Debug)]
@@ -72,6 +50,10 @@ pub(super) struct Birth {
     pub(super) hostname: String,
     pub(super) network: Network,
     pub(super) insecure: bool,
+    /// Its limits as a process.
+    pub(super) ulimits: BTreeMap<Resource, Ulimit>,
+    /// The size of `/dev/shm`, in bytes.
+    pub(super) shm_size: u64,
     /// Where it enters the control groups that hold it to its limits.
     pub(super) groups: Vec<File>,
     /// Notes the places for mounts that were made.
@@ -230,26 +212,7 @@ fn become_step(birth: &mut Birth) -> Result<(), Told> {
         give_stream(stream, &birth.user);
     }
     system::close_on_exec().map_err(tell("close files"))?;
-    if !birth.insecure {
-        if !birth.filter.is_empty() {
-            system::filter_system_calls(&birth.filter).map_err(tell("filter system calls"))?;
-        }
-        for capability in CapabilitySet::all().difference(CAPABILITIES).iter() {
-            if capability_is_in_bounding_set(capability).unwrap_or(false) {
-                remove_capability_from_bounding_set(capability).map_err(tell("drop a capability"))?;
-            }
-        }
-    }
-    become_user(&birth.user)?;
-    if birth.user.uid == 0 && !birth.insecure {
-        let sets = CapabilitySets {
-            effective: CAPABILITIES,
-            permitted: CAPABILITIES,
-            inheritable: CapabilitySet::empty(),
-        };
-        set_capabilities(None, sets).map_err(tell("drop capabilities"))?;
-    }
-    Ok(())
+    rights::take(birth)
 }
 
 fn work_in(folder: &Path) -> Result<(), Told> {
@@ -266,12 +229,4 @@ fn give_stream(stream: i32, user: &User) {
         1 => fchown(io::stdout(), owner.0, owner.1),
         _ => fchown(io::stderr(), owner.0, owner.1),
     };
-}
-
-fn become_user(user: &User) -> Result<(), Told> {
-    let groups: Vec<_> = user.groups.iter().map(|group| rustix::fs::Gid::from_raw(*group)).collect();
-    let (uid, gid) = (rustix::fs::Uid::from_raw(user.uid), rustix::fs::Gid::from_raw(user.gid));
-    set_thread_groups(&groups).map_err(tell("set the groups"))?;
-    set_thread_res_gid(gid, gid, gid).map_err(tell(format!("become group {}", user.gid)))?;
-    set_thread_res_uid(uid, uid, uid).map_err(tell(format!("become user {}", user.uid)))
 }

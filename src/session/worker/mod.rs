@@ -15,6 +15,7 @@ mod mounts;
 mod overlay;
 mod plan;
 mod records;
+mod rights;
 mod root;
 mod stubs;
 mod system;

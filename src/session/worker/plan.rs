@@ -18,6 +18,25 @@ use crate::session::{error::Failure, step::Step};
 ///
 /// Source: OCI runtime specification, `config-linux.md`, "Default Devices".
 const DEVICES: [&str; 6] = ["full", "null", "random", "tty", "urandom", "zero"];
+/// The devices that a step with all rights of this machine's root has as well, where the machine has them.
+///
+/// Source: BuildKit, `util/entitlements/security/security_linux.go`.
+const MORE_DEVICES: [&str; 14] = [
+    "cuse",
+    "fuse",
+    "kmsg",
+    "kvm",
+    "loop-control",
+    "loop0",
+    "loop1",
+    "loop2",
+    "loop3",
+    "loop4",
+    "loop5",
+    "loop6",
+    "loop7",
+    "net/tun",
+];
 
 /// Something to mount.
 #[derive(Debug)]
@@ -44,9 +63,10 @@ pub(super) struct Base {
 }
 
 impl Base {
-    pub(super) fn prepare() -> Result<Self, Failure> {
+    pub(super) fn prepare(insecure: bool, userns: bool) -> Result<Self, Failure> {
         let mut devices = Vec::new();
-        for name in DEVICES {
+        let more: &[&str] = if insecure && !userns { &MORE_DEVICES } else { &[] };
+        for name in DEVICES.iter().chain(more).copied() {
             let path = Path::new("/dev").join(name);
             // A machine without a terminal may lack /dev/tty.
             if path.exists() {
@@ -54,7 +74,8 @@ impl Base {
             }
         }
         let sys = tree(Path::new("/sys"))?;
-        restrict(&sys, libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NOEXEC)?;
+        let read_only = if insecure { 0 } else { libc::MOUNT_ATTR_RDONLY };
+        restrict(&sys, read_only | libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NOEXEC)?;
         Ok(Self { devices, sys })
     }
 }

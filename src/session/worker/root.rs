@@ -78,16 +78,21 @@ fn base(birth: &Birth, places: &mut Places) -> Result<(), Told> {
     own(places, "/proc", "proc", strict, "")?;
     let sys = places.make(Path::new("/sys"), true).map_err(tell("make /sys"))?;
     let read_only = strict | MsFlags::MS_RDONLY;
-    if mount(Some("sysfs"), &sys, Some("sysfs"), read_only, None::<&str>).is_err() {
+    let of_sys = if birth.insecure { strict } else { read_only };
+    if mount(Some("sysfs"), &sys, Some("sysfs"), of_sys, None::<&str>).is_err() {
         // The network namespace is not the user namespace's.
         place(&birth.base.sys, &sys, "/sys")?;
     }
     let dev = places.make(Path::new("/dev"), true).map_err(tell("make /dev"))?;
-    let device_flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_STRICTATIME;
+    let mut device_flags = MsFlags::MS_NOSUID | MsFlags::MS_STRICTATIME;
+    if !birth.insecure {
+        device_flags |= MsFlags::MS_NODEV;
+    }
     mount(Some("tmpfs"), &dev, Some("tmpfs"), device_flags, Some("mode=755,size=65536k"))
         .map_err(tell("mount /dev"))?;
     for (name, tree) in &birth.base.devices {
         let path = dev.join(name);
+        path.parent().map_or(Ok(()), fs::create_dir_all).map_err(tell("make a folder of devices"))?;
         fs::File::create(&path).map_err(tell("make a device"))?;
         place(tree, &path, name)?;
     }
@@ -96,7 +101,7 @@ fn base(birth: &Birth, places: &mut Places) -> Result<(), Told> {
     }
     let quiet = MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC;
     own(places, "/dev/pts", "devpts", quiet, "newinstance,ptmxmode=0666,mode=0620,gid=5")?;
-    own(places, "/dev/shm", "tmpfs", strict, "mode=1777,size=65536k")?;
+    own(places, "/dev/shm", "tmpfs", strict, &format!("mode=1777,size={}", birth.shm_size))?;
     own(places, "/dev/mqueue", "mqueue", strict, "")?;
     if birth.insecure {
         return Ok(());

@@ -14,7 +14,7 @@ use super::{
     mounts::{Mounts, Preparing},
     overlay::{Form, MOST_LAYERS, Overlay},
     plan::{self, Base},
-    records, stubs, user,
+    records, rights, stubs, user,
     within::within,
 };
 use crate::{
@@ -28,6 +28,11 @@ use crate::{
         wire::{Done, RECORDS, Task, WireLayer, Work},
     },
 };
+
+/// How much `/dev/shm` holds where nothing else is said, in bytes.
+///
+/// Source: Docker's command line reference, `--shm-size`.
+const SHM_SIZE: u64 = 64 << 20;
 
 /// Does what is asked.
 pub(super) fn perform(work: &Work) -> Result<Done, Failure> {
@@ -134,6 +139,7 @@ fn run(work: &Work, step: &Step) -> Result<Done, Failure> {
 fn start(work: &Work, step: &Step, root: &Path, made: &Path, mounts: &mut Mounts) -> Result<Ended, Failure> {
     let scratch = work.scratch.as_path();
     let user = user::find(root, &step.user)?;
+    rights::check_limits(&step.ulimits, work.userns)?;
     let mut groups = limits::hold(&work.cgroup, &step.limits);
     let file = |path: &Path| {
         let file = File::options().create(true).truncate(true).read(true).write(true).open(path);
@@ -147,13 +153,15 @@ fn start(work: &Work, step: &Step, root: &Path, made: &Path, mounts: &mut Mounts
     environment.entry("HOME".into()).or_insert_with(|| OsString::from(&user.home));
     let birth = Birth {
         root: root.to_owned(),
-        base: Base::prepare()?,
+        base: Base::prepare(step.insecure, work.userns)?,
         mounts: std::mem::take(&mut mounts.planned),
         user,
         workdir: step.workdir.clone(),
         hostname: plan::hostname(step),
         network: step.network,
         insecure: step.insecure,
+        ulimits: step.ulimits.clone(),
+        shm_size: step.shm_size.unwrap_or(SHM_SIZE),
         groups: std::mem::take(&mut groups.doors),
         made: file(made)?,
         failure: file(&scratch.join("failure"))?,

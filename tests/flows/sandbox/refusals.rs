@@ -19,7 +19,7 @@ async fn what_cannot_be_done_names_its_line_and_the_reason() {
     for (dockerfile, words) in [
         (
             "FROM scratch\nRUN --security=insecure x\n",
-            "Dockerfile:2: --security=insecure would take the walls",
+            "Dockerfile:2: RUN --security=insecure asks for all rights",
         ),
         ("FROM scratch\nCOPY --parents nope/x /\n", "Dockerfile:2: source \"nope/x\" not found"),
         (

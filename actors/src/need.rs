@@ -1,0 +1,72 @@
+//! What a build asks of its steps and not every backend can give.
+
+use std::{collections::BTreeSet, fmt};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{BuildRequest, StepNetwork};
+
+/// Something that a build asks of its steps and not every backend can give.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StepNeed {
+    /// `RUN --security=insecure`.
+    AllRights,
+    /// `--network=none` for all steps.
+    NoNetwork,
+    /// `--add-host` for steps without a network.
+    HostsWithoutNetwork,
+    /// `--shm-size`.
+    ShmSize,
+}
+
+impl StepNeed {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::AllRights, Self::NoNetwork, Self::HostsWithoutNetwork, Self::ShmSize];
+
+    /// What a request asks of its steps.
+    pub fn of(request: &BuildRequest) -> BTreeSet<Self> {
+        let steps = &request.steps;
+        let offline = steps.network == StepNetwork::None;
+        let asked = [
+            (Self::AllRights, request.insecure),
+            (Self::NoNetwork, offline),
+            (Self::HostsWithoutNetwork, offline && !steps.add_hosts.is_empty()),
+            (Self::ShmSize, steps.shm_size.is_some()),
+        ];
+        asked.into_iter().filter(|(_, asked)| *asked).map(|(need, _)| need).collect()
+    }
+}
+
+impl fmt::Display for StepNeed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::AllRights => "a step all rights (RUN --security=insecure)",
+            Self::NoNetwork => "steps no network (--network=none)",
+            Self::HostsWithoutNetwork => {
+                "steps names of hosts without a network (--add-host, --network=none)"
+            }
+            Self::ShmSize => "steps another size of /dev/shm (--shm-size)",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{BuildId, ContextSource, DockerfileSource, HostEntry};
+
+    #[test]
+    fn a_request_needs_what_it_asks_for_and_nothing_else() {
+        let file = DockerfileSource::new("Dockerfile", "");
+        let platform = "linux/amd64".parse().expect("a platform");
+        let context = ContextSource::Directory("/c".into());
+        let mut request = BuildRequest::new(BuildId::generate(), platform, file, context);
+        request.steps.add_hosts = HostEntry::read("db:10.0.0.1").expect("a host");
+        assert!(StepNeed::of(&request).is_empty());
+        request.steps.network = StepNetwork::None;
+        request.steps.shm_size = Some(1);
+        request.insecure = true;
+        assert_eq!(StepNeed::of(&request), StepNeed::ALL.into());
+    }
+}

@@ -1,0 +1,185 @@
+//! The arguments about RUN steps, and those about attestations, which can only be declined.
+
+use std::collections::BTreeMap;
+
+use clap::Args;
+use polyarch_actors::{HostEntry, StepNetwork, StepOptions, Ulimit};
+
+use super::options::fields;
+use crate::quantity;
+
+/// What RUN steps are given.
+#[derive(Clone, Debug, Args)]
+pub(super) struct StepArgs {
+    /// Add a line to /etc/hosts of RUN steps; "host-gateway" is this machine
+    #[arg(long = "add-host", value_name = "HOST:IP", value_parser = HostEntry::read)]
+    hosts: Vec<Vec<HostEntry>>,
+    /// What RUN steps reach that do not say so themselves: "default" and "host" are the network of this machine
+    #[arg(long, value_name = "MODE", default_value = "default", value_parser = network)]
+    network: StepNetwork,
+    /// The size of /dev/shm of RUN steps [default: 64m]
+    #[arg(long, value_name = "SIZE", value_parser = shm_size)]
+    shm_size: Option<u64>,
+    /// Limit what each process of RUN steps uses, such as nofile=1024:2048
+    #[arg(long = "ulimit", value_name = "TYPE=SOFT[:HARD]", value_parser = Ulimit::read)]
+    ulimits: Vec<(polyarch_actors::Resource, Ulimit)>,
+    /// Allow what a Dockerfile cannot take by itself: "security.insecure" (RUN --security=insecure has all rights), or
+    /// "network.host" (which RUN steps have anyway)
+    #[arg(long = "allow", value_name = "ENTITLEMENT", value_parser = entitlement, value_delimiter = ',')]
+    allowed: Vec<Entitlement>,
+}
+
+/// What a Dockerfile cannot take by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Entitlement {
+    Insecure,
+    HostNetwork,
+}
+
+impl StepArgs {
+    /// The arguments as the library takes them.
+    pub(super) fn options(&self) -> StepOptions {
+        StepOptions {
+            add_hosts: self.hosts.concat(),
+            network: self.network,
+            shm_size: self.shm_size,
+            // The last word on a resource counts.
+            ulimits: self.ulimits.iter().copied().collect(),
+            allow_insecure: self.allowed.contains(&Entitlement::Insecure),
+        }
+    }
+
+    /// The arguments as they are written, in pairs.
+    pub(super) fn words(&self) -> Vec<(&'static str, String)> {
+        let StepOptions { add_hosts, network, shm_size, ulimits, allow_insecure } = self.options();
+        let mut words = Vec::new();
+        words.extend(add_hosts.iter().map(|host| ("--add-host", format!("{}={}", host.name, host.address))));
+        words.extend((network == StepNetwork::None).then(|| ("--network", "none".to_owned())));
+        words.extend(shm_size.map(|size| ("--shm-size", size.to_string())));
+        words.extend(ulimits.iter().map(|(resource, limit)| ("--ulimit", format!("{resource}={limit}"))));
+        words.extend(allow_insecure.then(|| ("--allow", "security.insecure".to_owned())));
+        words
+    }
+}
+
+fn network(text: &str) -> Result<StepNetwork, String> {
+    match text {
+        "default" => Ok(StepNetwork::Default),
+        "none" => Ok(StepNetwork::None),
+        "host" => Ok(StepNetwork::Host),
+        _ => Err("there are default, none and host".into()),
+    }
+}
+
+fn shm_size(text: &str) -> Result<u64, String> {
+    match quantity::size(text)? {
+        0 => Err("it cannot be nothing".into()),
+        size => Ok(size),
+    }
+}
+
+fn entitlement(text: &str) -> Result<Entitlement, String> {
+    match text {
+        "security.insecure" => Ok(Entitlement::Insecure),
+        "network.host" => Ok(Entitlement::HostNetwork),
+        _ => Err("there are network.host and security.insecure".into()),
+    }
+}
+
+/// Attestations, which are not made.
+#[derive(Clone, Debug, Args)]
+pub(super) struct AttestationArgs {
+    /// Provenance is not recorded; only "false" is accepted
+    #[arg(long, value_name = "false", value_parser = declined)]
+    provenance: Option<()>,
+    /// No bill of materials is made; only "false" is accepted
+    #[arg(long, value_name = "false", value_parser = declined)]
+    sbom: Option<()>,
+    /// No attestation is made; only "type=TYPE,disabled=true" is accepted
+    #[arg(long, value_name = "ATTESTATION", value_parser = disabled)]
+    attest: Vec<()>,
+}
+
+const NO_ATTESTATIONS: &str = "attestations are not made here, so they can only be declined";
+
+fn declined(text: &str) -> Result<(), String> {
+    let is_off = text.parse() == Ok(false) || text == "0" || is_disabled(text);
+    if is_off { Ok(()) } else { Err(NO_ATTESTATIONS.into()) }
+}
+
+fn disabled(text: &str) -> Result<(), String> {
+    if is_disabled(text) { Ok(()) } else { Err(NO_ATTESTATIONS.into()) }
+}
+
+fn is_disabled(text: &str) -> bool {
+    let fields: BTreeMap<String, String> = fields(text).unwrap_or_default();
+    fields.get("disabled").is_some_and(|value| value == "true")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Arguments {
+        #[command(flatten)]
+        steps: StepArgs,
+        #[command(flatten)]
+        attestations: AttestationArgs,
+    }
+
+    fn read(arguments: &[&str]) -> Result<StepArgs, String> {
+        let arguments = ["build"].iter().chain(arguments);
+        Arguments::try_parse_from(arguments).map(|read| read.steps).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_is_written_again_is_read_the_same() {
+        let given = [
+            "--add-host",
+            "db:[::1]",
+            "--add-host=me:host-gateway",
+            "--network=none",
+            "--shm-size=1g",
+            "--ulimit=nofile=1:2",
+            "--ulimit=nofile=3",
+            "--ulimit=core=-1",
+            "--allow=network.host,security.insecure",
+        ];
+        let read_once = read(&given).expect("arguments");
+        let options = read_once.options();
+        assert_eq!((options.shm_size, options.allow_insecure), (Some(1 << 30), true));
+        assert_eq!(options.ulimits.len(), 2);
+        let words = read_once.words();
+        let again: Vec<String> = words.iter().map(|(flag, value)| format!("{flag}={value}")).collect();
+        let again: Vec<&str> = again.iter().map(String::as_str).collect();
+        assert_eq!(read(&again).expect("arguments").options(), options);
+        assert_eq!(read(&[]).expect("nothing").options(), StepOptions::default());
+        assert!(read(&["--allow", "network.host"]).expect("allowed").options().is_default());
+    }
+
+    #[test]
+    fn what_cannot_be_honoured_is_refused() {
+        for (argument, reason) in [
+            ("--add-host=db", "expected HOST:IP"),
+            ("--network=bridge", "there are default, none and host"),
+            ("--shm-size=big", "is no size"),
+            ("--shm-size=0", "cannot be nothing"),
+            ("--ulimit=files=1", "unknown type"),
+            ("--ulimit=nofile=2:1", "above the hard limit"),
+            ("--allow=device", "there are network.host and security.insecure"),
+            ("--provenance=true", NO_ATTESTATIONS),
+            ("--provenance=mode=max", NO_ATTESTATIONS),
+            ("--sbom=true", NO_ATTESTATIONS),
+            ("--attest=type=sbom", NO_ATTESTATIONS),
+        ] {
+            let error = read(&[argument]).expect_err(argument);
+            assert!(error.contains(reason), "{argument}: {error}");
+        }
+        for argument in ["--provenance=false", "--sbom=false", "--attest=type=provenance,disabled=true"] {
+            read(&[argument]).unwrap_or_else(|error| panic!("{error}"));
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! What is given to RUN steps on the command line.
+
+use crate::support::{
+    bases::busybox,
+    command::{Desk, ready},
+};
+
+#[test]
+fn a_step_runs_again_when_it_is_given_something_else_and_only_then() {
+    let Some(base) = ready().then(busybox).flatten() else { return };
+    let desk = Desk::new();
+    let context = desk.context("app", format!("FROM {base}\nRUN echo once > /once\n"));
+    for backend in ["sandbox", "buildah"] {
+        let cached = |flags: &[&str]| {
+            let build = ["build", "--backend", backend, "--progress", "plain", &context];
+            let ended = desk.run(build.iter().chain(flags));
+            assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+            ended.stderr.lines().any(|line| line.contains(" cached: RUN"))
+        };
+        for (flags, expected) in [
+            (&[][..], false),
+            (&["--shm-size=1m"], false),
+            (&["--ulimit=nofile=64"], false),
+            (&["--add-host=db:10.0.0.1"], false),
+            (&["--network=none"], false),
+            (&["--add-host=db:10.0.0.2"], true),
+            (&["--ulimit=nofile=64:64"], true),
+            (&["--network=host"], true),
+            (&["--allow=security.insecure,network.host"], true),
+            (&["--provenance=false", "--sbom=false"], true),
+        ] {
+            assert_eq!(cached(flags), expected, "{backend} {flags:?}");
+        }
+    }
+}
+
+#[test]
+fn a_limit_above_what_is_allowed_is_a_mistake_with_its_line() {
+    let Some(base) = ready().then(busybox).flatten() else { return };
+    let desk = Desk::new();
+    let context = desk.context("app", format!("FROM {base}\nRUN true\n"));
+    let ended = desk.run(["build", "--backend", "sandbox", "--ulimit", "nofile=-1", &context]);
+    ended.fails(3, &["app/Dockerfile:2: the limit nofile=-1:-1 is above "]);
+    ended.says("  2 │ RUN true");
+}
+
+#[test]
+fn all_rights_are_asked_for_before_anything_runs() {
+    let desk = Desk::new();
+    let context = desk.context(
+        "app",
+        "FROM scratch AS base\nONBUILD RUN --security=insecure b\nFROM scratch AS unused\nRUN --security=insecure c\n\
+         FROM scratch AS a\nCOPY a.txt /\nFROM base\nCOPY --from=a / /\n",
+    );
+    for arguments in [&["build", &context][..], &["build", "--explain", &context]] {
+        let ended = desk.run(arguments);
+        ended.fails(3, &["app/Dockerfile:2: RUN --security=insecure asks for all rights"]);
+        ended.says("    │         ^^^^^^^^^^^^^^^^^^^^^^^^^");
+        ended.says("hint: allow it with --allow security.insecure");
+        assert!(!ended.stderr.contains("COPY"), "{}", ended.stderr);
+    }
+    // What is not built asks for nothing.
+    desk.ok(["build", "--target", "a", &context]);
+    let explained = desk.ok(["build", "--explain", "--allow", "security.insecure", &context]);
+    if ready() {
+        assert!(explained.contains("not buildah: cannot give a step all rights"), "{explained}");
+    }
+}
+
+#[test]
+fn what_cannot_be_given_is_refused_as_a_mistake_of_the_command_line() {
+    let desk = Desk::new();
+    let context = desk.context("app", "FROM scratch\nCOPY a.txt /\n");
+    for (arguments, words) in [
+        (["--add-host", "db"], "expected HOST:IP"),
+        (["--network", "bridge"], "default, none and host"),
+        (["--shm-size", "much"], "no size"),
+        (["--ulimit", "files=1"], "unknown type"),
+        (["--allow", "device"], "security.insecure"),
+        (["--provenance", "true"], "can only be declined"),
+    ] {
+        let ended = desk.run(["build"].iter().chain(&arguments).chain(&[context.as_str()]));
+        ended.fails(2, &[words]);
+    }
+}
