@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use polyarch_actors::{BuildError, Fault, Outcome, Platform};
 
 use crate::{
+    cache::CacheError,
     dockerfile::{
         DockerfileError,
         lint::{CheckOptionError, Rule},
@@ -74,6 +75,12 @@ pub enum SpecError {
         path: PathBuf,
         /// What is there, and what to do.
         reason: &'static str,
+    },
+    /// A directory cannot hold a cache.
+    #[error("cannot write the cache")]
+    CacheFolder {
+        /// Why not.
+        source: LayoutError,
     },
     /// The build argument that says which build checks apply cannot be read.
     #[error("the build argument {name} cannot be read")]
@@ -151,6 +158,14 @@ pub enum Error {
     /// Not every name could be published.
     #[error("{}", first_failure(.0))]
     Publish(PublishReport),
+    /// A cache could not be written.
+    #[error("cannot write the cache {place}")]
+    Cache {
+        /// Its name in a registry, or its directory.
+        place: String,
+        /// Why not.
+        source: CacheError,
+    },
     /// The build was cancelled.
     #[error("the build was cancelled")]
     Cancelled,
@@ -171,6 +186,7 @@ impl Error {
             Self::Build(failed) => failed.error.fault(),
             Self::Store(_) | Self::Output(_) | Self::Gone { .. } => Fault::Host,
             Self::Registry(error) => error.fault(),
+            Self::Cache { source, .. } => source.fault(),
             Self::Publish(report) => first_error(report).map_or(Fault::Registry, RegistryError::fault),
             Self::Cancelled => Fault::Cancelled,
         }

@@ -20,8 +20,10 @@ use polyarch_actors::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    cache::{CacheExport, INLINE},
+    caches::Caches,
     dockerfile::snippet,
-    error::{Error, FailedBuild, first_error},
+    error::{Error, FailedBuild, first_error, with_sources},
     gather::gather,
     images::{Images, blocking, quick},
     oci::{
@@ -85,9 +87,15 @@ impl Flow {
         }
         let pushes = self.spec.outputs.contains(&Output::Registry);
         let images = Images::new(self.store.clone(), ClientOptions::of_process(self.spec.registry.clone()));
+        let caches = self.caches(&images);
         if pushes {
             // A registry that cannot be reached should be known before hours of work, not after.
             images.check_registries(&self.spec.tags, &self.transfer(quick())).await?;
+        }
+        caches.check().await?;
+        let imports = caches.import(&prepared).await?;
+        for request in &mut prepared.requests {
+            request.imports.clone_from(&imports);
         }
         let outcome = self.run_platforms(&prepared).await?;
         let built = match outcome.images() {
@@ -105,6 +113,7 @@ impl Flow {
         self.events.emit(EventKind::IndexAssembled { index: index.clone() });
         let exported = self.export(&index).await?;
         let pushed = if pushes { self.push(&images, &index, &prepared).await? } else { Vec::new() };
+        caches.export(&built, &imports, &prepared).await?;
         self.name(&index).await?;
         Ok(Receipt {
             version: ProtocolVersion,
@@ -134,11 +143,16 @@ impl Flow {
     async fn assemble(&self, built: Vec<BuiltImage>) -> Result<Descriptor, Error> {
         self.check_cancelled()?;
         let (store, annotations) = (self.store.clone(), self.spec.annotations.clone());
+        let carries_cache = self.spec.cache_to.contains(&CacheExport::Inline);
         blocking(move || {
             let mut index = Index::default();
             index.annotations = chosen(&annotations, AnnotationLevel::Index, None);
             for image in built {
-                let for_manifest = chosen(&annotations, AnnotationLevel::Manifest, Some(&image));
+                let mut for_manifest = chosen(&annotations, AnnotationLevel::Manifest, Some(&image));
+                if let Some(steps) = image.steps.as_ref().filter(|_| carries_cache) {
+                    let steps = store.read_document(&steps.digest)?;
+                    for_manifest.insert(INLINE.to_owned(), String::from_utf8_lossy(&steps).into_owned());
+                }
                 let mut manifest = if for_manifest.is_empty() {
                     image.manifest.clone()
                 } else {
@@ -243,6 +257,11 @@ impl Flow {
         })
     }
 
+    fn caches<'f>(&'f self, images: &'f Images) -> Caches<'f> {
+        let cx = self.transfer(RetryLimits::default());
+        Caches { spec: &self.spec, store: &self.store, images, events: &self.events, cx }
+    }
+
     fn check_cancelled(&self) -> Result<(), Error> {
         if self.cancel.is_cancelled() { Err(Error::Cancelled) } else { Ok(()) }
     }
@@ -254,6 +273,7 @@ impl Flow {
                 Error::Build(failed) => failed.error == BuildError::Cancelled,
                 Error::Registry(RegistryError::Cancelled) => true,
                 Error::Gather(error) => error.is_cancelled(),
+                Error::Cache { source, .. } => source.is_cancelled(),
                 Error::Publish(report) => matches!(first_error(report), Some(RegistryError::Cancelled)),
                 _ => false,
             }
@@ -322,6 +342,10 @@ pub(crate) fn as_build_error(error: &Error) -> BuildError {
             Fault::User => BuildError::invalid(error.to_string()),
             Fault::Registry => BuildError::registry(error.to_string(), false),
             _ => BuildError::Host { reason: error.to_string(), retryable: false },
+        },
+        Error::Cache { source, .. } => match source.fault() {
+            Fault::Registry => BuildError::registry(with_sources(error), false),
+            _ => BuildError::Host { reason: with_sources(error), retryable: false },
         },
         Error::Store(_) | Error::Output(_) | Error::Gone { .. } => {
             BuildError::Host { reason: error.to_string(), retryable: false }

@@ -57,6 +57,11 @@ impl Images {
         Self { store, client: RegistryClient::new(options) }
     }
 
+    /// What talks to registries.
+    pub(crate) fn client(&self) -> &RegistryClient {
+        &self.client
+    }
+
     /// The store.
     pub fn store(&self) -> &Store {
         &self.store

@@ -19,6 +19,8 @@
 
 pub mod archive;
 pub mod backend;
+mod cache;
+mod caches;
 mod check;
 #[doc(hidden)]
 pub mod cli;
@@ -50,6 +52,7 @@ pub mod session;
 mod sources;
 mod spec;
 
+pub use cache::{CacheError, CacheExport, CacheMode, CachePlace, CacheSource};
 pub use check::{CheckReport, check};
 pub use error::{Error, FailedBuild, SpecError};
 pub use gather::GatherError;

@@ -11,10 +11,12 @@ use polyarch_actors::{
 };
 
 use crate::{
+    cache::{CacheExport, CachePlace},
     check::{check_options, warnings},
-    dockerfile::{Dockerfile, DockerfileError, ErrorKind, Plan, PlanOptions, lint::Rule, plan},
+    dockerfile::{Dockerfile, DockerfileError, ErrorKind, Plan, PlanOptions, lint::Rule, plan, stage_number},
     error::{Error, SpecError},
     gather::Gathered,
+    oci::check_layout,
     sources::NamedInput,
     spec::{BuildSpec, Output},
 };
@@ -102,7 +104,12 @@ pub(crate) fn prepare(spec: &BuildSpec, gathered: &Gathered, build: &BuildId) ->
             undeclared
                 .insert(format!("the build argument {name} is not declared by any ARG of the Dockerfile"));
         }
-        requests.push(request(spec, build, platform, gathered, &plan));
+        let anew = spec.no_cache_stages.iter().map(|name| {
+            stage_number(&parsed.dockerfile, &parsed.options(spec, platform), name)
+                .map_err(|error| parsed.mistake(error))
+        });
+        let anew = anew.collect::<Result<_, _>>()?;
+        requests.push(BuildRequest { anew, ..request(spec, build, platform, gathered, &plan) });
     }
     let source = parsed.source();
     let found = warnings(spec, &parsed, &checks, false);
@@ -134,6 +141,8 @@ fn request(
         build_args: spec.build_args.clone(),
         labels: spec.labels.clone(),
         cache: spec.cache,
+        // Who reads caches wants a backend that could, even where there is none yet.
+        notes_steps: !spec.cache_to.is_empty() || !spec.caches_to_read().is_empty(),
         pull: spec.pull,
         secrets: spec.secrets.clone(),
         ssh: spec.ssh.clone(),
@@ -186,6 +195,21 @@ pub(crate) fn check_files(spec: &BuildSpec) -> Result<(), SpecError> {
         };
         if let Some((path, reason)) = taken {
             return Err(SpecError::Occupied { path: path.clone(), reason });
+        }
+    }
+    for export in &spec.cache_to {
+        match export {
+            CacheExport::Separate {
+                place: CachePlace::Directory { folder, .. },
+                ignore_error: false,
+                ..
+            } => {
+                check_layout(folder).map_err(|source| SpecError::CacheFolder { source })?;
+            }
+            CacheExport::Separate { place: CachePlace::Registry(name), .. } if name.digest().is_some() => {
+                return Err(SpecError::DigestInTag { name: name.familiar() });
+            }
+            CacheExport::Separate { .. } | CacheExport::Inline => {}
         }
     }
     if let Some(tag) = spec.tags.iter().find(|tag| tag.digest().is_some()) {

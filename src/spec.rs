@@ -8,6 +8,7 @@ use polyarch_actors::{
 };
 
 use crate::{
+    cache::{CacheExport, CacheSource},
     oci::Reference,
     sources::{ContextInput, NamedInput},
 };
@@ -35,6 +36,13 @@ pub struct BuildSpec {
     pub build_contexts: BTreeMap<String, NamedInput>,
     /// Whether results of earlier builds may be used.
     pub cache: CachePolicy,
+    /// Stages whose steps are done again, by name or number, whatever results there are.
+    pub no_cache_stages: Vec<String>,
+    /// Where results of builds elsewhere are looked for; not at all with [`CachePolicy::Ignore`]. One that cannot be
+    /// read is told of by a warning.
+    pub cache_from: Vec<CacheSource>,
+    /// Where the results of this build are written for builds elsewhere.
+    pub cache_to: Vec<CacheExport>,
     /// When base images are fetched.
     pub pull: PullPolicy,
     /// Secrets for RUN steps, by reference.
@@ -74,6 +82,9 @@ impl BuildSpec {
             annotations: Vec::new(),
             build_contexts: BTreeMap::new(),
             cache: CachePolicy::default(),
+            no_cache_stages: Vec::new(),
+            cache_from: Vec::new(),
+            cache_to: Vec::new(),
             pull: PullPolicy::default(),
             secrets: Vec::new(),
             ssh: Vec::new(),
@@ -97,6 +108,28 @@ impl BuildSpec {
     #[must_use]
     pub fn tag(mut self, name: Reference) -> Self {
         self.tags.push(name);
+        self
+    }
+
+    /// The caches that are read: none where earlier results are ignored.
+    pub(crate) fn caches_to_read(&self) -> &[CacheSource] {
+        match self.cache {
+            CachePolicy::Use => &self.cache_from,
+            CachePolicy::Ignore => &[],
+        }
+    }
+
+    /// The same build with results of builds elsewhere.
+    #[must_use]
+    pub fn cache_from(mut self, source: CacheSource) -> Self {
+        self.cache_from.push(source);
+        self
+    }
+
+    /// The same build with results for builds elsewhere.
+    #[must_use]
+    pub fn cache_to(mut self, export: CacheExport) -> Self {
+        self.cache_to.push(export);
         self
     }
 

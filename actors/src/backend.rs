@@ -60,6 +60,10 @@ pub struct Capabilities {
     /// What it gives steps that not every backend does.
     #[serde(default)]
     pub gives: BTreeSet<StepNeed>,
+    /// Whether it knows each step by a key, so that steps can be brought from elsewhere, taken elsewhere, and done
+    /// again stage by stage.
+    #[serde(default)]
+    pub knows_steps: bool,
     /// How many builds it runs at once.
     pub slots: usize,
     /// What a person could install or change to get more, one sentence each.
@@ -85,6 +89,7 @@ impl Capabilities {
             emulated: Vec::new(),
             assembles: Vec::new(),
             gives: BTreeSet::new(),
+            knows_steps: false,
             slots: 0,
             advice: vec![advice.into()],
         }

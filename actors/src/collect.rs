@@ -121,6 +121,7 @@ mod tests {
                 annotations: BTreeMap::new(),
             },
             config: digest,
+            steps: None,
             backend: BackendId::new("x"),
             emulated: false,
             retries: 0,

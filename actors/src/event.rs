@@ -132,6 +132,20 @@ pub enum EventKind {
         /// Its path.
         destination: String,
     },
+    /// The steps of a cache elsewhere are known here.
+    CacheImported {
+        /// Its name in a registry, or its directory.
+        place: String,
+        /// How many steps there are.
+        steps: usize,
+    },
+    /// The steps of the build were written to a cache elsewhere.
+    CacheExported {
+        /// Its name in a registry, or its directory.
+        place: String,
+        /// How many steps there are.
+        steps: usize,
+    },
     /// Bytes went to a registry.
     PushProgressed {
         /// Sent so far, blobs that the registry had already included.

@@ -32,6 +32,9 @@ pub struct BuiltImage {
     pub manifest: Descriptor,
     /// The digest of the image config, which Docker calls the image id.
     pub config: Digest,
+    /// What the steps of the build led to, a document in the store; absent unless it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps: Option<Descriptor>,
     /// Who built it.
     pub backend: BackendId,
     /// Whether a step ran under emulation.

@@ -45,8 +45,8 @@ pub use need::StepNeed;
 pub use place::Place;
 pub use platform::{ImageOs, Platform, PlatformError};
 pub use request::{
-    BaseImage, BuildRequest, CachePolicy, ContextSource, DockerfileSource, Emulation, NamedContext,
-    PullPolicy, RegistryAccess, SecretRef, SecretSource, SshRef,
+    BaseImage, BuildRequest, CachePolicy, ContextSource, DockerfileSource, Emulation, ImportedSteps,
+    LayerSource, NamedContext, PullPolicy, RegistryAccess, SecretRef, SecretSource, SshRef,
 };
 pub use route::{BackendReport, Route, RouteTable};
 pub use status::{BuildStatus, PlatformState, StatusBoard};

@@ -34,6 +34,15 @@ pub struct BuildRequest {
     pub labels: BTreeMap<String, String>,
     /// Whether results of earlier builds may be used.
     pub cache: CachePolicy,
+    /// The stages whose steps are done again, by their numbers in the file.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub anew: BTreeSet<usize>,
+    /// Steps that were done elsewhere.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub imports: Vec<ImportedSteps>,
+    /// Whether [`BuiltImage::steps`](crate::BuiltImage::steps) is wanted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub notes_steps: bool,
     /// When base images are fetched.
     pub pull: PullPolicy,
     /// Secrets that RUN steps may mount, by reference: their values never enter a message.
@@ -116,6 +125,25 @@ pub enum CachePolicy {
     Use,
     /// Every step runs.
     Ignore,
+}
+
+/// Steps that were done elsewhere, and where their layers are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportedSteps {
+    /// What the steps led to, a document in the store.
+    pub steps: Descriptor,
+    /// Where the layers are that the store does not have.
+    pub layers: LayerSource,
+}
+
+/// Where layers are had from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LayerSource {
+    /// A repository of a registry, named by an image in it.
+    Registry(String),
+    /// An OCI image layout on this machine, an absolute directory.
+    Layout(PathBuf),
 }
 
 /// When base images are fetched.
@@ -205,6 +233,9 @@ impl BuildRequest {
             build_args: BTreeMap::new(),
             labels: BTreeMap::new(),
             cache: CachePolicy::default(),
+            anew: BTreeSet::new(),
+            imports: Vec::new(),
+            notes_steps: false,
             pull: PullPolicy::default(),
             secrets: Vec::new(),
             ssh: Vec::new(),

@@ -117,6 +117,14 @@ fn fit(report: &BackendReport, request: &BuildRequest) -> Result<Fit, String> {
     if let Availability::Unusable(reason) = &can.availability {
         return Err(reason.clone());
     }
+    if !can.knows_steps {
+        if !request.imports.is_empty() || request.notes_steps {
+            return Err("keeps no steps that a cache elsewhere could give or take".into());
+        }
+        if !request.anew.is_empty() {
+            return Err("cannot do the steps of single stages again".into());
+        }
+    }
     let os = request.platform.os();
     let makes = can.assembles.contains(&os)
         || can.native.iter().chain(&can.emulated).any(|platform| platform.os() == os);
@@ -182,7 +190,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::{BuildId, ContextSource, DockerfileSource};
+    use crate::{BuildId, ContextSource, DockerfileSource, ImportedSteps, LayerSource};
     use proptest::prelude::*;
 
     fn platform(text: &str) -> Platform {
@@ -196,6 +204,7 @@ mod tests {
             emulated: emulated.iter().map(|text| platform(text)).collect(),
             assembles: assembles.to_vec(),
             gives: if id == "sandbox" { StepNeed::ALL.into() } else { BTreeSet::new() },
+            knows_steps: id == "sandbox",
             slots: 1,
             advice: vec![],
         };
@@ -208,6 +217,13 @@ mod tests {
         let mut request = BuildRequest::new(BuildId::generate(), platform(target), dockerfile, context);
         request.runs_on = runs_on.iter().map(|text| platform(text)).collect();
         request
+    }
+
+    fn imported() -> ImportedSteps {
+        let digest = crate::Digest::from_sha256(&[1; 32]);
+        let steps =
+            crate::Descriptor { media_type: "m".into(), digest, size: 1, annotations: BTreeMap::new() };
+        ImportedSteps { steps, layers: LayerSource::Registry("localhost/cache".into()) }
     }
 
     fn table() -> RouteTable {
@@ -289,6 +305,26 @@ mod tests {
         arm.backend = Some(BackendId::new("kaniko"));
         let error = table().route(&arm).expect_err("unknown").to_string();
         assert_eq!(error, "unknown backend \"kaniko\" (expected one of: buildah, sandbox, remote)");
+    }
+
+    #[test]
+    fn what_concerns_single_steps_goes_to_a_backend_that_knows_them() {
+        let elsewhere = "keeps no steps that a cache elsewhere could give or take";
+        let changes: [(fn(&mut BuildRequest), &str); 3] = [
+            (|request| request.notes_steps = true, elsewhere),
+            (|request| request.imports = vec![imported()], elsewhere),
+            (|request| request.anew = [0].into(), "cannot do the steps of single stages again"),
+        ];
+        for (change, reason) in changes {
+            let mut request = request("linux/amd64", &["linux/amd64"]);
+            change(&mut request);
+            let route = table().route(&request).expect("a route");
+            assert_eq!(route.backend.as_str(), "sandbox");
+            assert_eq!(route.ruled_out[0].reason, reason);
+            request.backend = Some(BackendId::new("buildah"));
+            let error = table().route(&request).expect_err("nobody").to_string();
+            assert!(error.contains(reason), "{error}");
+        }
     }
 
     #[test]

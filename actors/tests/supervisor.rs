@@ -140,6 +140,7 @@ async fn each_request_goes_to_the_backend_of_its_os_and_cpu() {
         emulated: vec![],
         assembles: vec![],
         gives: BTreeSet::new(),
+        knows_steps: false,
         slots: 2,
         advice: vec![],
     };

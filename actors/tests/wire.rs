@@ -6,9 +6,10 @@ use std::{collections::BTreeMap, fmt::Debug, fs, path::Path, time::Duration};
 
 use polyarch_actors::{
     BackendId, BaseImage, BuildError, BuildEvent, BuildId, BuildRequest, BuiltImage, CachePolicy,
-    ContextSource, Descriptor, Digest, DockerfileSource, Emulation, EventKind, HostEntry, LogBytes,
-    NamedContext, Outcome, Place, Platform, PlatformOutcome, ProtocolVersion, PullPolicy, RegistryAccess,
-    RuledOut, SecretRef, SecretSource, SshRef, StepNetwork, StepOptions, Timestamp, Ulimit,
+    ContextSource, Descriptor, Digest, DockerfileSource, Emulation, EventKind, HostEntry, ImportedSteps,
+    LayerSource, LogBytes, NamedContext, Outcome, Place, Platform, PlatformOutcome, ProtocolVersion,
+    PullPolicy, RegistryAccess, RuledOut, SecretRef, SecretSource, SshRef, StepNetwork, StepOptions,
+    Timestamp, Ulimit,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -32,6 +33,15 @@ fn platform() -> Platform {
     "linux/arm/v7".parse().expect("a platform")
 }
 
+fn steps() -> Descriptor {
+    Descriptor {
+        media_type: "application/vnd.polyarch.steps.v1+json".into(),
+        digest: Digest::from_sha256(&[0x44; 32]),
+        size: 99,
+        annotations: BTreeMap::new(),
+    }
+}
+
 fn image() -> BuiltImage {
     let manifest = Descriptor {
         media_type: "application/vnd.oci.image.manifest.v1+json".into(),
@@ -43,6 +53,7 @@ fn image() -> BuiltImage {
         platform: platform(),
         manifest,
         config: Digest::from_sha256(&[0x22; 32]),
+        steps: Some(steps()),
         backend: BackendId::new("buildah"),
         emulated: true,
         retries: 1,
@@ -119,6 +130,12 @@ fn a_request_has_its_golden_form() {
         build_args: BTreeMap::from([("VERSION".into(), "1".into())]),
         labels: BTreeMap::from([("label".into(), "value".into())]),
         cache: CachePolicy::Ignore,
+        anew: [0, 2].into(),
+        imports: vec![
+            ImportedSteps { steps: steps(), layers: LayerSource::Registry("ghcr.io/team/app:cache".into()) },
+            ImportedSteps { steps: steps(), layers: LayerSource::Layout("/cache".into()) },
+        ],
+        notes_steps: true,
         pull: PullPolicy::Always,
         secrets: vec![
             SecretRef { id: "file".into(), source: SecretSource::File("/run/secret".into()) },
@@ -170,6 +187,8 @@ fn every_event_has_its_golden_form() {
         EventKind::PlatformFailed { error: BuildError::Cancelled },
         EventKind::IndexAssembled { index: image().manifest },
         EventKind::Exported { destination: "app.tar".into() },
+        EventKind::CacheImported { place: "ghcr.io/team/app:cache".into(), steps: 5 },
+        EventKind::CacheExported { place: "/cache".into(), steps: 6 },
         EventKind::PushProgressed { sent: 1, total: 2 },
         EventKind::Pushed { reference: "ghcr.io/team/app:1".into(), digest },
         EventKind::Missed { events: 7 },
@@ -208,6 +227,20 @@ fn an_outcome_has_its_golden_form() {
         PlatformOutcome { platform: platform(), result: Err(BuildError::Cancelled) },
     ];
     holds("outcome.json", &Outcome { build: build(), platforms });
+}
+
+#[test]
+fn what_an_older_sender_leaves_out_is_what_it_did_not_know() {
+    let dockerfile = DockerfileSource::new("Dockerfile", "");
+    let request = BuildRequest::new(build(), platform(), dockerfile, ContextSource::Directory("/c".into()));
+    let value = serde_json::to_value(&request).expect("written");
+    for field in ["anew", "imports", "notes_steps"] {
+        assert!(value.get(field).is_none(), "{field}");
+    }
+    let image = BuiltImage { steps: None, ..image() };
+    let value = serde_json::to_value(&image).expect("written");
+    assert!(value.get("steps").is_none());
+    assert_eq!(serde_json::from_value::<BuiltImage>(value).expect("read"), image);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use polyarch_actors::{Digest, Platform};
 #[cfg(unix)]
 use super::prune::{DuArgs, PruneArgs};
 use super::{
+    cache_options::{CacheFromOption, CacheToOption},
     check::Call,
     options::{OutputOption, SecretOption, SshOption},
     steps::{AttestationArgs, StepArgs},
@@ -101,6 +102,17 @@ pub(super) struct BuildArgs {
     /// Run every step, whatever earlier builds left
     #[arg(long)]
     pub(super) no_cache: bool,
+    /// Run the steps of these stages (by name or number), whatever earlier builds left
+    #[arg(long, value_name = "STAGE", value_delimiter = ',')]
+    pub(super) no_cache_filter: Vec<String>,
+    /// Use steps that were done elsewhere ("NAME" in a registry, "type=registry,ref=NAME", "type=local,src=DIR"); a cache
+    /// that is not there is no error
+    #[arg(long, value_name = "CACHE")]
+    pub(super) cache_from: Vec<CacheFromOption>,
+    /// Write the steps of this build for builds elsewhere ("type=registry,ref=NAME[,mode=max][,ignore-error=true]",
+    /// "type=local,dest=DIR[,mode=max]", "type=inline")
+    #[arg(long, value_name = "CACHE")]
+    pub(super) cache_to: Vec<CacheToOption>,
     /// Always ask registries for newer base images
     #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", value_name = "BOOL")]
     pub(super) pull: bool,

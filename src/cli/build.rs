@@ -135,6 +135,10 @@ fn spec(args: &BuildArgs) -> Result<BuildSpec, Failure> {
         spec.build_contexts.insert(name, context);
     }
     spec.cache = if args.no_cache { CachePolicy::Ignore } else { CachePolicy::Use };
+    let stages = args.no_cache_filter.iter().filter(|name| !name.is_empty());
+    spec.no_cache_stages = stages.cloned().collect();
+    spec.cache_from = args.cache_from.iter().flat_map(|option| option.0.clone()).collect();
+    spec.cache_to = args.cache_to.iter().flat_map(|option| option.0.clone()).collect();
     spec.pull = if args.pull { PullPolicy::Always } else { PullPolicy::Missing };
     spec.secrets = args.secrets.iter().map(|secret| secret.0.clone()).collect();
     spec.ssh = args.ssh.iter().map(|ssh| ssh.0.clone()).collect();

@@ -6,6 +6,7 @@
 mod args;
 mod backends;
 mod build;
+mod cache_options;
 mod check;
 mod further;
 mod images;

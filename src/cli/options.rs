@@ -164,7 +164,7 @@ pub(super) fn fields(text: &str) -> Result<BTreeMap<String, String>, String> {
     Ok(fields)
 }
 
-fn switch(value: Option<&str>, default: bool) -> Result<bool, String> {
+pub(super) fn switch(value: Option<&str>, default: bool) -> Result<bool, String> {
     match value {
         None => Ok(default),
         Some(value) => value.parse().map_err(|_| format!("{value:?} is neither true nor false")),

@@ -88,6 +88,8 @@ fn sentence(kind: &EventKind) -> Option<String> {
         EventKind::IndexAssembled { index } => format!("index {}", index.digest),
         EventKind::Exported { destination } => format!("written to {destination}"),
         EventKind::Pushed { reference, digest } => format!("pushed {reference} as {digest}"),
+        EventKind::CacheImported { place, steps } => format!("{steps} steps known from the cache {place}"),
+        EventKind::CacheExported { place, steps } => format!("{steps} steps written to the cache {place}"),
         EventKind::Missed { events } => format!("{events} events came too fast to be shown"),
         _ => return None,
     })

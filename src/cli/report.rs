@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use polyarch_actors::{BuildError, Fault};
 
 use crate::{
-    GatherError,
+    CacheError, GatherError,
     dockerfile::ErrorKind,
     error::with_sources,
     error::{Error, FailedBuild, SpecError, first_error},
@@ -190,6 +190,14 @@ impl From<Error> for Failure {
                     });
                 }
                 failure
+            }
+            Error::Cache { ref source, .. } => {
+                let sentence = with_sources(&error);
+                match source {
+                    CacheError::Registry(source) => Self { sentence, ..Self::from(&**source) },
+                    CacheError::Store(_) => Self::new(exit::STORE, sentence),
+                    _ => Self::host(sentence),
+                }
             }
             Error::Cancelled => Self::new(exit::INTERRUPTED, "cancelled; nothing is left running"),
             Error::Gone { .. } => Self::host(error.to_string()),

@@ -37,7 +37,7 @@ pub(crate) use error::LARGEST_DOCKERFILE;
 pub use error::{DockerfileError, ErrorKind, Span};
 pub use expand::{ExpandError, Expander, Expansion};
 pub use lexer::Directives;
-pub use plan::{Base, ExternalImage, Plan, PlanOptions, PlannedStage, plan};
+pub use plan::{Base, ExternalImage, Plan, PlanOptions, PlannedStage, plan, stage_number};
 pub use snippet::snippet;
 
 #[cfg(test)]

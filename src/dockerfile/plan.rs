@@ -109,6 +109,19 @@ pub fn plan(dockerfile: &Dockerfile, options: &PlanOptions<'_>) -> Result<Plan, 
     resolve(dockerfile, options).map_err(|mistake| mistake.in_file(&dockerfile.file))
 }
 
+/// The number of the stage with this name or number, whether the target needs it or not.
+pub fn stage_number(
+    dockerfile: &Dockerfile,
+    options: &PlanOptions<'_>,
+    name: &str,
+) -> Result<usize, DockerfileError> {
+    let find = || {
+        let scope = GlobalScope::new(dockerfile, options)?;
+        find_target(dockerfile, &Links::new(dockerfile, &scope, options)?, Some(name))
+    };
+    find().map_err(|mistake| mistake.in_file(&dockerfile.file))
+}
+
 impl Plan {
     /// The images from elsewhere, each once for a platform, in the order they are first asked for.
     pub fn images(&self) -> &[ExternalImage] {

@@ -26,6 +26,7 @@ use super::{
     digests::Digests,
     engine::Engine,
     error::{EngineError, blocking},
+    imports::Imports,
     index,
     records::Records,
     seal::{self, Assembled},
@@ -64,17 +65,26 @@ pub(super) struct Build {
     steps: AtomicU32,
 }
 
+/// What is to be built.
+#[derive(Clone)]
+pub(super) struct Task {
+    pub(super) request: BuildRequest,
+    pub(super) dockerfile: Dockerfile,
+    pub(super) plan: Plan,
+}
+
 /// A base image that was looked for.
 type Found = Result<Arc<BaseImage>, BuildError>;
 /// An open context.
 type KnownContext = (Arc<Context>, Arc<Digests>);
 
 impl Build {
+    /// Begins a build, whose steps are numbered from `steps` on.
     pub(super) fn new(
         engine: Arc<Engine>,
-        request: BuildRequest,
-        dockerfile: Dockerfile,
-        plan: Plan,
+        Task { request, dockerfile, plan }: Task,
+        imports: Arc<Imports>,
+        steps: u32,
         puller: Puller,
         cancel: CancellationToken,
     ) -> Result<Self, EngineError> {
@@ -86,7 +96,7 @@ impl Build {
             })?),
         };
         Ok(Self {
-            records: Records { store: store.clone(), policy: request.cache, build: request.build.clone() },
+            records: Records::new(store.clone(), request.cache, request.build.clone(), imports),
             spools: Spools::new(store, cancel.clone())?,
             events: puller.events.clone(),
             stages: dockerfile.stages.iter().map(|_| OnceCell::new()).collect(),
@@ -94,7 +104,7 @@ impl Build {
             contexts: Mutex::default(),
             trees: Mutex::default(),
             fetched: Mutex::default(),
-            steps: AtomicU32::new(0),
+            steps: AtomicU32::new(steps),
             engine,
             request,
             dockerfile,
@@ -115,8 +125,11 @@ impl Build {
         let mut failed: Option<BuildError> = None;
         while let Some(ended) = running.next().await {
             let Err(error) = ended else { continue };
-            // What else is running ends too, and is gone when this returns. The first failure is the one to tell.
-            self.cancel.cancel();
+            // What else is running ends too, and is gone when this returns. The first failure is the one to tell. But
+            // what runs when an imported layer is not to be had is needed when the build begins again.
+            if !self.records.imports.has_given_way() {
+                self.cancel.cancel();
+            }
             match &failed {
                 None | Some(BuildError::Cancelled) => failed = Some(error),
                 Some(_) => {}
@@ -169,20 +182,23 @@ impl Build {
             let stage = self.begin(planned, &from).await.map_err(|error| error.at(&from))?;
             Ok((stage, false))
         };
-        let mut stage = self.reported(&name, begin).await?;
+        let mut stage = self.reported(&name, begin.boxed()).await?;
+        let anew = self.request.anew.contains(&planned.number);
+        let records = if anew { self.records.ignored() } else { self.records.clone() };
         let triggers = std::mem::take(&mut stage.config.config.on_build);
         for trigger in &triggers {
             let read = Dockerfile::parse("the base's ONBUILD", &format!("FROM scratch\n{trigger}\n"));
             let read = read.map_err(|error| BuildError::invalid(error.to_string()).at(&from))?;
             for instruction in read.stages.iter().flat_map(|stage| &stage.instructions) {
-                let done = self.carry_out(stage, instruction, trigger, &from).await;
+                let done = self.carry_out(stage, &records, instruction, trigger, &from).await;
                 stage = done.map_err(|error| of_trigger(error, trigger))?;
             }
         }
         if !planned.replaced {
             for instruction in &written.instructions {
                 let place = self.place(instruction.span);
-                stage = self.carry_out(stage, instruction, &self.text_of(instruction), &place).await?;
+                let text = self.text_of(instruction);
+                stage = self.carry_out(stage, &records, instruction, &text, &place).await?;
             }
         }
         Ok(stage)
@@ -191,13 +207,14 @@ impl Build {
     async fn carry_out(
         self: &Arc<Self>,
         mut stage: Stage,
+        records: &Records,
         instruction: &Instruction,
         text: &str,
         place: &Place,
     ) -> Result<Stage, BuildError> {
         let number = self.steps.fetch_add(1, Ordering::Relaxed) + 1;
         let work = async {
-            let step = step::Step { build: self, number, text, place };
+            let step = step::Step { build: self, records, number, text, place };
             let cached = step.carry_out(&mut stage, instruction).await.map_err(|error| error.at(place))?;
             Ok((stage, cached))
         };
@@ -301,7 +318,7 @@ impl Build {
         }
     }
 
-    /// Sees to it that every layer of a chain is in the store.
+    /// Sees to it that every layer of a chain is in the store, and that imported ones are what they are said to be.
     pub(super) async fn complete(&self, chain: &Chain) -> Result<(), BuildError> {
         for base in chain.bases() {
             tokio::select! {
@@ -311,7 +328,15 @@ impl Build {
                 () = self.cancel.cancelled() => return Err(BuildError::Cancelled),
             }
         }
-        Ok(())
+        tokio::select! {
+            done = self.records.imports.complete(chain, &self.puller, &self.records) => done,
+            () = self.cancel.cancelled() => Err(BuildError::Cancelled),
+        }
+    }
+
+    /// How many steps were begun.
+    pub(super) fn steps(&self) -> u32 {
+        self.steps.load(Ordering::Relaxed)
     }
 
     /// What the layers of a complete chain put where. It blocks.

@@ -10,14 +10,24 @@ use crate::oci::digest_of;
 /// A layer of a chain.
 #[derive(Clone, Debug)]
 pub(super) struct ChainLayer {
-    /// The blob, which is in the store unless it belongs to a base that was not fetched yet.
+    /// The blob, which is in the store unless it comes from elsewhere and was not fetched yet.
     pub(super) blob: Descriptor,
     /// The digest of the archive in it.
     pub(super) diff_id: Digest,
     /// The chain up to and with this layer.
     pub(super) id: Digest,
-    /// The base that brings it.
-    pub(super) base: Option<Arc<Base>>,
+    pub(super) origin: LayerOrigin,
+}
+
+/// Where a layer comes from.
+#[derive(Clone, Debug)]
+pub(super) enum LayerOrigin {
+    /// A step made it here.
+    Here,
+    /// A base brings it.
+    Base(Arc<Base>),
+    /// A step made it elsewhere.
+    Imported,
 }
 
 /// Layers from the bottom up.
@@ -39,18 +49,19 @@ impl Chain {
     /// Adds a layer on top.
     ///
     /// Source: OCI image specification, `config.md`, "Layer ChainID".
-    pub(super) fn push(&mut self, blob: Descriptor, diff_id: Digest, base: Option<Arc<Base>>) {
+    pub(super) fn push(&mut self, blob: Descriptor, diff_id: Digest, origin: LayerOrigin) {
         let id = match self.layers.last() {
             None => diff_id.clone(),
             Some(below) => digest_of(format!("{} {diff_id}", below.id).as_bytes()),
         };
-        self.layers.push(ChainLayer { blob, diff_id, id, base });
+        self.layers.push(ChainLayer { blob, diff_id, id, origin });
     }
 
     /// The bases whose layers are in it.
     pub(super) fn bases(&self) -> Vec<Arc<Base>> {
         let mut bases: Vec<Arc<Base>> = Vec::new();
-        for base in self.layers.iter().filter_map(|layer| layer.base.as_ref()) {
+        for layer in &self.layers {
+            let LayerOrigin::Base(base) = &layer.origin else { continue };
             if !bases.iter().any(|known| Arc::ptr_eq(known, base)) {
                 bases.push(Arc::clone(base));
             }

@@ -12,10 +12,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     bases::Puller,
-    build::{self, Build},
+    build::{self, Build, Task},
     digests::Digests,
     error::blocking,
     flight::Flights,
+    imports::Imports,
     seal::Assembled,
 };
 use crate::{
@@ -84,27 +85,57 @@ impl Engine {
         plan: Plan,
         cx: BuildCx,
     ) -> Result<Assembled, BuildError> {
+        let (store, events) = (self.store.clone(), cx.events.clone());
+        let (imports, task) = blocking(move || {
+            let imports = Imports::read(&store, &request, &events);
+            Ok((Arc::new(imports), Task { request, dockerfile, plan }))
+        })
+        .await
+        .map_err(|error| error.of("imported steps"))?;
+        let client = RegistryClient::new(ClientOptions::of_process(task.request.registry.clone()));
+        let mut steps = 0;
+        loop {
+            let done;
+            (done, steps) = self.attempt(&task, &imports, steps, &client, &cx).await;
+            match done {
+                // A failure that its own clean-up has caused is no news.
+                Err(_) if cx.cancel.is_cancelled() => return Err(BuildError::Cancelled),
+                // There is one imported layer less than before, so this comes to an end.
+                Err(_) if imports.give_way() => {}
+                done => return done,
+            }
+        }
+    }
+
+    /// Builds, as long as the imports hold what they promise. Returns how many steps were begun so far too.
+    async fn attempt(
+        self: &Arc<Self>,
+        task: &Task,
+        imports: &Arc<Imports>,
+        steps: u32,
+        client: &RegistryClient,
+        cx: &BuildCx,
+    ) -> (Result<Assembled, BuildError>, u32) {
         // Dropping this future must end the work too, which goes on in threads of its own.
         let cancel = cx.cancel.child_token();
         let _ends_with_this = cancel.clone().drop_guard();
         let puller = Puller {
             store: self.store.clone(),
-            client: RegistryClient::new(ClientOptions::of_process(request.registry.clone())),
+            client: client.clone(),
             cx: TransferCx::new(cancel.clone(), RetryLimits::default(), |_| {}),
-            pull: request.pull,
+            pull: task.request.pull,
             events: cx.events.clone(),
         };
-        let (engine, file) = (Arc::clone(self), dockerfile.file.clone());
-        let begin = move || Build::new(engine, request, dockerfile, plan, puller, cancel);
-        let build = blocking(begin).await.map_err(|error| error.of(&file))?;
-        let build = Arc::new(build);
+        let (engine, task, imports) = (Arc::clone(self), task.clone(), Arc::clone(imports));
+        let file = task.dockerfile.file.clone();
+        let begin = move || Build::new(engine, task, imports, steps, puller, cancel);
+        let build = match blocking(begin).await {
+            Ok(build) => Arc::new(build),
+            Err(error) => return (Err(error.of(&file)), steps),
+        };
         let done = build.run().await;
         build::save_digests(&build).await;
-        match done {
-            // A failure that its own clean-up has caused is no news.
-            Err(_) if cx.cancel.is_cancelled() => Err(BuildError::Cancelled),
-            done => done,
-        }
+        (done, build.steps())
     }
 
     /// What is known of the files in a context, shared with the builds of other platforms.

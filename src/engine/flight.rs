@@ -46,8 +46,20 @@ pub(super) enum How {
 }
 
 impl Flights {
-    /// What `key` leads to: from the records, or from `work`, which nobody else does at the same time.
+    /// What `key` leads to: from the records, or from `work`, which nobody else does at the same time. It is noted.
     pub(super) async fn once(
+        &self,
+        key: &Digest,
+        records: &Records,
+        cancel: &CancellationToken,
+        work: impl Future<Output = Result<Record, BuildError>>,
+    ) -> Result<(Record, How), EngineError> {
+        let (record, how) = self.find(key, records, cancel, work).await?;
+        records.note(key, &record);
+        Ok((record, how))
+    }
+
+    async fn find(
         &self,
         key: &Digest,
         records: &Records,

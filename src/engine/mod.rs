@@ -18,6 +18,7 @@ mod digests;
 mod engine;
 mod error;
 mod flight;
+mod imports;
 mod index;
 mod key;
 mod layer;

@@ -3,11 +3,17 @@
 //! A record is a small file that is renamed into place. Nothing depends on it: one that is missing, damaged or
 //! about a blob that is gone only means that the step is done again.
 
-use std::{fs, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use polyarch_actors::{BuildId, CachePolicy, Descriptor, Digest};
 use serde::{Deserialize, Serialize};
 
+use super::imports::Imports;
 use crate::oci::{Store, StoreError, touch};
 
 /// Where the records are, in the store.
@@ -22,6 +28,9 @@ pub(super) struct Record {
     pub(super) created: String,
     /// The build that made it.
     pub(super) build: BuildId,
+    /// Whether it was made elsewhere.
+    #[serde(skip)]
+    pub(super) imported: bool,
 }
 
 /// The layer of a step.
@@ -37,12 +46,34 @@ pub(super) struct Records {
     pub(super) store: Store,
     pub(super) policy: CachePolicy,
     pub(super) build: BuildId,
+    /// What was done elsewhere.
+    pub(super) imports: Arc<Imports>,
+    /// What this build has found or made so far.
+    notes: Arc<Mutex<BTreeMap<Digest, Record>>>,
 }
 
 impl Records {
-    /// The result that `key` led to, if all of it is there. Who ignores earlier results still sees what its own
-    /// build has made: for another platform, a moment ago.
+    pub(super) fn new(store: Store, policy: CachePolicy, build: BuildId, imports: Arc<Imports>) -> Self {
+        Self { store, policy, build, imports, notes: Arc::default() }
+    }
+
+    /// The same records for steps that are done again, whatever there was before.
+    pub(super) fn ignored(&self) -> Self {
+        Self { policy: CachePolicy::Ignore, ..self.clone() }
+    }
+
+    /// The result that `key` led to: here, or elsewhere as the build's imports say.
     pub(super) fn recall(&self, key: &Digest) -> Option<Record> {
+        let imported = || match self.policy {
+            CachePolicy::Use => self.imports.recall(key, &self.build),
+            CachePolicy::Ignore => None,
+        };
+        self.own(key).or_else(imported)
+    }
+
+    /// The result that `key` led to here, if all of it is there. Who ignores earlier results still sees what its own
+    /// build has made: for another platform, a moment ago.
+    pub(super) fn own(&self, key: &Digest) -> Option<Record> {
         let path = self.path(key);
         let record: Record = serde_json::from_slice(&fs::read(&path).ok()?).ok()?;
         if self.policy == CachePolicy::Ignore && record.build != self.build {
@@ -62,6 +93,17 @@ impl Records {
         if let Some(layer) = &record.layer {
             self.store.hold(&layer.blob.digest);
         }
+    }
+
+    /// Notes that the build is made of this, for a cache elsewhere.
+    pub(super) fn note(&self, key: &Digest, record: &Record) {
+        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        notes.insert(key.clone(), record.clone());
+    }
+
+    /// Everything that was noted.
+    pub(super) fn notes(&self) -> BTreeMap<Digest, Record> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Remembers what `key` led to.

@@ -8,6 +8,7 @@ use super::{
     build::Build,
     config::{COMMENT, History, ImageManifest},
     error::{EngineError, blocking},
+    imports,
     key::Key,
     records::Record,
     stage::Stage,
@@ -27,6 +28,8 @@ pub struct Assembled {
     pub config: Digest,
     /// What it is for, as its config says.
     pub platform: Platform,
+    /// What its steps led to, a document in the store, if the request wants it.
+    pub steps: Option<Descriptor>,
 }
 
 /// Writes the config and the manifest.
@@ -51,11 +54,20 @@ fn write(build: &Build, stage: Stage) -> Result<Assembled, EngineError> {
     let key = Key::new("image").field(&undated).option(epoch).end();
     let created = match (build.epoch, build.records.recall(&key)) {
         (Some(epoch), _) => time::rfc3339(epoch),
-        (None, Some(record)) => record.created,
+        (None, Some(record)) => {
+            build.records.note(&key, &record);
+            record.created
+        }
         (None, None) => {
             let created = time::rfc3339(time::now());
-            let record = Record { layer: None, created: created.clone(), build: build.request.build.clone() };
+            let record = Record {
+                layer: None,
+                created: created.clone(),
+                build: build.request.build.clone(),
+                imported: false,
+            };
             build.records.remember(&key, &record)?;
+            build.records.note(&key, &record);
             created
         }
     };
@@ -82,7 +94,9 @@ fn write(build: &Build, stage: Stage) -> Result<Assembled, EngineError> {
     };
     let manifest = canonical(&manifest, "an image manifest")?;
     let manifest_digest = store.put(&manifest)?;
+    let steps = build.request.notes_steps.then(|| imports::noted(&build.records, &chain).save(store));
     Ok(Assembled {
+        steps: steps.transpose()?,
         manifest: descriptor(media_type::MANIFEST, &manifest_digest, manifest.len()),
         config: digest,
         platform: platform.clone().with_os_version(config.platform.os_version),

@@ -6,7 +6,7 @@ use polyarch_actors::Platform;
 
 use super::{
     bases::Base,
-    chain::Chain,
+    chain::{Chain, LayerOrigin},
     config::{COMMENT, History, ImageConfig},
     records::Record,
 };
@@ -34,7 +34,7 @@ impl Stage {
     pub(super) fn from_base(base: &Arc<Base>, platform: Platform) -> Self {
         let mut chain = Chain::default();
         for (layer, diff_id) in base.layers.iter().zip(&base.config.rootfs.diff_ids) {
-            chain.push(layer.clone(), diff_id.clone(), Some(Arc::clone(base)));
+            chain.push(layer.clone(), diff_id.clone(), LayerOrigin::Base(Arc::clone(base)));
         }
         Self::new(base.config.clone(), chain, platform)
     }
@@ -56,7 +56,8 @@ impl Stage {
         let empty_layer = record.layer.is_none();
         if let Some(layer) = record.layer {
             self.config.rootfs.diff_ids.push(layer.diff_id.clone());
-            self.chain.push(layer.blob, layer.diff_id, None);
+            let origin = if record.imported { LayerOrigin::Imported } else { LayerOrigin::Here };
+            self.chain.push(layer.blob, layer.diff_id, origin);
         }
         self.remember(created_by, Some(record.created), empty_layer);
     }

@@ -39,6 +39,14 @@ pub enum LayoutError {
         /// The directory.
         path: PathBuf,
     },
+    /// There is something like a layout, which cannot be added to.
+    #[error("{path} is no OCI image layout: its index.json is malformed: {reason}")]
+    NoLayout {
+        /// The directory.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -20,7 +20,7 @@ use super::{
 };
 
 /// The annotation of an entry that names it.
-const REF_NAME: &str = "org.opencontainers.image.ref.name";
+pub(super) const REF_NAME: &str = "org.opencontainers.image.ref.name";
 /// How deep indexes may be nested.
 const DEEPEST: usize = 4;
 
@@ -76,14 +76,30 @@ pub fn read_layout(
     tag: Option<&str>,
     digest: Option<&Digest>,
 ) -> Result<Descriptor, LayoutReadError> {
-    let layout = Reading { store, folder };
+    let layout = Layout { folder };
     let root = layout.find(tag, digest)?;
-    layout.copy(&root, 0, &mut HashSet::new())?;
+    layout.copy(store, &root, 0, &mut HashSet::new())?;
     Ok(root)
 }
 
-struct Reading<'r> {
-    store: &'r Store,
+/// Reads the manifest or index that [`read_layout`] would copy, and nothing else.
+pub(crate) fn read_layout_manifest(
+    folder: &Path,
+    tag: Option<&str>,
+    digest: Option<&Digest>,
+) -> Result<(Descriptor, Vec<u8>), LayoutReadError> {
+    let layout = Layout { folder };
+    let root = layout.find(tag, digest)?;
+    let bytes = layout.checked(&root)?;
+    Ok((root, bytes))
+}
+
+/// Copies one blob out of the layout `folder` into the store, unless it is there.
+pub(crate) fn copy_layout_blob(store: &Store, folder: &Path, digest: &Digest) -> Result<(), LayoutReadError> {
+    Layout { folder }.copy_blob(store, &Part { digest: digest.clone(), size: None, urls: Vec::new() })
+}
+
+struct Layout<'r> {
     folder: &'r Path,
 }
 
@@ -103,7 +119,7 @@ struct Part {
     urls: Vec<String>,
 }
 
-impl Reading<'_> {
+impl Layout<'_> {
     fn find(&self, tag: Option<&str>, digest: Option<&Digest>) -> Result<Descriptor, LayoutReadError> {
         let no_layout = |reason: String| LayoutReadError::NoLayout { folder: self.folder.to_owned(), reason };
         let path = self.folder.join("index.json");
@@ -161,6 +177,7 @@ impl Reading<'_> {
     /// Copies a manifest or index and everything it points at; itself last. What is `done` is not copied again.
     fn copy(
         &self,
+        store: &Store,
         root: &Descriptor,
         depth: usize,
         done: &mut HashSet<Digest>,
@@ -170,13 +187,7 @@ impl Reading<'_> {
         }
         let path = self.blob(&root.digest);
         let malformed = |reason: String| LayoutReadError::Malformed { path: path.clone(), reason };
-        let bytes =
-            Self::document(&path).map_err(|source| LayoutReadError::Blob { path: path.clone(), source })?;
-        let found = digest_of(&bytes);
-        if found != root.digest {
-            let expected = root.digest.clone();
-            return Err(StoreError::Corrupt { path, expected, found }.into());
-        }
+        let bytes = self.checked(root)?;
         if media_type::is_index(&root.media_type) {
             if depth >= DEEPEST {
                 return Err(malformed("its indexes are nested too deeply".into()));
@@ -185,7 +196,7 @@ impl Reading<'_> {
                 serde_json::from_slice(&bytes).map_err(|error| malformed(error.to_string()))?;
             for entry in index.manifests {
                 if self.blob(&entry.descriptor.digest).is_file() {
-                    self.copy(&entry.descriptor, depth + 1, done)?;
+                    self.copy(store, &entry.descriptor, depth + 1, done)?;
                 }
             }
         } else {
@@ -200,19 +211,31 @@ impl Reading<'_> {
             for part in image.layers.into_iter().chain([image.config]) {
                 // What a manifest may not hold itself is where its addresses say.
                 if part.urls.is_empty() || self.blob(&part.digest).is_file() {
-                    self.copy_blob(&part)?;
+                    self.copy_blob(store, &part)?;
                 }
             }
         }
-        self.store.put(&bytes)?;
+        store.put(&bytes)?;
         done.insert(root.digest.clone());
         Ok(())
     }
 
+    /// The bytes of a document, which have its digest.
+    fn checked(&self, root: &Descriptor) -> Result<Vec<u8>, LayoutReadError> {
+        let path = self.blob(&root.digest);
+        let bytes =
+            Self::document(&path).map_err(|source| LayoutReadError::Blob { path: path.clone(), source })?;
+        let found = digest_of(&bytes);
+        if found == root.digest {
+            return Ok(bytes);
+        }
+        Err(StoreError::Corrupt { path, expected: root.digest.clone(), found }.into())
+    }
+
     /// A copy and no link: the layout is somebody else's, who may write to it.
-    fn copy_blob(&self, part: &Part) -> Result<(), LayoutReadError> {
+    fn copy_blob(&self, store: &Store, part: &Part) -> Result<(), LayoutReadError> {
         let digest = &part.digest;
-        if self.store.contains(digest) {
+        if store.contains(digest) {
             return Ok(());
         }
         let path = self.blob(digest);
@@ -223,7 +246,7 @@ impl Reading<'_> {
             let reason = format!("it has {size} bytes, and its manifest says {expected}");
             return Err(LayoutReadError::Malformed { path, reason });
         }
-        let mut writer = self.store.writer_of(size)?;
+        let mut writer = store.writer_of(size)?;
         io::copy(&mut file, &mut writer).map_err(|source| match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                 StoreError::Io { action: "copy", path: path.clone(), source }.into()

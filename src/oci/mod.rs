@@ -6,6 +6,7 @@ pub mod index;
 pub mod layer;
 pub mod layout;
 mod layout_read;
+mod layout_update;
 mod lease;
 pub mod media_type;
 mod names;
@@ -18,6 +19,8 @@ mod sweep;
 
 pub use error::StoreError;
 pub use layout_read::{LayoutReadError, read_layout};
+pub(crate) use layout_read::{copy_layout_blob, read_layout_manifest};
+pub(crate) use layout_update::{add_to_layout, check_layout, layout_has_blob};
 pub use lease::Lease;
 pub use names::{NamedImage, Names};
 pub(crate) use recency::touch;

@@ -122,7 +122,7 @@ impl TransferCx {
         (self.on_event)(event);
     }
 
-    pub(super) fn cancelled(&self) -> bool {
+    pub(crate) fn cancelled(&self) -> bool {
         self.cancel.is_cancelled()
     }
 

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod bad_world;
+mod caches;
 mod checks;
 #[cfg(target_os = "linux")]
 mod contexts;

@@ -94,6 +94,7 @@ impl Builder<'_> {
             platform: request.platform.clone(),
             manifest: exported.manifest,
             config: exported.config,
+            steps: None,
             backend: self.id.clone(),
             emulated: cx.emulated,
             retries: 0,

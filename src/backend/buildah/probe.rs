@@ -60,6 +60,7 @@ pub(super) fn capabilities(found: Result<(&Machine, &Trial), &Unusable>, slots: 
             // Without a network there is no /etc/hosts of its own either.
             Some(_) => [StepNeed::NoNetwork, StepNeed::ShmSize].into(),
         },
+        knows_steps: false,
         slots,
         advice,
     }

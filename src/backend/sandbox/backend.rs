@@ -60,6 +60,7 @@ impl SandboxBackend {
             emulated: Vec::new(),
             assembles: vec![ImageOs::Linux],
             gives: BTreeSet::new(),
+            knows_steps: true,
             slots: self.options.slots.unwrap_or_else(|| SLOTS.max(2 * cpus())),
             advice: Vec::new(),
         };
@@ -95,12 +96,12 @@ impl SandboxBackend {
         let (dockerfile, plan) = read(&request)?;
         let (wanted, emulated) = (request.platform.clone(), cx.emulated);
         let built = self.engine.build(request, dockerfile, plan, cx).await?;
-        let Assembled { manifest, config, platform } = built;
+        let Assembled { manifest, config, platform, steps } = built;
         if !wanted.is_satisfied_by(&platform) {
             return Err(BuildError::WrongPlatform { requested: wanted, built: platform.to_string() });
         }
         let (backend, duration) = (self.id(), started.elapsed());
-        Ok(BuiltImage { platform, manifest, config, backend, emulated, retries: 0, duration })
+        Ok(BuiltImage { platform, manifest, config, steps, backend, emulated, retries: 0, duration })
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
         key::Key,
         layer::{self, Entries},
         metadata::{self, Words},
-        records::Record,
+        records::{Record, Records},
         reuse::Reuse,
         stage::Stage,
         time,
@@ -26,6 +26,8 @@ use crate::{
 #[derive(Clone, Copy)]
 pub(in crate::engine) struct Step<'b> {
     pub(in crate::engine) build: &'b Arc<Build>,
+    /// Those that this instruction may use.
+    pub(in crate::engine) records: &'b Records,
     /// The number by which events know it.
     pub(in crate::engine) number: u32,
     /// The instruction on one line.
@@ -76,12 +78,12 @@ impl Step<'_> {
             for chain in &reads {
                 build.complete(chain).await?;
             }
-            let owned = Arc::clone(build);
+            let (owned, records) = (Arc::clone(build), self.records.clone());
             let last = self.last(created_by);
-            let made = blocking(move || to_layer(&owned, make(&owned)?, &last)).await;
+            let made = blocking(move || to_layer(&owned, &records, make(&owned)?, &last)).await;
             made.map_err(|error| error.at(self.place))
         };
-        let done = build.engine.flights.once(&key, &build.records, &build.cancel, work).await?;
+        let done = build.engine.flights.once(&key, self.records, &build.cancel, work).await?;
         stage.add(created_by, done.0);
         Ok(done.1 == How::Cached)
     }
@@ -104,16 +106,26 @@ pub(super) fn created(build: &Build) -> String {
 }
 
 /// The layer that holds `entries`: the same entries have become one before, perhaps on top of other layers.
-pub(super) fn to_layer(build: &Build, entries: Entries, last: &Reuse) -> Result<Record, EngineError> {
-    let record = |layer| Record { layer, created: created(build), build: build.request.build.clone() };
+pub(super) fn to_layer(
+    build: &Build,
+    records: &Records,
+    entries: Entries,
+    last: &Reuse,
+) -> Result<Record, EngineError> {
+    let record = |layer| Record {
+        layer,
+        created: created(build),
+        build: build.request.build.clone(),
+        imported: false,
+    };
     if entries.is_empty() {
         return Ok(record(None));
     }
     let key = layer::key(&entries, build.epoch);
-    if let Some(known) = build.records.recall(&key) {
+    if let Some(known) = records.recall(&key) {
         return Ok(known);
     }
     let made = record(Some(layer::write(&entries, build.epoch, last, &build.spools)?));
-    build.records.remember(&key, &made)?;
+    records.remember(&key, &made)?;
     Ok(made)
 }

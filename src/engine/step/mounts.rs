@@ -12,7 +12,7 @@ use crate::{
     dockerfile::{Mount as Written, Run},
     engine::{
         build::{Build, Origin},
-        chain::Chain,
+        chain::{Chain, LayerOrigin},
         changes::Changes,
         copy::{self, Destination},
         error::{EngineError, blocking},
@@ -238,10 +238,10 @@ fn selection(
         changes.make_directories(path, (0, 0))?;
     }
     copy::put(picked, &destination, &mut changes)?;
-    let record = super::dispatch::to_layer(build, changes.finish(), last)?;
+    let record = super::dispatch::to_layer(build, &build.records, changes.finish(), last)?;
     let mut chain = Chain::default();
     if let Some(layer) = record.layer {
-        chain.push(layer.blob, layer.diff_id, None);
+        chain.push(layer.blob, layer.diff_id, LayerOrigin::Here);
     }
     Ok((chain, key))
 }

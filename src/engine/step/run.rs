@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, ffi::OsString, sync::Arc};
 
+use futures::FutureExt as _;
 use polyarch_actors::{BuildError, Descriptor, StepNetwork, StepOptions};
 
 use super::{mounts::Prepared, output::Output};
@@ -9,7 +10,7 @@ use crate::{
     dockerfile::{ErrorKind, Heredoc, Network, Run, Security},
     engine::{
         build::Build,
-        chain::Chain,
+        chain::{Chain, LayerOrigin},
         error::{EngineError, blocking},
         flight::How,
         index,
@@ -86,7 +87,7 @@ impl Step<'_> {
             step.emulator = build.engine.emulator(&stage.platform).await?;
             self.execute(step).await
         };
-        let done = build.engine.flights.once(&key, &build.records, &build.cancel, work).await?;
+        let done = build.engine.flights.once(&key, self.records, &build.cancel, work.boxed()).await?;
         stage.add(&created_by, done.0);
         Ok(done.1 == How::Cached)
     }
@@ -162,7 +163,7 @@ impl Step<'_> {
                 Some(RecordedLayer { blob, diff_id: layer.diff_id })
             }
         };
-        Ok(Record { layer, created, build: build.request.build.clone() })
+        Ok(Record { layer, created, build: build.request.build.clone(), imported: false })
     }
 
     fn failed(&self, error: SessionError) -> BuildError {
@@ -218,8 +219,8 @@ fn script(build: &Build, name: &str, text: String, last: &Reuse) -> Result<Chain
     let entry = NewEntry { kind, mode: 0o755, uid: 0, gid: 0, modified: 0, xattrs: Vec::new() };
     let entries = Entries::from([(name.as_bytes().to_vec(), entry)]);
     let mut chain = Chain::default();
-    if let Some(layer) = super::dispatch::to_layer(build, entries, last)?.layer {
-        chain.push(layer.blob, layer.diff_id, None);
+    if let Some(layer) = super::dispatch::to_layer(build, &build.records, entries, last)?.layer {
+        chain.push(layer.blob, layer.diff_id, LayerOrigin::Here);
     }
     Ok(chain)
 }
