@@ -122,6 +122,7 @@ fn a_checksum_may_be_given_beside_the_address() {
 
 #[test]
 fn nothing_can_be_taken_for_an_option_or_a_mapping() {
+    assert!(!matches!(GitSource::parse("ext::sh -c x"), Ok(Some(_))));
     for reference in ["--upload-pack=x", "+a", "a%20b", "a..b", "*", "a^{tree}", "a@{1}", "a%0ab"] {
         fails(&format!("https://h/a.git#{reference}"), "no name of a branch");
     }
@@ -151,8 +152,9 @@ proptest::proptest! {
     fn no_text_makes_git_do_something_else(text in "(https://|git://|ssh://|github\\.com/)?[-a-z@:/.#?=&%+~ ]{0,30}") {
         if let Ok(Some(source)) = GitSource::parse(&text) {
             let (remote, _) = without_credentials(&source.remote);
-            // Without a scheme, two colons would name a program.
-            let names_a_program = !remote.contains("://") && remote.contains("::");
+            // Two colons after what may be a scheme name a program, `git-remote-…` (git, transport.c, transport_get).
+            let may_be_scheme = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
+            let names_a_program = remote.trim_start_matches(may_be_scheme).starts_with("::");
             proptest::prop_assert!(!remote.starts_with('-') && !names_a_program, "{}", remote);
             proptest::prop_assert!(!source.host().is_empty() && !source.host().starts_with('-'));
             let reference = source.reference.unwrap_or_default();
