@@ -85,9 +85,13 @@ fn missing_and_wrong_credentials_are_told_apart() {
 
     // A base image behind a login.
     let context = desk.context("above", format!("FROM {name}\nCOPY a.txt /b.txt\n"));
-    let build = ["build", "--backend", "buildah", "-t", "above:1", &context];
-    desk.run(build).fails(6, &["base image", &name]);
-    desk.ok(build.iter().chain(&["--authfile", authfile.as_str()]));
+    for backend in BACKENDS {
+        let build = ["build", "--backend", backend, "-t", "above:1", &context];
+        let ended = desk.run(build);
+        let code = if backend == "buildah" { 6 } else { 8 };
+        ended.fails(code, &[&name]);
+        desk.ok(build.iter().chain(&["--authfile", authfile.as_str()]));
+    }
 }
 
 #[test]
