@@ -309,8 +309,9 @@ mod tests {
 
     #[test]
     fn what_concerns_single_steps_goes_to_a_backend_that_knows_them() {
+        type Change = fn(&mut BuildRequest);
         let elsewhere = "keeps no steps that a cache elsewhere could give or take";
-        let changes: [(fn(&mut BuildRequest), &str); 3] = [
+        let changes: [(Change, &str); 3] = [
             (|request| request.notes_steps = true, elsewhere),
             (|request| request.imports = vec![imported()], elsewhere),
             (|request| request.anew = [0].into(), "cannot do the steps of single stages again"),

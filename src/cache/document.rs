@@ -125,7 +125,7 @@ impl Steps {
 }
 
 /// How a layer of this media type is compressed.
-pub(super) fn compression(media_type: &str) -> Option<crate::archive::Compression> {
+pub(crate) fn compression(media_type: &str) -> Option<crate::archive::Compression> {
     let suffix = media_type.strip_prefix("application/vnd.oci.image.layer.v1.tar")?;
     match suffix {
         "" => Some(crate::archive::Compression::None),

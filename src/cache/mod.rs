@@ -12,9 +12,12 @@ mod layers;
 mod manifest;
 mod place;
 
-pub(crate) use document::{INLINE, KnownLayer, KnownStep, Steps};
+pub(crate) use document::{INLINE, Steps};
+#[cfg(target_os = "linux")]
+pub(crate) use document::{KnownLayer, KnownStep, compression};
 pub use error::CacheError;
 pub(crate) use export::Exporter;
 pub(crate) use import::import;
-pub(crate) use layers::{fetch, suits};
+#[cfg(target_os = "linux")]
+pub(crate) use layers::fetch;
 pub use place::{CacheExport, CacheMode, CachePlace, CacheSource};

@@ -235,7 +235,7 @@ async fn suits(
         if records.own(&key).is_some_and(|record| record.layer.as_ref() == Some(&known)) {
             return Ok(true);
         }
-        let suits = cache::suits(&records.store, blob, diff_id, &cancel)?;
+        let suits = super::suits::suits(&records.store, blob, diff_id, &cancel)?;
         if cancel.is_cancelled() {
             return Err(EngineError::Cancelled);
         }

@@ -32,6 +32,7 @@ mod source;
 mod spool;
 mod stage;
 mod step;
+mod suits;
 mod time;
 mod tree;
 mod users;

@@ -106,8 +106,11 @@ impl Records {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Remembers what `key` led to.
+    /// Remembers what `key` led to, unless it was done elsewhere: that is for builds that import it.
     pub(super) fn remember(&self, key: &Digest, record: &Record) -> Result<(), StoreError> {
+        if record.imported {
+            return Ok(());
+        }
         let path = self.path(key);
         let folder = path.parent().unwrap_or(&path);
         fs::create_dir_all(folder).map_err(|source| StoreError::Io {
@@ -125,5 +128,25 @@ impl Records {
 
     fn path(&self, key: &Digest) -> PathBuf {
         self.store.root().join(FOLDER).join(&key.hex()[..2]).join(format!("{}.json", key.hex()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oci::digest_of;
+
+    #[test]
+    fn what_was_done_elsewhere_is_not_remembered() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(folder.path()).expect("a store");
+        let records = Records::new(store, CachePolicy::Use, BuildId::generate(), Arc::default());
+        let key = digest_of(b"key");
+        let record =
+            |imported| Record { layer: None, created: "x".into(), build: records.build.clone(), imported };
+        records.remember(&key, &record(true)).expect("passed over");
+        assert_eq!(records.recall(&key), None);
+        records.remember(&key, &record(false)).expect("remembered");
+        assert_eq!(records.recall(&key), Some(record(false)));
     }
 }

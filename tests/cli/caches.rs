@@ -1,120 +1,18 @@
 //! Caches elsewhere: what one machine did, another one need not do.
 
-use std::{collections::BTreeMap, fs, path::PathBuf, process::Command};
-
-use serde_json::Value;
+use std::process::Command;
 
 use crate::support::{
-    bases::busybox,
     buildah::run,
-    command::{Desk, Ended, ready, runs_both},
+    machines::{BOTH, Machines, manifest_of, read_blob},
     registry::TestRegistry,
 };
 
-const BOTH: &str = "linux/amd64,linux/arm64";
-
-/// What a build said, and what it made.
-struct Built {
-    digest: String,
-    events: Vec<Value>,
-}
-
-impl Built {
-    /// The instructions that begin with `start`, each with whether its result was there; a step that was begun and not
-    /// ended counts not.
-    fn steps(&self, start: &str) -> Vec<(String, bool)> {
-        let mut open = BTreeMap::new();
-        let mut ended = Vec::new();
-        for event in &self.events {
-            let step = (event["platform"].to_string(), event["step"].to_string());
-            match event["event"].as_str() {
-                Some("step-started") => _ = open.insert(step, event["instruction"].as_str().expect("text")),
-                Some("step-finished") => {
-                    let text = open[&step];
-                    if text.starts_with(start) {
-                        ended.push((text.to_owned(), event["cached"].as_bool().expect("a switch")));
-                    }
-                }
-                _ => {}
-            }
-        }
-        ended
-    }
-
-    /// How many RUN steps were done.
-    fn ran(&self) -> usize {
-        self.steps("RUN").iter().filter(|(_, cached)| !cached).count()
-    }
-
-    fn warnings(&self) -> Vec<&str> {
-        let warned = self.events.iter().filter(|event| event["event"] == "warned");
-        warned.filter_map(|event| event["message"].as_str()).collect()
-    }
-}
-
-/// Two machines, each with a store of its own, a context and a place for caches.
-struct Machines {
-    desk: Desk,
-    context: String,
-}
-
-impl Machines {
-    /// A stage that another copies from, neither of which gives the same bytes twice.
-    fn new() -> Option<Self> {
-        let base = (ready() && runs_both()).then(busybox).flatten()?;
-        let desk = Desk::new();
-        let dockerfile = format!(
-            "FROM --platform=$BUILDPLATFORM {base} AS compile\nCOPY a.txt /a.txt\n\
-             RUN cat /a.txt /proc/sys/kernel/random/uuid > /out; head -c 200000 /dev/urandom > /large\n\
-             FROM {base}\nRUN cat /proc/sys/kernel/random/uuid > /id\nCOPY --from=compile /out /out\n\
-             WORKDIR /work\nENV A=1\n"
-        );
-        let context = desk.context("app", dockerfile);
-        Some(Self { desk, context })
-    }
-
-    fn command(&self, machine: &str, arguments: &[&str]) -> Command {
-        let iid = self.desk.path(&format!("{machine}.iid"));
-        let mut command = self.desk.command(["--store", machine, "build", "--progress", "rawjson"]);
-        command.args(["--platform", BOTH, "--iidfile"]).arg(iid).args(arguments).arg(&self.context);
-        command
-    }
-
-    fn try_build(&self, machine: &str, arguments: &[&str]) -> Ended {
-        Ended::of(&mut self.command(machine, arguments))
-    }
-
-    fn build(&self, machine: &str, arguments: &[&str]) -> Built {
-        let ended = self.try_build(machine, arguments);
-        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-        let events = ended.stderr.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-        let digest = fs::read_to_string(self.desk.path(&format!("{machine}.iid"))).expect("read");
-        Built { digest, events }
-    }
-
-    /// The blobs of a machine's store.
-    fn blobs(&self, machine: &str) -> Vec<PathBuf> {
-        let blobs = self.desk.path(machine).join("blobs/sha256");
-        fs::read_dir(blobs).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
-    }
-
-    /// The largest blob of a machine: the layer of the compiling RUN.
-    fn has_the_large_layer(&self, machine: &str) -> bool {
-        let size = |path: &PathBuf| fs::metadata(path).expect("there").len();
-        self.blobs(machine).iter().any(|path| (200_000..400_000).contains(&size(path)))
-    }
-
-    fn change(&self, from: &str, to: &str) {
-        let path = self.desk.path(&self.context).join("Dockerfile");
-        let text = fs::read_to_string(&path).expect("read");
-        assert!(text.contains(from), "{text}");
-        fs::write(path, text.replace(from, to)).expect("written");
-    }
-}
+const ONE: &str = "linux/amd64";
 
 #[test]
 fn another_machine_runs_nothing_and_makes_the_same_image() {
-    let Some(machines) = Machines::new() else { return };
+    let Some(machines) = Machines::new(BOTH) else { return };
     let registry = TestRegistry::open();
     let reference = format!("{}/team/app:cache", registry.address);
     let image = format!("{}/team/app:1", registry.address);
@@ -149,7 +47,7 @@ fn another_machine_runs_nothing_and_makes_the_same_image() {
 
 #[test]
 fn with_min_what_is_not_there_is_done_once_somebody_looks_into_it() {
-    let Some(machines) = Machines::new() else { return };
+    let Some(machines) = Machines::new(BOTH) else { return };
     machines.build("a", &["--cache-to", "type=local,dest=min", "--cache-to", "type=local,dest=max,mode=max"]);
     machines.change("COPY --from=compile /out /out", "COPY --from=compile /out /other");
     let max = machines.build("b", &["--cache-from", "type=local,src=max"]);
@@ -160,4 +58,95 @@ fn with_min_what_is_not_there_is_done_once_somebody_looks_into_it() {
     let done: Vec<String> =
         min.steps("RUN").into_iter().filter(|(_, cached)| !cached).map(|(text, _)| text).collect();
     assert!(done[0].starts_with("RUN cat /a.txt"), "{done:?}");
+}
+
+#[test]
+fn what_is_imported_counts_only_where_it_is_imported() {
+    let Some(machines) = Machines::new(ONE) else { return };
+    machines.build("a", &["--cache-to", "type=local,dest=max,mode=max"]);
+    assert_eq!(machines.build("b", &["--cache-from", "type=local,src=max"]).ran(), 0);
+    assert_eq!(machines.build("b", &[]).ran(), 2);
+}
+
+#[test]
+fn a_cache_of_a_cache_is_as_good_and_fetches_nothing_for_itself() {
+    let Some(machines) = Machines::new(ONE) else { return };
+    let registry = TestRegistry::open();
+    let to = format!("type=registry,ref={}/cache,mode=max", registry.address);
+    let from = format!("type=registry,ref={}/cache", registry.address);
+    let first = machines.build("a", &["--cache-to", &to]);
+    let second = machines.build("b", &["--cache-from", &from, "--cache-to", &to]);
+    assert_eq!((second.ran(), second.digest.clone()), (0, first.digest));
+    assert!(!machines.has_the_large_layer("b"), "the layer is where the cache goes");
+    let elsewhere = machines.build("b", &["--cache-from", &from, "--cache-to", "type=local,dest=d,mode=max"]);
+    assert_eq!(elsewhere.ran(), 0);
+    assert!(machines.has_the_large_layer("b"), "the layer is not there yet");
+    machines.change("COPY --from=compile /out /out", "COPY --from=compile /out /other");
+    assert_eq!(machines.build("c", &["--cache-from", "type=local,src=d"]).ran(), 0);
+}
+
+#[test]
+fn the_result_is_a_valid_artifact_with_the_layers_of_its_mode() {
+    let Some(machines) = Machines::new(ONE) else { return };
+    machines.build("a", &["--cache-to", "type=local,dest=min", "--cache-to", "type=local,dest=max,mode=max"]);
+    let [min, max] = ["min", "max"].map(|name| manifest_of(&machines.desk.path(name)));
+    for manifest in [&min, &max] {
+        assert_eq!(manifest["artifactType"], "application/vnd.polyarch.cache.v1+json");
+        assert_eq!(manifest["mediaType"], "application/vnd.oci.image.manifest.v1+json");
+    }
+    // RUN, COPY and WORKDIR of the image; with max COPY and RUN of the other stage too.
+    assert_eq!(min["layers"].as_array().map(Vec::len), Some(3));
+    assert_eq!(max["layers"].as_array().map(Vec::len), Some(5));
+    let config = min["config"]["digest"].as_str().expect("a digest");
+    let document = read_blob(&machines.desk.path("min"), config);
+    // Five steps, and when the image was made.
+    assert_eq!(document["steps"].as_object().map(serde_json::Map::len), Some(6));
+}
+
+#[test]
+fn without_a_cache_the_imported_one_is_not_looked_at_and_one_is_written() {
+    let Some(machines) = Machines::new(ONE) else { return };
+    machines.build("a", &["--cache-to", "type=local,dest=one,mode=max"]);
+    let anew =
+        ["--no-cache", "--cache-from", "type=local,src=one", "--cache-to", "type=local,dest=two,mode=max"];
+    let built = machines.build("b", &anew);
+    assert_eq!(built.ran(), 2);
+    assert!(built.events.iter().all(|event| event["event"] != "cache-imported"));
+    let second = machines.build("c", &["--cache-from", "type=local,src=two"]);
+    assert_eq!((second.ran(), second.digest), (0, built.digest));
+}
+
+#[test]
+fn the_stages_that_are_named_are_done_again() {
+    let Some(machines) = Machines::new(BOTH) else { return };
+    machines.build("a", &["--cache-to", "type=local,dest=max,mode=max"]);
+    let done = |arguments: &[&str]| {
+        let steps = machines.build("a", arguments).steps("RUN");
+        let done = steps.into_iter().filter(|(_, cached)| !cached).map(|(text, _)| text);
+        done.map(|text| if text.contains("a.txt") { "compile" } else { "last" }).collect::<Vec<_>>()
+    };
+    assert_eq!(done(&["--no-cache-filter", "compile", "--target", "compile"]), ["compile"]);
+    assert_eq!(done(&["--no-cache-filter", "COMPILE"]), ["compile"], "once for both platforms");
+    assert_eq!(done(&["--no-cache-filter", "1"]), ["last", "last"]);
+    let both = ["--no-cache-filter", "compile,1", "--cache-from", "type=local,src=max"];
+    assert_eq!(done(&both).len(), 3);
+    assert_eq!(done(&[]), [""; 0]);
+    let wrong = machines.try_build("a", &["--no-cache-filter", "complie"]);
+    let errors = wrong.stderr.lines().filter(|line| line.starts_with("error: ")).collect::<String>();
+    assert!(wrong.code == Some(3) && errors.contains("complie") && errors.contains("compile"), "{errors}");
+}
+
+#[test]
+fn buildah_says_that_it_cannot_and_is_not_chosen() {
+    let Some(machines) = Machines::new(ONE) else { return };
+    let to = ["--cache-to", "type=local,dest=d"];
+    for arguments in [&to[..], &["--cache-from", "localhost:1/cache"], &["--no-cache-filter", "compile"]] {
+        let forced = machines.try_build("a", &[arguments, &["--backend", "buildah"]].concat());
+        let reason =
+            if arguments[0] == "--no-cache-filter" { "steps of single stages" } else { "keeps no steps" };
+        forced.fails(5, &["buildah", reason]);
+    }
+    let routed = machines.build("a", &[&to[..], &["--backend", ""]].concat()).events;
+    let routed: Vec<_> = routed.iter().filter(|event| event["event"] == "routed").collect();
+    assert!(!routed.is_empty() && routed.iter().all(|event| event["backend"] == "sandbox"), "{routed:?}");
 }

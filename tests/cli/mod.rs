@@ -2,6 +2,9 @@
 
 mod bad_input;
 mod bad_world;
+#[cfg(target_os = "linux")]
+mod cache_faults;
+#[cfg(target_os = "linux")]
 mod caches;
 mod checks;
 #[cfg(target_os = "linux")]

@@ -122,7 +122,7 @@ pub(super) fn to_layer(
         return Ok(record(None));
     }
     let key = layer::key(&entries, build.epoch);
-    if let Some(known) = records.recall(&key) {
+    if let Some(known) = records.own(&key) {
         return Ok(known);
     }
     let made = record(Some(layer::write(&entries, build.epoch, last, &build.spools)?));
