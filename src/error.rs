@@ -76,6 +76,12 @@ pub enum SpecError {
         /// What is there, and what to do.
         reason: &'static str,
     },
+    /// A cache would be published under a name of the image.
+    #[error("the cache and the image cannot both be {name}")]
+    CacheOverImage {
+        /// The name.
+        name: String,
+    },
     /// A directory cannot hold a cache.
     #[error("cannot write the cache")]
     CacheFolder {

@@ -209,6 +209,14 @@ pub(crate) fn check_files(spec: &BuildSpec) -> Result<(), SpecError> {
             CacheExport::Separate { place: CachePlace::Registry(name), .. } if name.digest().is_some() => {
                 return Err(SpecError::DigestInTag { name: name.familiar() });
             }
+            CacheExport::Separate { place: CachePlace::Registry(name), .. }
+                if spec.outputs.contains(&Output::Registry)
+                    && spec.tags.iter().any(|tag| {
+                        (tag.name(), tag.tag_or_latest()) == (name.name(), name.tag_or_latest())
+                    }) =>
+            {
+                return Err(SpecError::CacheOverImage { name: name.familiar() });
+            }
             CacheExport::Separate { .. } | CacheExport::Inline => {}
         }
     }

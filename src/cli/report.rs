@@ -134,6 +134,7 @@ impl From<Error> for Failure {
                         SpecError::DuplicatePlatform { .. }
                             | SpecError::DigestInTag { .. }
                             | SpecError::NothingToPush
+                            | SpecError::CacheOverImage { .. }
                             | SpecError::UnusedAnnotation { .. }
                             | SpecError::CheckOption { .. }
                     ) {

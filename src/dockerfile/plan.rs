@@ -117,7 +117,7 @@ pub fn stage_number(
 ) -> Result<usize, DockerfileError> {
     let find = || {
         let scope = GlobalScope::new(dockerfile, options)?;
-        find_target(dockerfile, &Links::new(dockerfile, &scope, options)?, Some(name))
+        named_stage(dockerfile, &Links::new(dockerfile, &scope, options)?, name)
     };
     find().map_err(|mistake| mistake.in_file(&dockerfile.file))
 }
@@ -218,9 +218,16 @@ pub(super) fn find_target(
     links: &Links<'_>,
     target: Option<&str>,
 ) -> Result<usize, Mistake> {
+    match target.filter(|target| !target.is_empty()) {
+        Some(target) => named_stage(dockerfile, links, target),
+        None => Ok(dockerfile.stages.len().saturating_sub(1)),
+    }
+}
+
+/// The number of the stage with this name or number.
+fn named_stage(dockerfile: &Dockerfile, links: &Links<'_>, target: &str) -> Result<usize, Mistake> {
     let stages = &dockerfile.stages;
     let last = stages.len().saturating_sub(1);
-    let Some(target) = target.filter(|target| !target.is_empty()) else { return Ok(last) };
     links.stage(target).ok_or_else(|| {
         let names = stages.iter().enumerate();
         let names: Vec<String> =

@@ -127,7 +127,7 @@ impl Build {
             let Err(error) = ended else { continue };
             // What else is running ends too, and is gone when this returns. The first failure is the one to tell. But
             // what runs when an imported layer is not to be had is needed when the build begins again.
-            if !self.records.imports.has_given_way() {
+            if error != BuildError::Cancelled || !self.records.imports.has_given_way() {
                 self.cancel.cancel();
             }
             match &failed {

@@ -101,7 +101,7 @@ impl Engine {
                 // A failure that its own clean-up has caused is no news.
                 Err(_) if cx.cancel.is_cancelled() => return Err(BuildError::Cancelled),
                 // There is one imported layer less than before, so this comes to an end.
-                Err(_) if imports.give_way() => {}
+                Err(BuildError::Cancelled) if imports.give_way() => {}
                 done => return done,
             }
         }

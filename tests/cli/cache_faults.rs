@@ -16,6 +16,7 @@ use polyarch::oci::digest_of;
 use serde_json::{Value, json};
 
 use crate::support::{
+    bases::busybox,
     buildah::run,
     command::has_tag,
     machines::{Machines, blob, manifest_of, read_blob},
@@ -186,6 +187,31 @@ fn a_cache_that_cannot_be_written_is_an_error_unless_it_is_said_to_be_none() {
     taken.fails(3, &["cannot write the cache", "taken", "not empty"]);
     let nobody = machines.try_build("a", &["--cache-to", "127.0.0.1:1/cache"]);
     nobody.fails(7, &["cannot write the cache 127.0.0.1:1/cache", "127.0.0.1:1"]);
+}
+
+#[test]
+fn a_cache_never_takes_the_place_of_the_image() {
+    let Some(machines) = Machines::new(ONE) else { return };
+    for (tag, cache) in [("localhost:1/app", "localhost:1/app:latest"), ("app:1", "docker.io/library/app:1")]
+    {
+        let failed = machines.try_build("a", &["-t", tag, "--push", "--cache-to", cache]);
+        failed.fails(2, &["the cache and the image cannot both be"]);
+    }
+}
+
+#[test]
+fn a_step_that_fails_is_not_tried_again_because_a_layer_is_not_to_be_had() {
+    let Some(machines) = Machines::new(ONE) else { return };
+    machines.build("a", &["--cache-to", "type=local,dest=min"]);
+    machines
+        .change("COPY --from=compile /out /out", "COPY --from=compile /out /other\nCOPY --from=bad /x /x");
+    machines
+        .change("FROM --platform", "FROM busybox AS bad\nRUN echo trying; sleep 1; exit 3\nFROM --platform");
+    machines.change("FROM busybox", &format!("FROM {}", busybox().expect("it is there")));
+    let failed = machines.try_build("b", &["--cache-from", "type=local,src=min"]);
+    failed.fails(4, &["exit code 3"]);
+    let printed = failed.stderr.lines().filter(|line| line.contains("step-output"));
+    assert_eq!(printed.filter(|line| line.contains("trying")).count(), 1, "{}", failed.stderr);
 }
 
 #[test]
