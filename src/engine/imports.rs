@@ -48,8 +48,21 @@ pub(super) struct Imports {
     gave_way: AtomicBool,
 }
 
-/// A blob, and the archive that is said to be in it.
-type LayerId = (Digest, Digest);
+/// A blob, and all that is said of it.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct LayerId {
+    blob: Digest,
+    media_type: String,
+    size: u64,
+    diff_id: Digest,
+}
+
+impl LayerId {
+    fn new(blob: &Descriptor, diff_id: &Digest) -> Self {
+        let Descriptor { media_type, digest, size, .. } = blob.clone();
+        Self { blob: digest, media_type, size, diff_id: diff_id.clone() }
+    }
+}
 
 #[derive(Debug)]
 struct ImportedLayer {
@@ -92,7 +105,7 @@ impl Imports {
         self.sources.push(Source { layers: layers.clone(), dead: AtomicBool::new(false) });
         for (key, step) in found.steps {
             if let Some(layer) = &step.layer {
-                let id = (layer.blob.digest.clone(), layer.diff_id.clone());
+                let id = LayerId::new(&layer.blob, &layer.diff_id);
                 let known = self.layers.entry(id).or_insert_with(|| ImportedLayer {
                     blob: layer.blob.clone(),
                     places: Vec::new(),
@@ -110,7 +123,7 @@ impl Imports {
         let layer = match &step.layer {
             None => None,
             Some(layer) => {
-                let id = (layer.blob.digest.clone(), layer.diff_id.clone());
+                let id = LayerId::new(&layer.blob, &layer.diff_id);
                 if self.layers.get(&id)?.usable.get() == Some(&false) {
                     return None;
                 }
@@ -144,7 +157,7 @@ impl Imports {
         let layers = chain.layers().iter();
         let imported = layers.filter(|layer| matches!(layer.origin, LayerOrigin::Imported));
         let imported = imported.filter_map(|layer| {
-            let id = (layer.blob.digest.clone(), layer.diff_id.clone());
+            let id = LayerId::new(&layer.blob, &layer.diff_id);
             Some((self.layers.get(&id)?, layer.diff_id.clone()))
         });
         let checks: Vec<_> = imported
@@ -269,4 +282,50 @@ pub(super) fn noted(records: &Records, chain: &Chain) -> Steps {
         (key, KnownStep { created: record.created, layer })
     };
     records.notes().into_iter().map(step).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::{cache::KnownLayer, oci::digest_of};
+
+    fn step(kind: &str, kept: bool) -> KnownStep {
+        let blob = Descriptor {
+            media_type: format!("application/vnd.oci.image.layer.v1.tar{kind}"),
+            digest: digest_of(b"blob"),
+            size: 4,
+            annotations: BTreeMap::new(),
+        };
+        let layer = KnownLayer { blob, diff_id: digest_of(b"archive"), kept };
+        KnownStep { created: "2026-01-02T03:04:05Z".into(), layer: Some(layer) }
+    }
+
+    fn document(steps: &[(&str, KnownStep)]) -> Steps {
+        steps.iter().map(|(key, step)| (digest_of(key.as_bytes()), step.clone())).collect()
+    }
+
+    #[test]
+    fn what_is_not_to_be_had_is_forgotten_and_nothing_else() {
+        let mut imports = Imports::default();
+        imports.add(document(&[("one", step("", false))]), &LayerSource::Registry("a.io/b".into()));
+        let second =
+            document(&[("one", step("+zstd", true)), ("two", step("", true)), ("3", step("+gzip", true))]);
+        imports.add(second, &LayerSource::Layout("/cache".into()));
+        let recalled = |imports: &Imports, key: &str| {
+            let found = imports.recall(&digest_of(key.as_bytes()), &BuildId::generate())?;
+            found.layer.map(|layer| layer.blob.media_type.rsplit('.').next().unwrap_or_default().to_owned())
+        };
+        // What the first says counts; where its layer is not, that of the second is the same.
+        assert_eq!(recalled(&imports, "one").as_deref(), Some("tar"));
+        let KnownStep { layer: Some(layer), .. } = step("", false) else { panic!("no layer") };
+        let one = &imports.layers[&LayerId::new(&layer.blob, &layer.diff_id)];
+        assert_eq!(one.places, [1]);
+        // What is said of one blob in another way is another layer, which has to be looked at by itself.
+        assert_eq!(imports.layers.len(), 3);
+        one.usable.set(false).expect("not known yet");
+        let left = ["one", "two", "3", "4"].map(|key| recalled(&imports, key));
+        assert_eq!(left, [None, None, Some("tar+gzip".to_owned()), None]);
+    }
 }

@@ -3,7 +3,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use polyarch_actors::Platform;
 
 use super::parse;
-use crate::dockerfile::{Base, DockerfileError, ErrorKind, ExpandError, Plan, PlanOptions, plan};
+use crate::dockerfile::{
+    Base, DockerfileError, ErrorKind, ExpandError, Plan, PlanOptions, plan, stage_number,
+};
 
 /// What a test asks for, as text.
 #[derive(Clone, Copy)]
@@ -124,6 +126,25 @@ fn an_unknown_target_is_answered_with_the_stages() {
             mistake(text, Ask { target: Some(target), ..ARM }).0,
             ErrorKind::UnknownStage { .. }
         ));
+    }
+}
+
+#[test]
+fn a_stage_is_found_by_name_and_by_number_whether_it_is_needed_or_not() {
+    let dockerfile = parse("FROM a AS build\nFROM b\nFROM c AS test\n");
+    let options = PlanOptions {
+        target: Some("build"),
+        platform: &platform("linux/amd64"),
+        build_platform: &platform("linux/amd64"),
+        build_args: &BTreeMap::new(),
+        contexts: &BTreeSet::new(),
+    };
+    for (name, number) in [("build", 0), ("BUILD", 0), ("1", 1), ("test", 2), ("2", 2)] {
+        assert_eq!(stage_number(&dockerfile, &options, name).ok(), Some(number), "{name}");
+    }
+    for name in ["", "3", "tset"] {
+        let error = stage_number(&dockerfile, &options, name).expect_err(name).to_string();
+        assert!(error.contains("the stages are build, 1, test"), "{error}");
     }
 }
 
