@@ -222,6 +222,7 @@ impl Failure {
         match source {
             FetchError::Server(RegistryError::Denied { .. } | RegistryError::NoCredentials { .. }) => {
                 Self::new(exit::CREDENTIALS, sentence)
+                    .hint("give a token with --secret id=HTTP_AUTH_TOKEN_<host>,env=VARIABLE")
             }
             FetchError::Git { fault: GitFault::Denied, .. } => Self::new(exit::CREDENTIALS, sentence).hint(
                 "give a token with --secret id=GIT_AUTH_TOKEN,env=VARIABLE for HTTPS, or a key with --ssh default=FILE",

@@ -9,7 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use percent_encoding::percent_decode_str;
-use polyarch_actors::Digest;
+use polyarch_actors::{Digest, SecretRef};
 use reqwest::{
     Response, StatusCode, Url,
     header::{ETAG, HeaderMap, HeaderName, LAST_MODIFIED},
@@ -23,6 +23,7 @@ use super::{
     checksum::{Checksum, Hasher},
     error::FetchError,
     remembered::Remembered,
+    secret::authorization,
 };
 use crate::{
     oci::{Store, StoreError},
@@ -49,14 +50,16 @@ pub struct FetchedFile {
 }
 
 /// Fetches a file into the store. What is in the store and has not changed is not fetched again; with a SHA-256
-/// checksum that fits, the server is not even asked.
+/// checksum that fits, the server is not even asked. Of the `secrets`, `HTTP_AUTH_TOKEN_<host>` and
+/// `HTTP_AUTH_HEADER_<host>` tell the server who asks.
 ///
 /// # Errors
 /// [`FetchError::Url`] for an address that is not http or https, [`FetchError::Checksum`] when it is another file,
-/// [`FetchError::Server`] when the server cannot be reached or refuses.
+/// [`FetchError::Secret`] when a secret cannot be read, [`FetchError::Server`] when the server cannot be reached or refuses.
 pub async fn http(
     url: &str,
     checksum: Option<&Checksum>,
+    secrets: &[SecretRef],
     store: &Store,
     cx: &TransferCx,
 ) -> Result<FetchedFile, FetchError> {
@@ -69,7 +72,8 @@ pub async fn http(
     if let Some(known) = known.as_ref().filter(|known| is_meant(known)) {
         return known.file(store, &url);
     }
-    let web = Web::new(&url)?;
+    let authorization = authorization(url.host_str().unwrap_or_default(), secrets)?;
+    let web = Web::new(&url, authorization.as_deref())?;
     let download = Download { web: &web, url: &url, known: known.as_ref(), checksum, store, cx };
     let fetched = cx.retrying_to_the_end(&web.host, || download.attempt()).await??;
     if known.as_ref() != Some(&fetched) {

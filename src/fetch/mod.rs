@@ -8,6 +8,7 @@ mod error;
 mod git;
 mod http;
 mod remembered;
+mod secret;
 
 #[cfg(unix)]
 pub use added::RemoteSource;

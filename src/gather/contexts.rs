@@ -214,8 +214,9 @@ impl Gathering<'_> {
     }
 
     async fn file(&self, url: &str, what: &str) -> Result<FetchedFile, GatherError> {
-        let file =
-            fetch::http(url, None, self.store, self.cx).await.map_err(|source| failed(what, source))?;
+        let file = fetch::http(url, None, &self.access.secrets, self.store, self.cx)
+            .await
+            .map_err(|source| failed(what, source))?;
         (self.fetched)(shown(url));
         Ok(file)
     }

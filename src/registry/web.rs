@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use reqwest::{
     Client, Response, StatusCode, Url,
-    header::{IF_NONE_MATCH, USER_AGENT},
+    header::{AUTHORIZATION, HeaderMap, HeaderValue, IF_NONE_MATCH, USER_AGENT},
 };
 
 use super::{
@@ -27,11 +27,14 @@ pub(crate) struct Web {
     /// The server's host, with its port where that is unusual.
     pub(crate) host: String,
     idle: Duration,
+    /// Who asks, where it is not the address that says so.
+    authorization: HeaderMap,
 }
 
 impl Web {
-    /// A client for the server of `url`. Nothing leads from https to plain http.
-    pub(crate) fn new(url: &Url) -> Result<Self, RegistryError> {
+    /// A client for the server of `url`. Nothing leads from https to plain http, and no other host that the server
+    /// leads to gets the header `authorization`.
+    pub(crate) fn new(url: &Url, authorization: Option<&str>) -> Result<Self, RegistryError> {
         let setup = |reason| RegistryError::Setup { reason };
         let timeouts = Timeouts::default();
         let name = url.host_str().unwrap_or_default();
@@ -44,7 +47,14 @@ impl Web {
             .retry(reqwest::retry::never());
         let builder = if is_loopback(&host) { builder.no_proxy() } else { builder };
         let client = builder.build().map_err(|error| setup(cause(&error)))?;
-        Ok(Self { client, host, idle: timeouts.idle })
+        let mut headers = HeaderMap::new();
+        if let Some(authorization) = authorization {
+            let value = HeaderValue::from_str(authorization);
+            let mut value = value.map_err(|_| setup("a secret is no header".into()))?;
+            value.set_sensitive(true);
+            headers.insert(AUTHORIZATION, value);
+        }
+        Ok(Self { client, host, idle: timeouts.idle, authorization: headers })
     }
 
     /// Asks for `url`, which is called `what` in errors. With the `etag` of what is here already, the answer may
@@ -57,6 +67,8 @@ impl Web {
     ) -> Result<Response, RegistryError> {
         let agent = concat!("polyarch/", env!("CARGO_PKG_VERSION"));
         let mut request = self.client.get(url.clone()).header(USER_AGENT, agent);
+        // In the place of what the address says.
+        request = request.headers(self.authorization.clone());
         if let Some(etag) = etag {
             request = request.header(IF_NONE_MATCH, etag);
         }
@@ -68,7 +80,7 @@ impl Web {
             StatusCode::NOT_MODIFIED if etag.is_some() => Ok(response),
             status if status.is_success() => Ok(response),
             StatusCode::UNAUTHORIZED => {
-                let message = "it wants other credentials than the address has".to_owned();
+                let message = "it wants other credentials than it was given".to_owned();
                 Err(RegistryError::Denied { registry: self.host.clone(), what: what.to_owned(), message })
             }
             _ => Err(answer_error(response, &self.host, what, &Asker::default(), self.idle).await),

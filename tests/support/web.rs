@@ -19,9 +19,11 @@ pub(crate) const MODIFIED: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
 pub(crate) const LOGIN: &str = "me:pass";
 /// The same as a header has them.
 const LOGIN_HEADER: &str = "authorization: basic bWU6cGFzcw==";
+/// A token that is as good.
+pub(crate) const TOKEN: &str = "t0ken";
 
 /// A server that ends with the tests. Files whose path begins with `busy-` are refused once with 503,
-/// `secret-` with 401 unless [`LOGIN`] asks, and `slow-` ones never come to an end.
+/// `secret-` with 401 unless [`LOGIN`] or [`TOKEN`] asks, and `slow-` ones never come to an end.
 pub(crate) struct Web {
     folder: tempfile::TempDir,
     address: String,
@@ -78,7 +80,9 @@ fn answer(stream: TcpStream, root: &Path, log: &Mutex<Vec<String>>) {
     let known = headers.iter().any(|header| {
         header.to_ascii_lowercase().starts_with("if-none-match:") && header.contains(etag.as_str())
     });
-    let known_to_us = headers.iter().any(|header| header.eq_ignore_ascii_case(LOGIN_HEADER));
+    let token = format!("authorization: bearer {TOKEN}");
+    let is_ours = |header: &String| [LOGIN_HEADER, &token].iter().any(|one| header.eq_ignore_ascii_case(one));
+    let known_to_us = headers.iter().any(is_ours);
     let (status, body) = match content {
         _ if name.starts_with("secret-") && !known_to_us => ("401 Unauthorized", Vec::new()),
         _ if name.starts_with("busy-") && !again => ("503 Busy", Vec::new()),

@@ -110,7 +110,8 @@ impl Step<'_> {
             .map(|text| text.parse())
             .transpose()
             .map_err(|error: fetch::ChecksumError| EngineError::Invalid(error.to_string()))?;
-        let fetched = fetch::http(address, checksum.as_ref(), &build.engine.store, &build.puller.cx).await;
+        let (secrets, store) = (&build.request.secrets, &build.engine.store);
+        let fetched = fetch::http(address, checksum.as_ref(), secrets, store, &build.puller.cx).await;
         let FetchedFile { digest, size, name, modified } =
             fetched.map_err(|error| EngineError::Build(error.into()))?;
         build.events.emit(EventKind::Fetched { address: fetch::shown(address) });

@@ -9,7 +9,7 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use polyarch_actors::{SecretRef, SecretSource, SshRef};
+use polyarch_actors::{SecretRef, SshRef};
 use tokio::sync::Mutex;
 
 use super::{
@@ -17,7 +17,7 @@ use super::{
     url::{GitSource, without_credentials},
 };
 use crate::{
-    fetch::error::FetchError,
+    fetch::{error::FetchError, secret},
     guard::{Cleanup, Command, Emptied, Guard, Launch},
     helper,
 };
@@ -179,26 +179,14 @@ fn authorization(
     let of_host = [format!("GIT_AUTH_HEADER.{host}"), format!("GIT_AUTH_TOKEN.{host}")];
     let names = of_host.into_iter().chain(["GIT_AUTH_HEADER".to_owned(), "GIT_AUTH_TOKEN".to_owned()]);
     for name in names {
-        let Some(secret) = access.secrets.iter().find(|secret| secret.id == name) else { continue };
-        let value = value(secret)?;
+        let Some(found) = access.secrets.iter().find(|one| one.id == name) else { continue };
+        let value = secret::value(found)?;
         let is_token = name.starts_with("GIT_AUTH_TOKEN");
         let header =
             if is_token { basic("x-access-token", &value) } else { format!("Authorization: {value}") };
         return Ok(Some(header));
     }
     Ok(None)
-}
-
-fn value(secret: &SecretRef) -> Result<String, FetchError> {
-    let unreadable = |reason: String| FetchError::Secret { id: secret.id.clone(), reason };
-    let value = match &secret.source {
-        SecretSource::File(path) => {
-            fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?
-        }
-        SecretSource::Env(name) => env::var(name).map_err(|error| unreadable(error.to_string()))?,
-    };
-    let value = value.trim().to_owned();
-    if value.contains(char::is_control) { Err(unreadable("it has several lines".into())) } else { Ok(value) }
 }
 
 /// Which addresses get the header: the repository's own, and everything of GitHub, whose submodules are often
@@ -210,6 +198,8 @@ fn scope(remote: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use polyarch_actors::SecretSource;
+
     use super::*;
 
     #[test]
