@@ -7,6 +7,9 @@ pub const STORE_VARIABLE: &str = "POLYARCH_STORE";
 /// The environment variable that names the only backend to use.
 pub const BACKEND_VARIABLE: &str = "POLYARCH_BACKEND";
 
+/// The environment variable that says how progress is shown, which buildx reads too.
+pub const PROGRESS_VARIABLE: &str = "BUILDKIT_PROGRESS";
+
 /// The store of this user: `$POLYARCH_STORE`, else `/var/lib/polyarch` for root, else `polyarch` in the user's
 /// data folder (`$XDG_DATA_HOME` or `~/.local/share` on Linux). `None` where the user has no home.
 pub fn default_store() -> Option<PathBuf> {

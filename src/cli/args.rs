@@ -137,7 +137,7 @@ pub(super) struct BuildArgs {
     #[command(flatten)]
     attestations: AttestationArgs,
     /// How progress is shown
-    #[arg(long, value_name = "HOW", default_value = "auto")]
+    #[arg(long, env = config::PROGRESS_VARIABLE, value_name = "HOW", default_value = "auto")]
     pub(super) progress: Progress,
     /// Print nothing but the digest of the index
     #[arg(short, long)]
@@ -170,6 +170,8 @@ pub(super) struct BuildArgs {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Progress {
     /// Live lines on a terminal, plain text elsewhere
+    // An empty variable is as good as none.
+    #[value(alias = "")]
     Auto,
     /// Live lines
     Tty,
@@ -178,6 +180,7 @@ pub(super) enum Progress {
     /// One JSON event a line
     Rawjson,
     /// Nothing
+    #[value(alias = "none")]
     Quiet,
 }
 

@@ -2,7 +2,7 @@
 
 use crate::support::{
     bases::busybox,
-    command::{Desk, ready},
+    command::{Desk, Ended, ready},
 };
 
 #[test]
@@ -82,4 +82,22 @@ fn what_cannot_be_given_is_refused_as_a_mistake_of_the_command_line() {
         let ended = desk.run(["build"].iter().chain(&arguments).chain(&[context.as_str()]));
         ended.fails(2, &[words]);
     }
+}
+
+#[test]
+fn progress_is_shown_as_the_variable_of_buildx_says_unless_the_flag_does() {
+    let desk = Desk::new();
+    let context = desk.context("app", "FROM scratch\nCOPY a.txt /\n");
+    let stderr = |value: &str, arguments: &[&str]| {
+        let mut command = desk
+            .command(["build", "--backend", "sandbox"].iter().chain(arguments).chain(&[context.as_str()]));
+        let ended = Ended::of(command.env("BUILDKIT_PROGRESS", value));
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        ended.stderr
+    };
+    let plain = stderr("", &[]);
+    assert!(plain.contains("] #1 FROM scratch"), "{plain}");
+    assert!(stderr("rawjson", &[]).starts_with('{'));
+    assert!(stderr("rawjson", &["--progress", "plain"]).contains("] #1 FROM scratch"));
+    assert_eq!(stderr("plain", &["--progress", "none"]), "");
 }

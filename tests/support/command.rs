@@ -58,9 +58,14 @@ impl Desk {
     ) -> Command {
         let mut command = Command::new(program);
         command.args(arguments).current_dir(self.folder.path()).stdin(Stdio::null());
-        for variable in
-            ["POLYARCH_BACKEND", "POLYARCH_LOG", "DOCKER_CONFIG", "REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR"]
-        {
+        for variable in [
+            "POLYARCH_BACKEND",
+            "POLYARCH_LOG",
+            "DOCKER_CONFIG",
+            "REGISTRY_AUTH_FILE",
+            "XDG_RUNTIME_DIR",
+            "BUILDKIT_PROGRESS",
+        ] {
             command.env_remove(variable);
         }
         command.env("HOME", self.folder.path()).env("POLYARCH_STORE", self.store());
