@@ -25,8 +25,8 @@ pub struct Limits {
     pub allowance: u64,
     /// How many times as many bytes as are stored may come out beyond `allowance`. Pieces of zeros do not count.
     pub ratio: u64,
-    /// The most bytes of memory that names, link targets and extended attributes of all members may take, each
-    /// directory that a path enters anew counted as some more.
+    /// The most bytes of memory that names, link targets and extended attributes of all members may take; each
+    /// directory that anything is in counts for 512 more.
     pub names: u64,
 }
 

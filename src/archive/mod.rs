@@ -1,6 +1,7 @@
 //! Tar archives that nobody vouches for: layers of images, build contexts, and what ADD unpacks.
 
 mod compression;
+mod directories;
 mod extension;
 mod header;
 mod limits;
@@ -14,6 +15,7 @@ mod unpack;
 
 pub use compression::{ARCHIVE_HEAD, Compression, decompress, decompress_within, is_archive};
 pub use limits::Limits;
+pub(crate) use reader::DEEPEST;
 pub use reader::{Archive, Member, MemberKind};
 #[cfg(unix)]
 pub(crate) use sparse::Sparse;

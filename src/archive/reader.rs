@@ -5,6 +5,7 @@
 use std::io::{self, Read};
 
 use super::{
+    directories::Directories,
     extension::Extension,
     header::{BLOCK, Header},
     limits::Limits,
@@ -14,9 +15,12 @@ use crate::context::{RelPath, Xattr};
 /// The longest path, as long as Linux takes one.
 const LONGEST_PATH: usize = 4096;
 /// The deepest path: an index of paths takes a stack frame a level.
-const DEEPEST: usize = 512;
-/// What a member, and a directory above it that the one before it was not in, take of memory beside their names.
+pub(crate) const DEEPEST: usize = 512;
+/// What a member takes of memory beside its name.
 const ENTRY: u64 = 64;
+/// What a directory counts for that members are in, in bytes: on disk each takes several times as much, whether the
+/// archive names it or not.
+const DIRECTORY: u64 = 512;
 
 /// One member.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,8 +89,7 @@ pub struct Archive<R> {
     members: usize,
     /// What the members take of memory, as [`Limits::names`] counts it.
     names: u64,
-    /// Where the last member goes.
-    last: RelPath,
+    directories: Directories,
 }
 
 impl<R: Read> Archive<R> {
@@ -97,8 +100,8 @@ impl<R: Read> Archive<R> {
 
     /// Reads the uncompressed archive `source`, which may hold as much as `limits` say.
     pub fn within(source: R, limits: Limits) -> Self {
-        let last = RelPath::root();
-        Self { source, at: 0, body: 0, padding: 0, limits, members: 0, names: 0, last }
+        let directories = Directories::default();
+        Self { source, at: 0, body: 0, padding: 0, limits, members: 0, names: 0, directories }
     }
 
     /// The next member; `None` at the end. Everything behind the end is read too.
@@ -166,19 +169,17 @@ impl<R: Read> Archive<R> {
 
     /// Counts what whoever lists the members has to remember.
     fn count(&mut self, path: &RelPath, kind: &MemberKind, xattrs: &[Xattr]) -> io::Result<()> {
-        let shared = path.components().zip(self.last.components()).take_while(|(one, other)| one == other);
-        let new = path.components().count().saturating_sub(shared.count()) as u64;
         let link = match kind {
             MemberKind::Symlink(target) => target.len(),
             MemberKind::Hardlink(target) => target.as_bytes().len(),
             _ => 0,
         };
         let xattrs: usize = xattrs.iter().map(|(name, value)| name.len() + value.len()).sum();
-        self.names += ENTRY * (1 + new) + (path.as_bytes().len() + link + xattrs) as u64;
+        let directories = self.directories.enter(path) as u64;
+        self.names += DIRECTORY * directories + ENTRY + (path.as_bytes().len() + link + xattrs) as u64;
         if self.names > self.limits.names {
             return Err(odd("its names and attributes take more memory than those of any image"));
         }
-        self.last.clone_from(path);
         Ok(())
     }
 

@@ -196,12 +196,14 @@ fn directories_that_only_names_mention_count() {
     let apart: Vec<u8> = (0..50).flat_map(deep).collect();
     let together: Vec<u8> = std::iter::repeat_n(deep(0), 50).flatten().collect();
     let limits = Limits { names: 64 << 10, ..Limits::default() };
+    let mixed: Vec<u8> = (0..50).flat_map(|number| deep(number % 2)).collect();
     let read = |bytes: &[u8]| {
         let mut archive = Archive::within(bytes, limits);
         while archive.next_member()?.is_some() {}
         io::Result::Ok(())
     };
     read(&together).expect("one folder");
+    read(&mixed).expect("two folders, in whatever order");
     assert!(read(&apart).expect_err("fifty times forty folders").to_string().contains("more memory"));
 }
 

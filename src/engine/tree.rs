@@ -9,13 +9,15 @@ use super::{
     index::{IndexEntry, IndexKind},
     spool::{Bytes, Spool},
 };
-use crate::context::{self, RelPath, Xattr};
+use crate::{
+    archive::DEEPEST,
+    context::{self, RelPath, Xattr},
+};
 
 /// How many symbolic links one path may lead through.
 const MOST_LINKS: usize = 255;
-/// The longest and the deepest path that links may lead to.
+/// The longest path that links may lead to.
 const LONGEST_PATH: usize = 4096;
-const DEEPEST: usize = 512;
 /// The most memory that the paths of one image may take, in bytes, and what one takes beside what is said of it.
 const MOST_MEMORY: usize = 1 << 30;
 const NODE: usize = 128;

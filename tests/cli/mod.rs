@@ -22,3 +22,5 @@ mod signals;
 #[cfg(target_os = "linux")]
 mod step_flags;
 mod steps;
+
+pub(crate) use sharing::ordinary_user;

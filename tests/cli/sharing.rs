@@ -93,7 +93,7 @@ fn an_ordinary_user_builds_for_both_platforms() {
 }
 
 /// The ids of the first user with ranges of ids, as the system knows them.
-pub(super) fn ordinary_user() -> Option<(u32, u32)> {
+pub(crate) fn ordinary_user() -> Option<(u32, u32)> {
     let ranges = fs::read_to_string("/etc/subuid").unwrap_or_default();
     let id = |flag: &str, name: &str| {
         let output = Command::new("id").args([flag, name]).output().ok()?;

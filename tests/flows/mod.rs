@@ -7,6 +7,8 @@ mod buildah_ends;
 #[cfg(target_os = "linux")]
 mod fetch_git;
 mod fetch_http;
+#[cfg(target_os = "linux")]
+mod hostile;
 mod orchestrator;
 mod registry;
 mod registry_faults;

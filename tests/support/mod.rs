@@ -9,6 +9,8 @@ pub(crate) mod command;
 #[cfg(target_os = "linux")]
 pub(crate) mod git;
 #[cfg(target_os = "linux")]
+pub(crate) mod images;
+#[cfg(target_os = "linux")]
 pub(crate) mod machines;
 pub(crate) mod registry;
 pub(crate) mod registry_proxy;

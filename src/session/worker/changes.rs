@@ -15,6 +15,7 @@ use std::{
 };
 
 use super::compare::is_same;
+use crate::archive::DEEPEST;
 
 /// One change.
 pub(super) enum Change<'c> {
@@ -49,6 +50,11 @@ impl Trees<'_> {
         whole: bool,
         report: &mut dyn FnMut(Change<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
+        // Whoever reads the layer takes no deeper path, and here each level takes some of the stack.
+        if path.split(|byte| *byte == b'/').count() > DEEPEST {
+            let reason = format!("there are folders more than {DEEPEST} levels deep");
+            return Err(io::Error::new(io::ErrorKind::InvalidFilename, reason).into());
+        }
         let (now, before) = (at(self.now, path), at(self.before, path));
         let mut names = list(&now)?;
         if whole {

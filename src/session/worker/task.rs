@@ -3,6 +3,7 @@
 use std::{
     ffi::OsString,
     fs::{self, File},
+    io,
     path::{Path, PathBuf},
 };
 
@@ -120,6 +121,10 @@ fn run(work: &Work, step: &Step) -> Result<Done, Failure> {
     // What is mounted on a directory must not hide what is mounted below.
     mounts.planned.sort_by_key(|planned| planned.target.components().count());
     let ended = start(work, step, overlay.root(), &made, &mut mounts)?;
+    if ended != Ended::Code(0) && is_full(scratch) {
+        // Whatever the command says then, this is what a person has to know.
+        return Err(Failure::system::<io::Error>("run the command")(io::ErrorKind::StorageFull.into()));
+    }
     let mut done = Done { ended, layer: None, snapshots: work.snapshots, problems: Vec::new() };
     if ended == Ended::Code(0) {
         let made = fs::read(&made).map_err(Failure::system("see which places were made"))?;
@@ -211,6 +216,12 @@ fn keep(
         diff_id: layer.diff_id,
         uncompressed_size: layer.uncompressed_size,
     }))
+}
+
+/// Whether nothing of any length can be written any more.
+fn is_full(folder: &Path) -> bool {
+    let least = 64 << 10;
+    rustix::fs::statvfs(folder).is_ok_and(|found| found.f_bavail.saturating_mul(found.f_frsize) < least)
 }
 
 /// Whether an upper directory holds anything.

@@ -1,0 +1,118 @@
+//! What is large but honest takes little memory.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    fs,
+    path::Path,
+    process::Child,
+    thread,
+    time::Duration,
+};
+
+use crate::support::command::{Desk, is_root};
+
+/// The most that the orchestrator and its helpers may have at once, each, in KiB.
+const MOST: u64 = 200 << 10;
+
+/// A field of the status of a process, without its unit.
+fn status(process: &Path, name: &str) -> Option<u64> {
+    let text = fs::read_to_string(process.join("status")).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    line.trim_start_matches(':').split_whitespace().next()?.parse().ok()
+}
+
+/// Waits for a command. Returns the most memory that it and each process below it had at once, in KiB, by what each
+/// was started as.
+fn watch(mut command: Child) -> BTreeMap<String, u64> {
+    let mut peaks = BTreeMap::new();
+    let mut family = HashSet::from([u64::from(command.id())]);
+    loop {
+        for process in fs::read_dir("/proc").expect("/proc").flatten() {
+            let Some(pid) = process.file_name().to_str().and_then(|name| name.parse::<u64>().ok()) else {
+                continue;
+            };
+            let path = process.path();
+            if !family.contains(&pid) && !status(&path, "PPid").is_some_and(|pid| family.contains(&pid)) {
+                continue;
+            }
+            family.insert(pid);
+            let name = String::from_utf8_lossy(&fs::read(path.join("cmdline")).unwrap_or_default())
+                .split('\0')
+                .take(2)
+                .collect::<Vec<_>>()
+                .join(" ");
+            let peak = status(&path, "VmHWM").unwrap_or_default();
+            let known: &mut u64 = peaks.entry(name).or_default();
+            *known = peak.max(*known);
+        }
+        if let Some(status) = command.try_wait().expect("a child") {
+            assert!(status.success(), "{status}");
+            return peaks;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Builds with the native engine, and checks how much memory that takes.
+fn build(desk: &Desk, dockerfile: &str) {
+    fs::write(desk.path("app/Dockerfile"), dockerfile).expect("written");
+    let command = desk.begin("log", ["build", "-q", "--backend", "sandbox", "app"]);
+    let peaks = watch(command);
+    assert!(peaks.len() > usize::from(dockerfile.contains("RUN")), "{peaks:?}");
+    assert!(peaks.values().all(|peak| *peak < MOST), "{peaks:?}");
+}
+
+/// A layer by COPY, its files by COPY --from, and itself below a RUN.
+fn all_ways(desk: &Desk) {
+    fs::copy("/bin/busybox", desk.path("app/busybox")).expect("busybox");
+    let large = "FROM scratch AS large\nCOPY data /data\nCOPY busybox /busybox\n";
+    build(desk, large);
+    build(desk, &format!("{large}FROM scratch\nCOPY --from=large /data /copy\n"));
+    build(desk, &format!("{large}RUN [\"/busybox\", \"touch\", \"/data/new\"]\n"));
+}
+
+fn desk(files: impl FnOnce(&Path)) -> Desk {
+    let desk = Desk::new();
+    let data = desk.path("app/data");
+    fs::create_dir_all(&data).expect("a context");
+    files(&data);
+    desk
+}
+
+fn of_zeros(size: u64) -> Desk {
+    desk(|data| {
+        let file = fs::File::create(data.join("zeros")).expect("a file");
+        file.set_len(size).expect("a hole");
+    })
+}
+
+#[test]
+fn a_layer_of_a_hundred_thousand_files_takes_little_memory() {
+    if !is_root() {
+        return;
+    }
+    all_ways(&desk(|data| {
+        for folder in 0..1000 {
+            let folder = data.join(format!("a-folder-of-some-name-{folder}"));
+            fs::create_dir(&folder).expect("a folder");
+            for file in 0..100 {
+                fs::write(folder.join(format!("a-file-of-some-name-{file}")), "x").expect("written");
+            }
+        }
+    }));
+}
+
+#[test]
+fn a_layer_of_a_hundred_megabytes_takes_little_memory() {
+    if !is_root() {
+        return;
+    }
+    all_ways(&of_zeros(100 << 20));
+}
+
+/// The same with as much as no unoptimised program gets through in the time that a test has.
+#[test]
+#[ignore = "it takes minutes; run it with --release"]
+fn a_layer_of_ten_gigabytes_takes_little_memory() {
+    all_ways(&of_zeros(10 << 30));
+}
