@@ -99,8 +99,13 @@ pub(super) type Entries = BTreeMap<Vec<u8>, NewEntry>;
 
 /// What decides the bytes of a layer. Times do not count: a file that was only touched is the same file.
 pub(super) fn key(entries: &Entries, latest: Option<i64>) -> Digest {
+    key_of(&entries.iter().map(|(path, entry)| (path.as_slice(), entry)).collect(), latest)
+}
+
+/// The same of entries that belong to somebody else.
+pub(super) fn key_of(entries: &BTreeMap<&[u8], &NewEntry>, latest: Option<i64>) -> Digest {
     let mut key = Key::new("layer").option(latest.map(i64::to_le_bytes));
-    let links = links(entries);
+    let links = links(entries.iter().map(|(path, entry)| (*path, *entry)));
     for (path, entry) in entries {
         key.add(path);
         match &entry.kind {
@@ -118,7 +123,7 @@ pub(super) fn key(entries: &Entries, latest: Option<i64>) -> Digest {
             NewKind::BlockDevice { major, minor } => key.add(format!("block {major} {minor}")),
         }
         key.add(format!("{} {} {}", entry.mode, entry.uid, entry.gid));
-        key.add(links.get(path.as_slice()).copied().unwrap_or_default());
+        key.add(links.get(path).copied().unwrap_or_default());
         for (name, value) in &entry.xattrs {
             key.add(name);
             key.add(value);
@@ -128,7 +133,7 @@ pub(super) fn key(entries: &Entries, latest: Option<i64>) -> Digest {
 }
 
 /// Paths that are hard links to a path before them.
-fn links(entries: &Entries) -> HashMap<&[u8], &[u8]> {
+fn links<'e>(entries: impl Iterator<Item = (&'e [u8], &'e NewEntry)>) -> HashMap<&'e [u8], &'e [u8]> {
     let mut first: HashMap<(u64, u64), (&[u8], &NewEntry)> = HashMap::new();
     let mut links = HashMap::new();
     for (path, entry) in entries {
@@ -137,7 +142,7 @@ fn links(entries: &Entries) -> HashMap<&[u8], &[u8]> {
         match first.get(&identity) {
             // What differs in more than its name cannot be the same file.
             Some((target, same)) if (same.mode, same.uid, same.gid) == (entry.mode, entry.uid, entry.gid) => {
-                links.insert(path.as_slice(), *target);
+                links.insert(path, *target);
             }
             Some(_) => {}
             None => _ = first.insert(identity, (path, entry)),
@@ -163,7 +168,7 @@ pub(super) fn write(
         ..LayerOptions::default()
     };
     let mut writer = LayerWriter::new(&spools.store, options)?;
-    let links = links(entries);
+    let links = links(entries.iter().map(|(path, entry)| (path.as_slice(), entry)));
     let mut written = Vec::with_capacity(entries.len());
     let mut files = Files { reader: None, spools };
     for (path, entry) in entries {

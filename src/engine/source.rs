@@ -1,6 +1,6 @@
 //! What COPY and ADD copy from: a build context, or the file system of a stage or image.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use tokio_util::sync::CancellationToken;
 
@@ -166,8 +166,10 @@ pub(super) fn key(picked: &[Picked]) -> Key {
     for one in picked {
         key.add(&one.name);
         key.add([u8::from(one.is_directory)]);
-        let items = one.items.iter().map(|item| (item.below.clone(), item.entry.clone())).collect();
-        key.add(layer::key(&items, None).as_str());
+        // In the order of paths, as layers have them.
+        let items: BTreeMap<&[u8], &NewEntry> =
+            one.items.iter().map(|item| (item.below.as_slice(), &item.entry)).collect();
+        key.add(layer::key_of(&items, None).as_str());
     }
     key
 }

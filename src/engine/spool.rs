@@ -24,6 +24,9 @@ use crate::{
     oci::Store,
 };
 
+/// How much of a layer is uncompressed before somebody is asked whether it is still wanted, in bytes.
+const PIECE: u64 = 4 << 20;
+
 /// The bytes of a file.
 #[derive(Clone, Debug)]
 pub(super) struct Bytes {
@@ -89,6 +92,22 @@ impl Spools {
         Bytes { size, digest: bytes, spool: Arc::new(spool), offset: 0 }
     }
 
+    /// Uncompresses a layer, whose members are known, to a temporary file that has no name.
+    fn uncompress(&self, layer: impl Read + Send + 'static, name: &str) -> Result<File, EngineError> {
+        let malformed = |error| EngineError::malformed(name, error);
+        let mut source = decompress(layer).map_err(malformed)?;
+        let file =
+            tempfile::tempfile_in(self.scratch.path()).map_err(EngineError::io("make a temporary file"))?;
+        let mut copy = Sparse::new(&file);
+        while io::copy(&mut source.by_ref().take(PIECE), &mut copy).map_err(malformed)? > 0 {
+            if self.cancel.is_cancelled() {
+                return Err(EngineError::Cancelled);
+            }
+        }
+        copy.finish().map_err(malformed)?;
+        Ok(file)
+    }
+
     /// Uncompresses an archive to a temporary file that has no name.
     fn unpack(
         &self,
@@ -127,7 +146,7 @@ impl Spool {
         }
         let gone = || EngineError::Malformed { what: "an archive".into(), reason: "it is gone".into() };
         let blob = self.blob.as_ref().ok_or_else(gone)?;
-        let (file, _) = spools.unpack(spools.store.open_blob(blob)?, &format!("layer {blob}"), |_| Ok(()))?;
+        let file = spools.uncompress(spools.store.open_blob(blob)?, &format!("layer {blob}"))?;
         Ok(Arc::clone(self.open.get_or_init(|| Arc::new(file))))
     }
 }
