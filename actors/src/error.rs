@@ -86,6 +86,9 @@ pub enum BuildError {
         reason: String,
         /// Whether the same call may work later.
         retryable: bool,
+        /// Whether it wants other credentials, or any.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        denied: bool,
         /// The base image that was to be pulled.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         image: Option<String>,
@@ -178,7 +181,7 @@ impl BuildError {
 
     /// A failure of a registry that is about no base image.
     pub fn registry(reason: impl Into<String>, retryable: bool) -> Self {
-        Self::Registry { reason: reason.into(), retryable, image: None, place: None }
+        Self::Registry { reason: reason.into(), retryable, denied: false, image: None, place: None }
     }
 
     /// The part of the Dockerfile that it is about.
@@ -310,8 +313,13 @@ mod tests {
         let error = BuildError::invalid("bad").at(&place(2)).at(&place(3));
         assert_eq!((error.to_string().as_str(), error.place()), ("Dockerfile:2: bad", Some(&place(2))));
         let image = Some("ghcr.io/x".to_owned());
-        let error =
-            BuildError::Registry { reason: "cannot reach it".into(), retryable: true, image, place: None };
+        let error = BuildError::Registry {
+            reason: "cannot reach it".into(),
+            retryable: true,
+            denied: false,
+            image,
+            place: None,
+        };
         assert!(error.retryable());
         let placed = error.at(&place(1));
         assert_eq!(placed.to_string(), "Dockerfile:1: cannot pull ghcr.io/x: cannot reach it");

@@ -106,6 +106,7 @@ fn errors() -> Vec<BuildError> {
             place: Some(place()),
         },
         BuildError::Registry {
+            denied: false,
             reason: "cannot reach ghcr.io".into(),
             retryable: true,
             image: Some("ghcr.io/team/base:1".into()),

@@ -254,6 +254,9 @@ impl Failure {
             BuildError::NoEmulator { .. } => Self::new(exit::NO_BACKEND, sentence)
                 .hint("install an emulator (Debian: apt-get install qemu-user-static binfmt-support)"),
             BuildError::BaseImage { .. } => Self::new(exit::BASE_IMAGE, sentence),
+            BuildError::Registry { denied: true, .. } => Self::new(exit::CREDENTIALS, sentence).hint(
+                "log in with docker login or skopeo login, or name a file of credentials with --authfile",
+            ),
             BuildError::Registry { .. } => Self::new(exit::REGISTRY, sentence),
             BuildError::NoSpace { .. } => no_space(sentence.to_owned()),
             BuildError::Cancelled => Self::new(exit::INTERRUPTED, "cancelled; nothing is left running"),

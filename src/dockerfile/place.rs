@@ -77,6 +77,7 @@ mod tests {
 
     fn told(image: &str) -> String {
         let error = BuildError::Registry {
+            denied: false,
             reason: "cannot reach it".into(),
             retryable: true,
             image: Some(image.into()),

@@ -250,7 +250,13 @@ impl From<RegistryError> for BuildError {
             RegistryError::Store(_) | RegistryError::Setup { .. } => {
                 Self::Host { reason: with_sources(&error), retryable }
             }
-            _ => Self::registry(with_sources(&error), retryable),
+            _ => {
+                use RegistryError::{Auth, Denied, NoCredentials, WrongCredentials};
+                let denied =
+                    matches!(error, NoCredentials { .. } | WrongCredentials { .. } | Denied { .. } | Auth(_));
+                let reason = with_sources(&error);
+                Self::Registry { reason, retryable, denied, image: None, place: None }
+            }
         }
     }
 }

@@ -57,21 +57,20 @@ pub(super) fn classify_pull(
         "manifest unknown",
         "name unknown",
         "not found: manifest",
-        "unauthorized",
-        "denied",
-        "authentication required",
-    ]) || has(&[
-        "invalid username/password",
         "invalid reference format",
         "status code 404",
         "StatusCode: 404",
     ]) {
         return base_image(image, platform, reason);
     }
+    let denied = has(&["unauthorized", "denied", "authentication required", "invalid username/password"]);
     let registry = |retryable| {
         let image = Some(image.to_owned());
-        BuildError::Registry { reason: reason.clone(), retryable, image, place: None }
+        BuildError::Registry { reason: reason.clone(), retryable, denied, image, place: None }
     };
+    if denied {
+        return registry(false);
+    }
     if has(&["server gave HTTP response to HTTPS client", "x509:", "certificate", "no such host"]) {
         return registry(false);
     }

@@ -183,7 +183,7 @@ fn pulls_fail_for_whoever_can_help() {
             "Error: initializing source docker://r/b:l: reading manifest l in r/b: unauthorized: authentication required\n",
             Fault::Registry,
             false,
-            "unauthorized",
+            "busybox: reading manifest l in r/b: unauthorized",
         ),
         (
             "Error: choosing an image from manifest list docker://r/b:l: no image found in manifest list for architecture arm64, variant \"\", OS linux\n",
