@@ -37,7 +37,7 @@ impl Maps {
         Self { users: all.clone(), groups: all }
     }
 
-    /// What executes a program in the namespace: put before the program and its arguments.
+    /// What executes the helper in the namespace: put before its own path and arguments.
     pub(super) fn through(&self, helper: &Path) -> Vec<OsString> {
         [helper.into(), USERNS_ROLE.into(), (&self.users).into(), (&self.groups).into()].into()
     }
@@ -111,7 +111,7 @@ pub(super) fn explain(error: GuardError) -> SessionError {
     Unusable::new(format!("ordinary users get no user namespace here: {said}"), advice).into()
 }
 
-/// Makes a user namespace and executes what stands in the arguments in it.
+/// Makes a user namespace and executes this program in it, with the arguments behind its path.
 ///
 /// A second process, which stays outside, writes the maps when the namespace is there.
 pub(super) fn main() -> i32 {
@@ -120,8 +120,10 @@ pub(super) fn main() -> i32 {
         [pid, users, groups] if pid.to_str().is_some_and(|pid| pid.starts_with("pid=")) => {
             write_maps(pid, users, groups)
         }
-        [users, groups, program, rest @ ..] => {
-            enter(users, groups).and_then(|()| Err(Command::new(program).args(rest).exec()))
+        // What stands there as the program is this one, by a name that may mean nothing in the namespace: the links of
+        // processes outside cannot be followed there.
+        [users, groups, _, rest @ ..] => {
+            enter(users, groups).and_then(|()| Err(Command::new("/proc/self/exe").args(rest).exec()))
         }
         _ => Err(io::ErrorKind::InvalidInput.into()),
     };

@@ -4,9 +4,10 @@ use std::{fs, process::Command};
 
 use crate::support::{
     bases::busybox,
-    buildah::{left_behind, run},
+    buildah::{left_behind, run, skip},
     command::{Desk, Ended, has_tag, raw, ready, runs_both},
     registry::TestRegistry,
+    session::riscv_program,
 };
 
 const BOTH: &str = "linux/amd64,linux/arm64";
@@ -29,6 +30,20 @@ fn steps_run_on_the_cpu_of_each_platform() {
         let built = fs::read_to_string(files.join("built")).expect("read");
         assert_eq!(built, format!("{architecture} on x86_64\n"));
     }
+    assert_eq!(left_behind(&desk.store(), None), Vec::<String>::new());
+}
+
+#[test]
+fn a_cpu_that_nothing_is_registered_for_is_emulated_all_the_same() {
+    let desk = Desk::new();
+    if !desk.ok(["backends"]).contains("linux/riscv64") {
+        skip("riscv64 cannot be emulated here");
+        return;
+    }
+    let context = desk.context("app", "FROM scratch\nCOPY --chmod=755 program /\nRUN [\"/program\"]\n");
+    fs::write(desk.path("app/program"), riscv_program()).expect("written");
+    let ended = desk.run(["build", "--platform", "linux/riscv64", &context]);
+    ended.fails(4, &["linux/riscv64", "exit code 42"]);
     assert_eq!(left_behind(&desk.store(), None), Vec::<String>::new());
 }
 

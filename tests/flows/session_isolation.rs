@@ -6,7 +6,7 @@ use polyarch::session::{Ended, Network, Step};
 
 use crate::support::{
     buildah::skip,
-    session::{Bench, layer, paths},
+    session::{Bench, layer, paths, riscv_program},
 };
 
 #[tokio::test]
@@ -121,24 +121,6 @@ async fn a_step_without_network_reaches_only_itself() {
     assert!(text.starts_with("reached\n"), "{text}");
     let (_, text) = bench.run(Step { network: Network::None, ..bench.step(&script) }).await;
     assert_eq!(text, "1\n1\n");
-}
-
-/// The smallest program for riscv64: it exits with 42.
-fn riscv_program() -> Vec<u8> {
-    let mut program = b"\x7fELF\x02\x01\x01".to_vec();
-    program.resize(16, 0);
-    let (at, head, entry) = (0x1_0000_u64, 64_u64, 64 + 56_u64);
-    // An executable for that CPU, whose only segment is the whole file.
-    program.extend([2_u16, 243].map(u16::to_le_bytes).concat());
-    program.extend(1_u32.to_le_bytes());
-    program.extend([at + entry, head, 0].map(u64::to_le_bytes).concat());
-    program.extend(4_u32.to_le_bytes());
-    program.extend([64_u16, 56, 1, 64, 0, 0].map(u16::to_le_bytes).concat());
-    program.extend([1_u32, 5].map(u32::to_le_bytes).concat());
-    program.extend([0, at, at, entry + 12, entry + 12, 0x1000].map(u64::to_le_bytes).concat());
-    // addi a0, zero, 42; addi a7, zero, 93; ecall
-    program.extend([0x02a0_0513_u32, 0x05d0_0893, 0x0000_0073].map(u32::to_le_bytes).concat());
-    program
 }
 
 #[tokio::test]
