@@ -19,6 +19,7 @@
 
 pub mod archive;
 pub mod backend;
+pub mod bake;
 mod cache;
 mod caches;
 mod check;

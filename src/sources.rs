@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use polyarch_actors::Digest;
+use polyarch_actors::{Descriptor, Digest};
 
 use crate::{
     fetch::{GitSource, GitUrlError},
@@ -40,6 +40,8 @@ pub enum NamedInput {
         /// The digest, which counts more than the tag.
         digest: Option<Digest>,
     },
+    /// An index or an image of the store that is built in.
+    Stored(Descriptor),
     /// A git repository.
     Git(GitSource),
     /// A file of a web server, which is in the context as `context` and is not unpacked.

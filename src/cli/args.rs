@@ -8,6 +8,7 @@ use polyarch_actors::{Digest, Platform};
 #[cfg(unix)]
 use super::prune::{DuArgs, PruneArgs};
 use super::{
+    bake::BakeArgs,
     cache_options::{CacheFromOption, CacheToOption},
     check::Call,
     options::{OutputOption, SecretOption, SshOption},
@@ -46,6 +47,8 @@ pub(super) struct Arguments {
 pub(super) enum Command {
     /// Build an image for one or more platforms
     Build(Box<BuildArgs>),
+    /// Build what a file of docker buildx bake or of compose defines
+    Bake(Box<BakeArgs>),
     /// Show the backends, what each can build here, and what would change that
     Backends(FormatArgs),
     /// List the images in the store

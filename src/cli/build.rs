@@ -8,14 +8,14 @@ use std::{
 };
 
 use polyarch_actors::{BackendId, CachePolicy, Emulation, PullPolicy};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     args::{BuildArgs, EmulationArg, Progress, RegistryArgs},
     check,
     further::further_command,
     options,
-    progress::{self, Style},
+    progress::{self, Screen, Style},
     report::Failure,
     run::print,
     signals::Interrupts,
@@ -27,14 +27,14 @@ use crate::{
 };
 
 /// How long the orchestrator may take to end after its only build has ended.
-const GRACE: Duration = Duration::from_secs(10);
+pub(super) const GRACE: Duration = Duration::from_secs(10);
 
 pub(super) async fn run(store: Option<PathBuf>, args: BuildArgs) -> Result<(), Failure> {
     let spec = spec(&args)?;
     if let Some(options) = args.call.check(args.check) {
         return check::run(store, &spec, options).await;
     }
-    check_files(&args)?;
+    check_files([&args.iidfile, &args.metadata_file].into_iter().flatten())?;
     let mut builder = Orchestrator::builder();
     if let Some(store) = &store {
         builder = builder.store(store);
@@ -61,7 +61,8 @@ async fn build(
 ) -> Result<(), Failure> {
     let handle = orchestrator.build(spec);
     let interrupts = Interrupts::cancel(handle.cancel_token());
-    let shown = tokio::spawn(progress::show(handle.events(), style(args)));
+    let style = style(args.progress, args.quiet);
+    let shown = tokio::spawn(progress::show(handle.events(), Screen::new(style), None));
     let result = handle.await;
     // Whoever shows progress ends with the last event; the result is said after it.
     let _ = shown.await;
@@ -145,11 +146,7 @@ fn spec(args: &BuildArgs) -> Result<BuildSpec, Failure> {
     spec.registry = args.registry.access();
     // An empty variable is as good as none.
     spec.backend = args.backend.as_deref().filter(|name| !name.is_empty()).map(BackendId::new);
-    spec.emulation = match args.emulation {
-        EmulationArg::Forbid => Emulation::Forbid,
-        EmulationArg::Fallback => Emulation::Fallback,
-        EmulationArg::Allow => Emulation::Allow,
-    };
+    spec.emulation = args.emulation.into();
     spec.steps = args.steps.options();
     for option in &args.outputs {
         spec.tags.extend(option.names.iter().cloned());
@@ -166,8 +163,8 @@ fn spec(args: &BuildArgs) -> Result<BuildSpec, Failure> {
 }
 
 /// Where files are written after the build is looked at before it.
-fn check_files(args: &BuildArgs) -> Result<(), Failure> {
-    for path in [&args.iidfile, &args.metadata_file].into_iter().flatten() {
+pub(super) fn check_files<'p>(files: impl IntoIterator<Item = &'p PathBuf>) -> Result<(), Failure> {
+    for path in files {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
             return Err(Failure::input(format!("the folder {} does not exist", folder.display())));
@@ -179,9 +176,9 @@ fn check_files(args: &BuildArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-fn style(args: &BuildArgs) -> Style {
-    match args.progress {
-        _ if args.quiet => Style::Quiet,
+pub(super) fn style(progress: Progress, quiet: bool) -> Style {
+    match progress {
+        _ if quiet => Style::Quiet,
         Progress::Quiet => Style::Quiet,
         Progress::Rawjson => Style::RawJson,
         Progress::Tty => Style::Live,
@@ -200,18 +197,33 @@ fn write_files(receipt: &Receipt, args: &BuildArgs) -> Result<(), Failure> {
         write(path, receipt.index.digest.to_string())?;
     }
     if let Some(path) = &args.metadata_file {
-        let names: Vec<String> = receipt.tags.iter().map(ToString::to_string).collect();
-        let mut metadata = json!({
-            "buildx.build.ref": receipt.build,
-            "containerimage.descriptor": receipt.index,
-            "containerimage.digest": receipt.index.digest,
-        });
-        if !names.is_empty() {
-            metadata["image.name"] = names.join(",").into();
-        }
-        write(path, format!("{metadata:#}\n"))?;
+        write(path, format!("{:#}\n", metadata(receipt)))?;
     }
     Ok(())
+}
+
+/// What was built, with buildx's keys.
+pub(super) fn metadata(receipt: &Receipt) -> Value {
+    let names: Vec<String> = receipt.tags.iter().map(ToString::to_string).collect();
+    let mut metadata = json!({
+        "buildx.build.ref": receipt.build,
+        "containerimage.descriptor": receipt.index,
+        "containerimage.digest": receipt.index.digest,
+    });
+    if !names.is_empty() {
+        metadata["image.name"] = names.join(",").into();
+    }
+    metadata
+}
+
+impl From<EmulationArg> for Emulation {
+    fn from(argument: EmulationArg) -> Self {
+        match argument {
+            EmulationArg::Forbid => Self::Forbid,
+            EmulationArg::Fallback => Self::Fallback,
+            EmulationArg::Allow => Self::Allow,
+        }
+    }
 }
 
 impl RegistryArgs {

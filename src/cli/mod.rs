@@ -5,6 +5,7 @@
 
 mod args;
 mod backends;
+mod bake;
 mod build;
 mod cache_options;
 mod check;

@@ -10,7 +10,9 @@ use std::{
 };
 
 use futures::{Stream, StreamExt};
+use indicatif::MultiProgress;
 use polyarch_actors::{BuildEvent, EventKind};
+use serde::Serialize;
 
 use last::WarningsLast;
 use live::Live;
@@ -25,14 +27,37 @@ pub(super) enum Style {
     RawJson,
 }
 
-/// Shows events until the last one.
-pub(super) async fn show(mut events: impl Stream<Item = Arc<BuildEvent>> + Unpin, style: Style) {
-    let mut view: Box<dyn View + Send> = match style {
-        Style::Quiet => Box::new(Nothing),
-        Style::Plain => Box::new(WarningsLast::new(Plain::default())),
-        Style::Live => Box::new(WarningsLast::new(Live::default())),
-        Style::RawJson => Box::new(RawJson),
-    };
+/// Shows the builds of a command, each with its name where there are several.
+#[derive(Clone)]
+pub(super) struct Screen {
+    style: Style,
+    lines: MultiProgress,
+}
+
+impl Screen {
+    pub(super) fn new(style: Style) -> Self {
+        Self { style, lines: MultiProgress::new() }
+    }
+
+    /// How the events of a build are shown.
+    fn view(&self, target: Option<String>) -> Box<dyn View + Send> {
+        let label = target.as_ref().map_or_else(String::new, |target| format!("{target} "));
+        match self.style {
+            Style::Quiet => Box::new(Nothing),
+            Style::Plain => Box::new(WarningsLast::new(Plain::new(label.clone()), label)),
+            Style::Live => Box::new(WarningsLast::new(Live::new(self.lines.clone(), label.clone()), label)),
+            Style::RawJson => Box::new(RawJson { target }),
+        }
+    }
+}
+
+/// Shows events until the last one, with the name of what is built if there is one.
+pub(super) async fn show(
+    mut events: impl Stream<Item = Arc<BuildEvent>> + Unpin,
+    screen: Screen,
+    target: Option<String>,
+) {
+    let mut view = screen.view(target);
     while let Some(event) = events.next().await {
         // Nobody reads any more when standard error is closed; the build goes on.
         if view.show(&event).is_err() {
@@ -54,11 +79,25 @@ impl View for Nothing {
     }
 }
 
-struct RawJson;
+struct RawJson {
+    target: Option<String>,
+}
+
+/// An event and what it is about.
+#[derive(Serialize)]
+struct Line<'l> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<&'l str>,
+    #[serde(flatten)]
+    event: &'l BuildEvent,
+}
 
 impl View for RawJson {
     fn show(&mut self, event: &BuildEvent) -> io::Result<()> {
-        let mut line = serde_json::to_vec(event)?;
+        let mut line = match self.target.as_deref() {
+            None => serde_json::to_vec(event)?,
+            target => serde_json::to_vec(&Line { target, event })?,
+        };
         line.push(b'\n');
         io::stderr().lock().write_all(&line)
     }

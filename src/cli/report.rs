@@ -62,6 +62,16 @@ impl Failure {
         Self::new(exit::HOST, sentence)
     }
 
+    /// The same, said about one of several things.
+    pub(super) fn about(mut self, what: &str) -> Self {
+        self.sentence = format!("{what}: {}", self.sentence);
+        self
+    }
+
+    pub(super) fn with_code(self, code: u8) -> Self {
+        Self { code, ..self }
+    }
+
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self

@@ -11,7 +11,7 @@ use clap::{CommandFactory, Parser};
 use super::prune;
 use super::{
     args::{Arguments, Command},
-    backends, build, images, manifest,
+    backends, bake, build, images, manifest,
     report::{Failure, exit},
 };
 use crate::helper;
@@ -47,6 +47,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     let store = arguments.store;
     match arguments.command {
         Command::Build(options) => build::run(store, *options).await,
+        Command::Bake(options) => bake::run(store, *options).await,
         Command::Backends(options) => backends::run(store, options).await,
         Command::Images(options) => images::list(store, options),
         Command::Tag(options) => images::tag(store, &options),

@@ -62,7 +62,7 @@ impl StepArgs {
     }
 }
 
-fn network(text: &str) -> Result<StepNetwork, String> {
+pub(super) fn network(text: &str) -> Result<StepNetwork, String> {
     match text {
         "default" => Ok(StepNetwork::Default),
         "none" => Ok(StepNetwork::None),
@@ -71,7 +71,7 @@ fn network(text: &str) -> Result<StepNetwork, String> {
     }
 }
 
-fn shm_size(text: &str) -> Result<u64, String> {
+pub(super) fn shm_size(text: &str) -> Result<u64, String> {
     match quantity::size(text)? {
         0 => Err("it cannot be nothing".into()),
         size => Ok(size),
@@ -100,7 +100,7 @@ pub(super) struct AttestationArgs {
     attest: Vec<()>,
 }
 
-const NO_ATTESTATIONS: &str = "attestations are not made here, so they can only be declined";
+pub(super) const NO_ATTESTATIONS: &str = "attestations are not made here, so they can only be declined";
 
 fn declined(text: &str) -> Result<(), String> {
     let is_off = text.parse() == Ok(false) || text == "0" || is_disabled(text);

@@ -39,6 +39,7 @@ pub use expand::{ExpandError, Expander, Expansion};
 pub use lexer::Directives;
 pub use plan::{Base, ExternalImage, Plan, PlanOptions, PlannedStage, plan, stage_number};
 pub use snippet::snippet;
+pub(crate) use suggest::nearest;
 
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
 //! The nearest of several names, for "did you mean".
 
 /// The candidate that is few typing slips away from `word`, if there is one; case does not count.
-pub(super) fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
+pub(crate) fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     // Comparing costs the product of the lengths, and no name is anywhere near this long.
     const LONGEST: usize = 64;
     let word: Vec<char> = word.chars().take(LONGEST + 1).flat_map(char::to_lowercase).collect();

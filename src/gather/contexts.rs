@@ -177,6 +177,7 @@ impl Gathering<'_> {
                 NamedContext::Directory(std::path::absolute(path).unwrap_or_else(|_| path.clone()))
             }
             NamedInput::Image(image) => NamedContext::Image(image.clone()),
+            NamedInput::Stored(image) => NamedContext::Stored(image.clone()),
             NamedInput::Git(source) => NamedContext::Directory(self.git(source, false, &what).await?),
             NamedInput::Url(url) => {
                 let file = self.file(url, &what).await?;

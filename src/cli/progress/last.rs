@@ -9,12 +9,13 @@ use super::View;
 /// Another view with a short list of warnings below it.
 pub(super) struct WarningsLast<V> {
     view: V,
+    label: String,
     warnings: Vec<String>,
 }
 
 impl<V> WarningsLast<V> {
-    pub(super) fn new(view: V) -> Self {
-        Self { view, warnings: Vec::new() }
+    pub(super) fn new(view: V, label: String) -> Self {
+        Self { view, label, warnings: Vec::new() }
     }
 }
 
@@ -24,7 +25,7 @@ impl<V: View> View for WarningsLast<V> {
             (None, EventKind::Warned { message }) => self.warnings.push(message.clone()),
             (None, EventKind::Finished { .. }) => {
                 self.view.show(event)?;
-                io::stderr().lock().write_all(list(&self.warnings).as_bytes())?;
+                io::stderr().lock().write_all(list(&self.label, &self.warnings).as_bytes())?;
             }
             _ => self.view.show(event)?,
         }
@@ -32,13 +33,14 @@ impl<V: View> View for WarningsLast<V> {
     }
 }
 
-fn list(warnings: &[String]) -> String {
+fn list(label: &str, warnings: &[String]) -> String {
     let head = match warnings.len() {
         0 => return String::new(),
         1 => "1 warning found".to_owned(),
         count => format!("{count} warnings found"),
     };
-    let mut text = format!("{head} (use --check to expand):\n");
+    let about = if label.is_empty() { String::new() } else { format!("{}: ", label.trim_end()) };
+    let mut text = format!("{about}{head} (use --check to expand):\n");
     for warning in warnings {
         // What a Dockerfile says may hold anything, and a terminal acts on some of it.
         text.push_str(" - ");
@@ -54,9 +56,9 @@ mod tests {
 
     #[test]
     fn the_list_counts_its_warnings_and_draws_no_control_character() {
-        assert_eq!(list(&[]), "");
-        assert_eq!(list(&["a (D:1)".into()]), "1 warning found (use --check to expand):\n - a (D:1)\n");
-        let two = list(&["a\u{1b}[31m".into(), "b".into()]);
-        assert_eq!(two, "2 warnings found (use --check to expand):\n - a\u{fffd}[31m\n - b\n");
+        assert_eq!(list("", &[]), "");
+        assert_eq!(list("", &["a (D:1)".into()]), "1 warning found (use --check to expand):\n - a (D:1)\n");
+        let two = list("app ", &["a\u{1b}[31m".into(), "b".into()]);
+        assert_eq!(two, "app: 2 warnings found (use --check to expand):\n - a\u{fffd}[31m\n - b\n");
     }
 }

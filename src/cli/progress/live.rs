@@ -11,11 +11,18 @@ use super::{View, sentence};
 const TICK: Duration = Duration::from_millis(120);
 
 /// Keeps one line a platform, and one for the push.
-#[derive(Default)]
 pub(super) struct Live {
     lines: MultiProgress,
+    /// What every line begins with.
+    label: String,
     platforms: HashMap<Platform, ProgressBar>,
     push: Option<ProgressBar>,
+}
+
+impl Live {
+    pub(super) fn new(lines: MultiProgress, label: String) -> Self {
+        Self { lines, label, platforms: HashMap::new(), push: None }
+    }
 }
 
 impl View for Live {
@@ -23,7 +30,7 @@ impl View for Live {
         match (&event.platform, &event.kind) {
             (Some(platform), kind) => self.show_platform(platform, kind),
             (None, EventKind::PushProgressed { sent, total }) => {
-                let bar = self.push.get_or_insert_with(|| self.lines.add(push_bar()));
+                let bar = self.push.get_or_insert_with(|| self.lines.add(push_bar(&self.label)));
                 bar.set_length(*total);
                 bar.set_position(*sent);
                 Ok(())
@@ -32,16 +39,17 @@ impl View for Live {
                 self.push.iter().chain(self.platforms.values()).for_each(ProgressBar::abandon);
                 Ok(())
             }
-            (None, kind) => sentence(kind).map_or(Ok(()), |sentence| self.lines.println(sentence)),
+            (None, kind) => sentence(kind)
+                .map_or(Ok(()), |sentence| self.lines.println(format!("{}{sentence}", self.label))),
         }
     }
 }
 
 impl Live {
     fn show_platform(&mut self, platform: &Platform, kind: &EventKind) -> io::Result<()> {
-        let lines = &self.lines;
-        let line =
-            self.platforms.entry(platform.clone()).or_insert_with(|| lines.add(platform_line(platform)));
+        let Self { lines, label, platforms, .. } = self;
+        let name = format!("{label}{platform}");
+        let line = platforms.entry(platform.clone()).or_insert_with(|| lines.add(platform_line(&name)));
         match kind {
             EventKind::StepStarted { step, instruction } => {
                 line.set_message(format!("#{step} {}", one_line(instruction)));
@@ -58,7 +66,7 @@ impl Live {
             }
             EventKind::Warned { .. } | EventKind::Retried { .. } => {
                 let sentence = sentence(kind).unwrap_or_default();
-                return self.lines.println(format!("{platform}: {sentence}"));
+                return lines.println(format!("{name}: {sentence}"));
             }
             kind => {
                 if let Some(sentence) = sentence(kind) {
@@ -70,15 +78,15 @@ impl Live {
     }
 }
 
-fn platform_line(platform: &Platform) -> ProgressBar {
-    let line = ProgressBar::new_spinner().with_prefix(platform.to_string());
+fn platform_line(name: &str) -> ProgressBar {
+    let line = ProgressBar::new_spinner().with_prefix(name.to_owned());
     line.set_style(style("{prefix:14} {spinner} {elapsed:>4} {wide_msg}"));
     line.enable_steady_tick(TICK);
     line
 }
 
-fn push_bar() -> ProgressBar {
-    let bar = ProgressBar::new(0).with_prefix("push");
+fn push_bar(label: &str) -> ProgressBar {
+    let bar = ProgressBar::new(0).with_prefix(format!("{label}push"));
     bar.set_style(style("{prefix:14} {bar:30} {bytes} of {total_bytes}"));
     bar
 }

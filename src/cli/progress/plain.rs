@@ -10,18 +10,26 @@ use polyarch_actors::{BuildEvent, EventKind, Platform};
 use super::{View, sentence};
 
 /// Prefixes every line with its platform and gives step output as it is.
-#[derive(Default)]
 pub(super) struct Plain {
+    /// What is said before every platform.
+    label: String,
     /// The instructions of the steps that are not at their end: stages go on at the same time.
     steps: HashMap<(Option<Platform>, u32), String>,
+}
+
+impl Plain {
+    pub(super) fn new(label: String) -> Self {
+        Self { label, steps: HashMap::new() }
+    }
 }
 
 impl View for Plain {
     fn show(&mut self, event: &BuildEvent) -> io::Result<()> {
         let mut out = io::stderr().lock();
         let prefix = match &event.platform {
-            Some(platform) => format!("[{platform}] "),
-            None => String::new(),
+            Some(platform) => format!("[{}{platform}] ", self.label),
+            None if self.label.is_empty() => String::new(),
+            None => format!("[{}] ", self.label.trim_end()),
         };
         match &event.kind {
             EventKind::StepStarted { step, instruction } => {

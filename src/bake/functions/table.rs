@@ -1,0 +1,107 @@
+//! Which functions there are.
+
+use super::{
+    arguments::Function, collections as list, dates, encoding, format, numbers, patterns, sets, text,
+};
+
+/// `can`, `convert` and `try` are not here: they see expressions before they are worked out.
+const SPECIAL: [&str; 3] = ["can", "convert", "try"];
+
+const FUNCTIONS: &[(&str, Function)] = &[
+    ("absolute", numbers::absolute),
+    ("add", numbers::add),
+    ("and", numbers::and),
+    ("base64decode", encoding::base64decode),
+    ("base64encode", encoding::base64encode),
+    ("basename", text::basename),
+    ("ceil", numbers::ceil),
+    ("chomp", text::chomp),
+    ("chunklist", list::chunklist),
+    ("coalesce", list::coalesce),
+    ("coalescelist", list::coalescelist),
+    ("compact", list::compact),
+    ("concat", list::concat),
+    ("contains", list::contains),
+    ("dirname", text::dirname),
+    ("distinct", list::distinct),
+    ("divide", numbers::divide),
+    ("element", list::element),
+    ("equal", numbers::equal),
+    ("flatten", list::flatten),
+    ("floor", numbers::floor),
+    ("format", format::format),
+    ("formatdate", dates::formatdate),
+    ("formatlist", format::formatlist),
+    ("greaterthan", numbers::greaterthan),
+    ("greaterthanorequalto", numbers::greaterthanorequalto),
+    ("hasindex", list::hasindex),
+    ("indent", text::indent),
+    ("index", list::index),
+    ("indexof", list::indexof),
+    ("int", numbers::int),
+    ("join", text::join),
+    ("jsondecode", encoding::jsondecode),
+    ("jsonencode", encoding::jsonencode),
+    ("keys", list::keys),
+    ("length", list::length),
+    ("lessthan", numbers::lessthan),
+    ("lessthanorequalto", numbers::lessthanorequalto),
+    ("log", numbers::log),
+    ("lookup", list::lookup),
+    ("lower", text::lower),
+    ("max", numbers::max),
+    ("merge", list::merge),
+    ("min", numbers::min),
+    ("modulo", numbers::modulo),
+    ("multiply", numbers::multiply),
+    ("negate", numbers::negate),
+    ("not", numbers::not),
+    ("notequal", numbers::notequal),
+    ("or", numbers::or),
+    ("parseint", numbers::parseint),
+    ("pow", numbers::pow),
+    ("range", list::range),
+    ("regex", patterns::regex),
+    ("regex_replace", patterns::regex_replace),
+    ("regexall", patterns::regexall),
+    ("replace", text::replace),
+    ("reverse", text::reverse),
+    ("reverselist", list::reverselist),
+    ("sanitize", text::sanitize),
+    ("sethaselement", list::contains),
+    ("setintersection", sets::setintersection),
+    ("setproduct", sets::setproduct),
+    ("setsubtract", sets::setsubtract),
+    ("setsymmetricdifference", sets::setsymmetricdifference),
+    ("setunion", sets::setunion),
+    ("sha256", encoding::sha256),
+    ("sha512", encoding::sha512),
+    ("signum", numbers::signum),
+    ("slice", list::slice),
+    ("sort", list::sort),
+    ("split", text::split),
+    ("strlen", text::strlen),
+    ("substr", text::substr),
+    ("subtract", numbers::subtract),
+    ("timeadd", dates::timeadd),
+    ("timestamp", dates::timestamp),
+    ("title", text::title),
+    ("trim", text::trim),
+    ("trimprefix", text::trimprefix),
+    ("trimspace", text::trimspace),
+    ("trimsuffix", text::trimsuffix),
+    ("upper", text::upper),
+    ("urlencode", encoding::urlencode),
+    ("values", list::values),
+    ("zipmap", list::zipmap),
+];
+
+/// The function of a name.
+pub(in crate::bake) fn find(name: &str) -> Option<Function> {
+    FUNCTIONS.iter().find(|(known, _)| *known == name).map(|(_, function)| *function)
+}
+
+/// All names.
+pub(in crate::bake) fn names() -> impl Iterator<Item = &'static str> {
+    FUNCTIONS.iter().map(|(name, _)| *name).chain(SPECIAL)
+}

@@ -1,0 +1,190 @@
+//! What the command line says about targets: `--set target.key=value`.
+//!
+//! Source: buildx, `bake/bake.go` (`newOverrides`, `AddOverrides`).
+
+use std::collections::BTreeMap;
+
+use super::{
+    attributes,
+    definition::Definition,
+    entry::Entry,
+    error::{BakeError, BakeFault},
+    resolve::matches,
+    target::Target,
+    value::Value,
+};
+
+/// What may be set that has one value.
+const SINGLE: [&str; 10] =
+    ["call", "context", "dockerfile", "load", "network", "no-cache", "pull", "push", "shm-size", "target"];
+/// What may be set several times, and the attribute it is.
+const SEVERAL: [(&str, &str); 12] = [
+    ("annotations", "annotations"),
+    ("attest", "attest"),
+    ("cache-from", "cache-from"),
+    ("cache-to", "cache-to"),
+    ("entitlements", "entitlements"),
+    ("no-cache-filter", "no-cache-filter"),
+    ("output", "output"),
+    ("platform", "platforms"),
+    ("secrets", "secret"),
+    ("ssh", "ssh"),
+    ("tags", "tags"),
+    ("ulimits", "ulimits"),
+];
+/// What may be set by name.
+const NAMED: [&str; 4] = ["args", "contexts", "extra-hosts", "labels"];
+/// Of what can be set several times, what is always added to.
+const ALWAYS_ADDED: [&str; 3] = ["annotations", "attest", "entitlements"];
+
+/// The overrides of each target.
+#[derive(Debug, Default)]
+pub(super) struct Overrides {
+    of_targets: BTreeMap<String, Vec<Override>>,
+}
+
+#[derive(Clone, Debug)]
+struct Override {
+    key: String,
+    /// What stands behind the second point.
+    name: Option<String>,
+    values: Vec<String>,
+    adds: bool,
+}
+
+impl Overrides {
+    pub(super) fn read(texts: &[String], definition: &Definition) -> Result<Self, BakeError> {
+        let mut all = Self::default();
+        for text in texts {
+            let wrong = |reason: String| BakeError::from(BakeFault::value(format!("--set {text}"), reason));
+            let (head, value) =
+                text.split_once('=').ok_or_else(|| wrong("expected TARGET.KEY=VALUE".into()))?;
+            let (head, adds) = head.strip_suffix('+').map_or((head, false), |head| (head, true));
+            let mut parts = head.splitn(3, '.');
+            let (Some(pattern), Some(key), name) = (parts.next(), parts.next(), parts.next()) else {
+                return Err(wrong("expected TARGET.KEY=VALUE".into()));
+            };
+            let several = SEVERAL.iter().any(|(known, _)| *known == key);
+            match (NAMED.contains(&key), name) {
+                (true, None) => return Err(wrong(format!("expected {pattern}.{key}.NAME=VALUE"))),
+                (false, Some(_)) => return Err(wrong(format!("{key} has no names"))),
+                (false, None) if !several && !SINGLE.contains(&key) => {
+                    let known = NAMED.iter().chain(&SINGLE).copied().chain(SEVERAL.map(|(key, _)| key));
+                    return Err(BakeFault::unknown("key for --set", key, known).into());
+                }
+                _ => {}
+            }
+            let targets: Vec<&str> = definition.targets.iter().map(|target| target.name.as_str()).collect();
+            let chosen: Vec<&str> = if targets.contains(&pattern) {
+                vec![pattern]
+            } else {
+                targets.iter().copied().filter(|target| matches(pattern, target)).collect()
+            };
+            if chosen.is_empty() {
+                return Err(BakeFault::unknown("target", pattern, targets).into());
+            }
+            for target in chosen {
+                let overrides = all.of_targets.entry(target.to_owned()).or_default();
+                let same = |earlier: &&mut Override| earlier.key == key && earlier.name.as_deref() == name;
+                match overrides.iter_mut().find(same) {
+                    Some(earlier) if several => {
+                        earlier.adds = adds;
+                        earlier.values.push(value.to_owned());
+                    }
+                    Some(earlier) => earlier.values = vec![value.to_owned()],
+                    None => overrides.push(Override {
+                        key: key.to_owned(),
+                        name: name.map(str::to_owned),
+                        values: vec![value.to_owned()],
+                        adds,
+                    }),
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    /// Changes a target as the command line says.
+    pub(super) fn apply(&self, target: &mut Target) -> Result<(), BakeError> {
+        for change in self.of_targets.get(&target.name).into_iter().flatten() {
+            let what = || format!("--set {}.{}", target.name, change.key);
+            let what = what();
+            one(target, change).map_err(|reason| BakeFault::value(what, reason))?;
+        }
+        Ok(())
+    }
+}
+
+fn one(target: &mut Target, change: &Override) -> Result<(), String> {
+    let value = change.values.last().cloned().unwrap_or_default();
+    if let Some(name) = &change.name {
+        let map = match change.key.as_str() {
+            "args" => &mut target.args,
+            "contexts" => &mut target.contexts,
+            "labels" => &mut target.labels,
+            _ => &mut target.extra_hosts,
+        };
+        map.insert(name.clone(), value);
+        return Ok(());
+    }
+    match change.key.as_str() {
+        "push" => return push(target, Value::from(value).bool()?),
+        "load" if Value::from(value.as_str()).bool()? => {
+            return Err(
+                "there is no engine here that images are loaded into (use output=type=oci,dest=FILE)".into(),
+            );
+        }
+        "load" => return Ok(()),
+        _ => {}
+    }
+    let Some((_, attribute)) = SEVERAL.iter().find(|(key, _)| *key == change.key) else {
+        return attributes::set(target, &change.key, &Value::from(value)).map(drop);
+    };
+    let mut changed = Target::default();
+    let values = Value::texts(change.values.iter().filter(|value| !value.is_empty()).cloned());
+    attributes::set(&mut changed, attribute, &values)?;
+    if change.adds || ALWAYS_ADDED.contains(&change.key.as_str()) {
+        let together = |mine: &mut Option<Vec<Entry>>, more: Option<Vec<Entry>>| {
+            mine.get_or_insert_default().extend(more.unwrap_or_default());
+        };
+        target.annotations.extend(changed.annotations);
+        target.add_attestations(changed.attest);
+        target.cache_from.extend(changed.cache_from);
+        target.entitlements.extend(changed.entitlements);
+        target.no_cache_filter.extend(changed.no_cache_filter);
+        target.secrets.extend(changed.secrets);
+        target.ssh.extend(changed.ssh);
+        target.ulimits.extend(changed.ulimits);
+        match change.key.as_str() {
+            "cache-to" => together(&mut target.cache_to, changed.cache_to),
+            "output" => together(&mut target.outputs, changed.outputs),
+            "platform" => {
+                target.platforms.get_or_insert_default().extend(changed.platforms.unwrap_or_default());
+            }
+            "tags" => target.tags.get_or_insert_default().extend(changed.tags.unwrap_or_default()),
+            _ => {}
+        }
+        return Ok(());
+    }
+    attributes::set(target, attribute, &values).map(drop)
+}
+
+/// Publishes what is built, or does not.
+fn push(target: &mut Target, pushes: bool) -> Result<(), String> {
+    let is = |output: &Entry, kind: &str| output.get("type").is_some_and(|found| found == kind);
+    let outputs = target.outputs.get_or_insert_default();
+    if !pushes {
+        outputs.retain(|output| !is(output, "registry"));
+        for output in outputs.iter_mut().filter(|output| is(output, "image")) {
+            output.insert("push".into(), "false".into());
+        }
+        return Ok(());
+    }
+    for output in outputs.iter_mut().filter(|output| is(output, "image")) {
+        output.insert("push".into(), "true".into());
+    }
+    if outputs.iter().all(|output| is(output, "docker")) {
+        outputs.push([("type".into(), "image".into()), ("push".into(), "true".into())].into());
+    }
+    Ok(())
+}

@@ -1,0 +1,452 @@
+//! What definitions come to, as buildx's own tests show it.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::{Definition, Surroundings};
+
+const ENVIRONMENT: [(&str, &str); 6] = [
+    ("FROM_ENV", "env"),
+    ("COUNT", "3"),
+    ("FLAG", "true"),
+    ("LIST", "a, b"),
+    ("MAP_JSON", r#"{"k": "v"}"#),
+    ("TAG", "2"),
+];
+
+fn read(files: &[(&str, &str)]) -> Result<Definition, String> {
+    let environment = |name: &str| {
+        let found = ENVIRONMENT.iter().find(|(known, _)| *known == name);
+        found.map(|(_, value)| (*value).to_owned())
+    };
+    let files: Vec<(String, String)> =
+        files.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+    let surroundings = Surroundings {
+        environment: &environment,
+        builtins: BTreeMap::from([("BAKE_LOCAL_PLATFORM".to_owned(), "linux/amd64".to_owned())]),
+        compose_defaults: BTreeMap::from([("DOTENV".to_owned(), "dotenv".to_owned())]),
+    };
+    Definition::read(&files, &surroundings).map_err(|error| error.to_string())
+}
+
+/// What is printed for some targets of files.
+fn printed(files: &[(&str, &str)], wanted: &[&str], overrides: &[&str]) -> Result<Value, String> {
+    let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+    let resolved = read(files)?.resolve(&owned(wanted), &owned(overrides)).map_err(|error| error.to_string())?;
+    Ok(serde_json::to_value(resolved).expect("json"))
+}
+
+fn hcl(text: &str, wanted: &[&str], overrides: &[&str]) -> Value {
+    printed(&[("docker-bake.hcl", text)], wanted, overrides).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The value of an expression, as the argument of a target.
+fn value(expression: &str) -> Result<Value, String> {
+    let text = format!("target \"t\" {{\n  args = {{ v = jsonencode({expression}) }}\n}}\n");
+    let printed = printed(&[("x.hcl", &text)], &["t"], &[])?;
+    let text = printed["target"]["t"]["args"]["v"].as_str().expect("a text").replace("$${", "${");
+    Ok(serde_json::from_str(&text).expect("json"))
+}
+
+#[test]
+fn functions_and_operators_give_what_hcl_gives() {
+    for (expression, expected) in [
+        ("1 + 2 * 3", json!(7)),
+        ("7 / 2", json!(3.5)),
+        ("-7 % 3", json!(-1)),
+        ("\"1\" == 1", json!(false)),
+        ("\"2\" + 1", json!(3)),
+        ("!true || 1 < 2 && 3 >= 3", json!(true)),
+        ("true ? \"a\" : \"b\"", json!("a")),
+        ("\"a${1 + 1}b\"", json!("a2b")),
+        ("\"$${x}\"", json!("${x}")),
+        ("\"%{ if true }y%{ else }n%{ endif }\"", json!("y")),
+        ("\"%{ for x in [1, 2] ~} ${x},%{ endfor }\"", json!("1,2,")),
+        ("[for x in [1, 2, 3]: x * 2 if x > 1]", json!([4, 6])),
+        ("{for k, v in {a = 1}: v => k}", json!({"1": "a"})),
+        ("{for x in [\"a\", \"b\", \"a\"]: x => 1...}", json!({"a": [1, 1], "b": [1]})),
+        ("[{a = 1}, {a = 2}][*].a", json!([1, 2])),
+        ("{a = [1, 2]}.a[1]", json!(2)),
+        ("upper(\"aé\")", json!("AÉ")),
+        ("title(\"hello world\")", json!("Hello World")),
+        ("trim(\"xxayx\", \"xy\")", json!("a")),
+        ("trimspace(\" a \")", json!("a")),
+        ("trimprefix(\"v1\", \"v\")", json!("1")),
+        ("trimsuffix(\"a.git\", \".git\")", json!("a")),
+        ("replace(\"a/b/c\", \"/\", \"-\")", json!("a-b-c")),
+        ("regex_replace(\"v1.2\", \"^v([0-9]+)\", \"x$1\")", json!("x1.2")),
+        ("regex(\"[0-9]+\", \"v12\")", json!("12")),
+        ("regex(\"(a)(b)\", \"ab\")", json!(["a", "b"])),
+        ("regexall(\"[0-9]\", \"1a2\")", json!(["1", "2"])),
+        ("split(\",\", \"a,b\")", json!(["a", "b"])),
+        ("join(\"-\", [\"a\", \"b\"], [\"c\"])", json!("a-b-c")),
+        ("substr(\"hello\", 1, 3)", json!("ell")),
+        ("substr(\"hello\", -3, -1)", json!("llo")),
+        ("format(\"%s-%03d-%.2f-%q-%v\", \"a\", 7, 1.5, \"q\", [1])", json!("a-007-1.50-\"q\"-[1]")),
+        ("format(\"%5s|%-5s|%x|%t|%%\", \"a\", \"b\", 255, true)", json!("    a|b    |ff|true|%")),
+        ("format(\"%e\", 1234.5)", json!("1.234500e+03")),
+        ("formatlist(\"%s:%s\", [\"a\", \"b\"], \"1\")", json!(["a:1", "b:1"])),
+        ("concat([1], [2, 3])", json!([1, 2, 3])),
+        ("contains([\"a\"], \"a\")", json!(true)),
+        ("distinct([1, 1, 2])", json!([1, 2])),
+        ("compact([\"\", \"a\"])", json!(["a"])),
+        ("flatten([[1, [2]], 3])", json!([1, 2, 3])),
+        ("length({a = 1})", json!(1)),
+        ("lookup({a = 1}, \"b\", 2)", json!(2)),
+        ("merge({a = 1, b = 1}, {b = 2})", json!({"a": 1, "b": 2})),
+        ("keys({b = 1, a = 2})", json!(["a", "b"])),
+        ("values({b = 1, a = 2})", json!([2, 1])),
+        ("zipmap([\"a\"], [1])", json!({"a": 1})),
+        ("coalesce(null, \"b\")", json!("b")),
+        ("range(3)", json!([0, 1, 2])),
+        ("range(1, 4, 2)", json!([1, 3])),
+        ("slice([1, 2, 3], 1, 2)", json!([2])),
+        ("element([1, 2], 3)", json!(2)),
+        ("chunklist([1, 2, 3], 2)", json!([[1, 2], [3]])),
+        ("setproduct([1, 2], [\"a\"])", json!([[1, "a"], [2, "a"]])),
+        ("setsubtract([1, 2], [2])", json!([1])),
+        ("sort([\"b\", \"a\"])", json!(["a", "b"])),
+        ("indexof([\"a\", \"b\"], \"b\")", json!(1)),
+        ("max([1, 5]..., 3)", json!(5)),
+        ("min(2, 1)", json!(1)),
+        ("parseint(\"ff\", 16)", json!(255)),
+        ("pow(2, 10)", json!(1024)),
+        ("notequal(1, 2)", json!(true)),
+        ("basename(\"a/b/c.txt\")", json!("c.txt")),
+        ("dirname(\"/a/../b/c\")", json!("/b")),
+        ("dirname(\"x\")", json!(".")),
+        ("sanitize(\"a.b/c\")", json!("a_b_c")),
+        ("indent(2, \"a\\nb\")", json!("a\n  b")),
+        ("base64decode(base64encode(\"x\"))", json!("x")),
+        ("sha256(\"\")", json!("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")),
+        ("urlencode(\"a b&c\")", json!("a+b%26c")),
+        ("jsondecode(\"{\\\"a\\\": [1]}\").a[0]", json!(1)),
+        ("formatdate(\"EEE, DD MMM YYYY hh:mm:ss ZZZ\", \"2024-02-29T23:05:09Z\")", json!("Thu, 29 Feb 2024 23:05:09 UTC")),
+        ("formatdate(\"YY-M-D H:mmaa 'at' Z\", \"1999-12-31T13:04:00+02:00\")", json!("99-12-31 1:04pm at +02:00")),
+        ("timeadd(\"2024-02-28T23:30:00Z\", \"24h30m\")", json!("2024-03-01T00:00:00Z")),
+        ("strlen(\"aé\")", json!(2)),
+        ("try(nothing.a, \"other\")", json!("other")),
+        ("can(nothing)", json!(false)),
+        ("convert(\"1\", number)", json!(1)),
+        ("<<EOT\na\n  b\nEOT\n", json!("a\n  b\n")),
+    ] {
+        assert_eq!(value(expression).as_ref(), Ok(&expected), "{expression}");
+    }
+}
+
+#[test]
+fn an_expression_that_means_nothing_says_where_and_why() {
+    for (expression, reason) in [
+        ("uper(\"a\")", "x.hcl:2:27: there is no function \"uper\" (did you mean \"upper\"?)"),
+        ("FROM_EVN", "there is no variable \"FROM_EVN\""),
+        ("upper()", "upper(): expected 1 argument, got 0"),
+        ("1 / 0", "nothing is divided by zero"),
+        ("\"a\" + 1", "\"a\" is no number"),
+        ("\"${null}\"", "expected a string, not null"),
+        ("[1][3]", "there is no element 3 in a list of 1"),
+        ("{a = 1}.b", "there is no \"b\" in the map"),
+        ("regex(\"(\", \"a\")", "is no regular expression"),
+        ("format(\"%d\", \"a\")", "\"a\" is no number"),
+        ("format(\"%s\")", "more verbs than values"),
+        ("target.none.tags", "there is no target \"none\""),
+        ("[for x in range(1000): [for y in range(1000): range(1000)]]", "too large"),
+    ] {
+        let error = value(expression).expect_err(expression);
+        assert!(error.contains(reason), "{expression}: {error}");
+    }
+}
+
+#[test]
+fn variables_are_what_the_environment_says_in_their_type() {
+    let text = r#"
+        variable "FROM_ENV" { default = "file" }
+        variable "ELSE" { default = "${FROM_ENV}!" }
+        variable "COUNT" { default = 1 }
+        variable "FLAG" { default = false }
+        variable "LIST" { type = list(string) }
+        variable "MAP" { type = map(string) }
+        variable "NONE" {}
+        plain = "p-${ELSE}"
+        target "default" {
+          args = {
+            a = ELSE, b = COUNT + 1, c = FLAG ? "yes" : "no", d = join("+", LIST), e = MAP["k"], f = NONE, g = plain,
+            h = BAKE_LOCAL_PLATFORM, gone = null
+          }
+        }
+    "#;
+    assert_eq!(
+        hcl(text, &[], &[])["target"]["default"]["args"],
+        json!({"a": "env!", "b": "4", "c": "yes", "d": "a+b", "e": "v", "f": "", "g": "p-env!", "h": "linux/amd64"})
+    );
+    for (text, reason) in [
+        ("variable \"COUNT\" { default = [] }", "needs a type"),
+        ("variable \"FROM_ENV\" { default = 1 }", "\"env\" is no number"),
+        ("variable \"A\" { default = B }\nvariable \"B\" { default = A }", "variables need each other: A -> B -> A"),
+        ("variable \"A\" { default = A }", "A -> A"),
+        (
+            "variable \"A\" {\n  default = \"\"\n  validation {\n    condition = A != \"\"\n    error_message = \"say A\"\n  }\n}",
+            "x.hcl:4:17: the variable A is not valid: say A",
+        ),
+        ("function \"f\" {\n  params = [x]\n  result = f(x)\n}\ny = f(1)", "functions need each other: f() -> f()"),
+    ] {
+        let error = read(&[("x.hcl", text)]).expect_err(text);
+        assert!(error.contains(reason), "{text}: {error}");
+    }
+}
+
+#[test]
+fn functions_of_files_take_what_they_declare() {
+    let text = r#"
+        variable "TAG" { default = "1" }
+        function "tag" {
+          params = [name]
+          result = ["${name}:${TAG}"]
+        }
+        function "all" {
+          params = []
+          variadic_params = names
+          result = join(",", names)
+        }
+        target "default" { tags = tag(all("a", "b")) }
+    "#;
+    assert_eq!(hcl(text, &[], &[])["target"]["default"]["tags"], json!(["a,b:2"]));
+}
+
+#[test]
+fn what_is_inherited_is_replaced_or_added_to_as_in_buildx() {
+    let text = r#"
+        target "base" {
+          args = { a = "1", b = "1" }
+          tags = ["base"]
+          platforms = ["linux/amd64"]
+          cache-from = ["user/a", "user/b"]
+          cache-to = ["user/a"]
+          annotations = ["x=1"]
+          ulimits = ["nofile=1:2"]
+          output = ["type=registry"]
+          labels = { l = "1" }
+        }
+        target "other" { args = { b = "2" }, no-cache-filter = ["s"] }
+        target "app" {
+          inherits = ["base", "other"]
+          args = { c = "3" }
+          platforms = ["linux/arm64"]
+          cache-from = [{ type = "registry", ref = "user/b" }, ""]
+          cache-to = ["type=inline"]
+          annotations = ["x=1", "y=2"]
+        }
+    "#
+    .replace("{ args = { b = \"2\" }, no-cache-filter = [\"s\"] }", "{\n args = { b = \"2\" }\n no-cache-filter = [\"s\"]\n}");
+    assert_eq!(
+        hcl(&text, &["app"], &[]),
+        json!({
+            "group": {"default": {"targets": ["app"]}},
+            "target": {"app": {
+                "annotations": ["x=1", "y=2"],
+                "context": ".",
+                "dockerfile": "Dockerfile",
+                "args": {"a": "1", "b": "2", "c": "3"},
+                "labels": {"l": "1"},
+                "tags": ["base"],
+                "cache-from": [{"type": "registry", "ref": "user/a"}, {"type": "registry", "ref": "user/b"}],
+                "cache-to": [{"type": "inline"}],
+                "platforms": ["linux/arm64"],
+                "output": [{"type": "registry"}],
+                "no-cache-filter": ["s"],
+                "ulimits": ["nofile=1:2"],
+            }}
+        })
+    );
+}
+
+#[test]
+fn later_files_add_to_earlier_ones() {
+    let files = [
+        ("a.hcl", "group \"default\" { targets = [\"app\"] }\ntarget \"app\" {\n  tags = [\"a\"]\n  args = { x = \"1\" }\n}"),
+        (
+            "b.json",
+            r#"{"target": {"app": {"args": {"y": "${upper(\"b\")}"}, "dockerfile-inline": "FROM $${x}"}}, "extra": 1}"#,
+        ),
+        ("c.hcl", "group \"default\" { targets = [\"app\", \"more\"] }\ntarget \"more\" {}\ntarget \"app\" { tags = [\"c\"] }"),
+    ];
+    let printed = printed(&files, &[], &[]).expect("targets");
+    assert_eq!(printed["group"], json!({"default": {"targets": ["app", "more"]}}));
+    assert_eq!(
+        printed["target"]["app"],
+        json!({
+            "context": ".", "dockerfile": "Dockerfile", "dockerfile-inline": "FROM $${x}",
+            "args": {"x": "1", "y": "B"}, "tags": ["c"],
+        })
+    );
+}
+
+#[test]
+fn a_matrix_is_as_many_targets_as_it_has_combinations() {
+    let text = r#"
+        target "app" {
+          name = "app-${item.tgt}-${replace(version, ".", "-")}"
+          matrix = {
+            item = [{ tgt = "lint" }, { tgt = "build" }]
+            version = ["1.0", "2.0"]
+          }
+          target = item.tgt
+          args = { VERSION = version }
+        }
+        target "plain" { tags = target.app-lint-1-0.args.VERSION == "1.0" ? [target.other.context] : [] }
+        target "other" { context = "dir" }
+    "#;
+    let all = hcl(text, &["app", "plain"], &[]);
+    let names: Vec<&String> = all["target"].as_object().expect("targets").keys().collect();
+    assert_eq!(names, ["app-build-1-0", "app-build-2-0", "app-lint-1-0", "app-lint-2-0", "plain"]);
+    assert_eq!(all["group"]["app"]["targets"].as_array().map(Vec::len), Some(4));
+    assert_eq!(all["target"]["app-lint-2-0"]["args"]["VERSION"], "2.0");
+    assert_eq!(all["target"]["plain"]["tags"], json!(["dir"]));
+    let lint = hcl(text, &["app-lint-*"], &["app-*-1-0.args.MORE=x"]);
+    assert_eq!(lint["group"], json!({"default": {"targets": ["app-lint-1-0", "app-lint-2-0"]}}));
+    assert_eq!(lint["target"]["app-lint-1-0"]["args"], json!({"VERSION": "1.0", "MORE": "x"}));
+    for (text, reason) in [
+        ("target \"a\" { matrix = { x = [1, 2] } }", "the name \"a\" comes twice"),
+        ("target \"a\" { name = \"b\" }", "a name needs a matrix"),
+        ("target \"a\" { matrix = [1] }", "expected a map, not a list"),
+        ("target \"a\" {\n  name = \"a b\"\n  matrix = { x = [1] }\n}", "only letters, digits, _ and -"),
+        ("group \"a\" { matrix = {} }", "there is no attribute \"matrix\""),
+    ] {
+        let error = read(&[("x.hcl", text)]).expect_err(text);
+        assert!(error.contains(reason), "{text}: {error}");
+    }
+}
+
+#[test]
+fn targets_that_others_need_come_along_without_names() {
+    let text = r#"
+        target "base" { tags = ["base"] }
+        target "app" { contexts = { base = "target:base", gone = "" } }
+    "#;
+    let printed = hcl(text, &["app"], &["app.tags=a", "app.tags+=b"]);
+    assert_eq!(printed["target"]["app"]["contexts"], json!({"base": "target:base"}));
+    assert_eq!(printed["target"]["base"]["output"], json!([{"type": "cacheonly"}]));
+    assert_eq!(printed["group"], json!({"default": {"targets": ["app"]}}));
+    let circle = "target \"a\" { contexts = { x = \"target:b\" } }\ntarget \"b\" { contexts = { x = \"target:a\" } }";
+    let error = self::printed(&[("x.hcl", circle)], &["a"], &[]).expect_err("a circle");
+    assert!(error.contains("targets need each other: a -> b -> a"), "{error}");
+    let error = self::printed(&[("x.hcl", text)], &["ap"], &[]).expect_err("unknown");
+    assert!(error.contains("there is no target \"ap\" (did you mean \"app\"?)"), "{error}");
+}
+
+#[test]
+fn the_command_line_changes_targets_as_it_does_in_buildx() {
+    let text = "target \"app\" {\n tags = [\"a\"]\n platforms = [\"linux/amd64\"]\n output = [\"type=image\"]\n}";
+    let app = |overrides: &[&str]| hcl(text, &["app"], overrides)["target"]["app"].clone();
+    assert_eq!(app(&["app.tags=b", "app.tags=c"])["tags"], json!(["b", "c"]));
+    assert_eq!(app(&["*.tags+=b"])["tags"], json!(["a", "b"]));
+    assert_eq!(app(&["app.platform=linux/arm64"])["platforms"], json!(["linux/arm64"]));
+    assert_eq!(app(&["app.args.X=a=b"])["args"], json!({"X": "a=b"}));
+    assert_eq!(app(&["app.no-cache=true", "app.pull=0"])["no-cache"], json!(true));
+    assert_eq!(app(&["app.push=true"])["output"], json!([{"type": "image", "push": "true"}]));
+    assert_eq!(app(&["app.output=type=registry", "app.push=false"]).get("output"), None);
+    assert_eq!(app(&["app.secrets=id=x,src=y"])["secret"], json!([{"id": "x", "src": "y"}]));
+    assert_eq!(app(&["app.contexts.c=target:app2"; 0]).get("contexts"), None);
+    for (change, reason) in [
+        ("app=x", "expected TARGET.KEY=VALUE"),
+        ("app.args=x", "expected app.args.NAME=VALUE"),
+        ("app.tag=x", "there is no key for --set \"tag\" (did you mean \"tags\"?)"),
+        ("ap.tags=x", "there is no target \"ap\""),
+        ("app.no-cache=maybe", "expected a bool"),
+        ("app.load=true", "no engine"),
+    ] {
+        let error = printed(&[("x.hcl", text)], &["app"], &[change]).expect_err(change);
+        assert!(error.contains(reason), "{change}: {error}");
+    }
+}
+
+#[test]
+fn services_of_compose_are_targets() {
+    let compose = r#"
+x-common: &common
+  args:
+    A: "${FROM_ENV}"
+services:
+  db:
+    image: postgres
+  web.app:
+    image: user/web:${TAG:-1}
+    build:
+      context: ./web
+      <<: *common
+      additional_contexts: [base=service:db.x]
+      secrets: [token]
+      ulimits: {nofile: {soft: 1, hard: 2}, nproc: 3}
+      extra_hosts: ["a:1.2.3.4"]
+      shm_size: 1g
+      x-bake:
+        platforms: [linux/amd64]
+        tags: "x y"
+  api:
+    build: ./api
+secrets:
+  token: {environment: TOKEN}
+"#;
+    let over = "services: {api: {build: {args: [FROM_ENV, B=b, C]}, image: api}}";
+    let printed = printed(&[("compose.yaml", compose), ("o.yml", over)], &[], &["web_app.contexts.base=dir"]);
+    let printed = printed.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(printed["group"], json!({"default": {"targets": ["api", "web_app"]}}));
+    assert_eq!(
+        printed["target"],
+        json!({
+            "api": {
+                "context": "./api", "dockerfile": "Dockerfile", "args": {"B": "b", "FROM_ENV": "env"}, "tags": ["api"],
+            },
+            "web_app": {
+                "context": "./web", "contexts": {"base": "dir"}, "dockerfile": "Dockerfile", "args": {"A": "env"},
+                "tags": ["x", "y"], "secret": [{"id": "token", "env": "TOKEN"}], "platforms": ["linux/amd64"],
+                "shm-size": "1g", "ulimits": ["nofile=1:2", "nproc=3:3"], "extra-hosts": {"a": "1.2.3.4"},
+            },
+        })
+    );
+    for (text, reason) in [
+        ("services: [", "compose.yaml:1"),
+        ("a: b", "there are no services"),
+        ("services: {a: {build: {colour: red}}}", "service a: colour: this is not supported"),
+        ("services: {a: {build: {secrets: [x]}}}", "there is no secret \"x\""),
+        ("services: {a: {build: \"${X:?say X}\"}}", "say X"),
+    ] {
+        let error = read(&[("compose.yaml", text)]).expect_err(text);
+        assert!(error.contains(reason), "{text}: {error}");
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_says_where() {
+    for (file, text, reason) in [
+        ("x.hcl", "target \"a\" {\n  tags = [\n}\n", "x.hcl:3:1: "),
+        ("x.json", "{\n \"target\": }", "x.json:2:12: "),
+        ("x.json", "[]", "x.json: the file: expected a map"),
+        ("x.hcl", "target \"a\" { tag = [] }", "there is no attribute \"tag\" (did you mean \"tags\"?)"),
+        ("x.hcl", "targets \"a\" {}", "there is no block \"targets\" (did you mean \"target\"?)"),
+        ("x.hcl", "target {}", "it has no name"),
+        ("x.hcl", "target \"a\" \"b\" {}", "expected one name"),
+        ("x.hcl", "target \"a\" {\n  tags = \"x\"\n}", "x.hcl:2:3: target a: tags: expected a list, not a string"),
+        ("x.hcl", "target \"a\" {\n  args {}\n}", "there is no block \"args\" in a target (write args = …)"),
+        ("x.hcl", "target \"a\" { policy = [{}] }", "policies are not supported"),
+        ("x.json", r#"{"target": {"a": {"tags": ["${x"]}}}"#, "x.json: tags: \"${x\": "),
+    ] {
+        let error = read(&[(file, text)]).expect_err(text);
+        assert!(error.contains(reason), "{text}: {error}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_text_panics_the_reader(text in "[ -~\\n]{0,200}", name in "(x.hcl|x.json|x.yaml|x)") {
+        let _ = printed(&[(&name, &text)], &["*"], &[]);
+    }
+
+    #[test]
+    fn no_expression_panics_the_reader(
+        words in proptest::collection::vec("([a-z]{1,9}\\()|[\\[\\](){},?:.*+]|[0-9]{1,12}|\"[a-z$%{}~ ]{0,6}\"|(for x in )|( if )|(null)|(!)", 0..24),
+    ) {
+        let _ = value(&words.concat());
+    }
+}
