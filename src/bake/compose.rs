@@ -50,7 +50,9 @@ pub(super) fn add(
 ) -> Result<(), BakeError> {
     let Some(file) = files.first().map(|services| services.file.clone()) else { return Ok(()) };
     let mut whole = Value::Map(BTreeMap::new());
-    files.into_iter().for_each(|services| merge(&mut whole, services.value));
+    for services in files {
+        merge(&mut whole, services.value);
+    }
     let wrong = |what: &str, reason| in_file(&file, what, reason);
     let sections = whole.map().map_err(|reason| wrong("the file", reason))?;
     let nothing = Value::Map(BTreeMap::new());
@@ -177,7 +179,6 @@ fn set(
         // As in buildx, only what switches them on counts.
         "no_cache" if value.bool()? => target.no_cache = Some(true),
         "pull" if value.bool()? => target.pull = Some(true),
-        "no_cache" | "pull" | "x-bake" => {}
         "shm_size" => target.shm_size = Some(value.text()?),
         "privileged" if value.bool()? => {
             return Err("write x-bake with entitlements, or RUN --security=insecure".into());
@@ -190,7 +191,7 @@ fn set(
         }
         "ssh" => target.ssh = ssh(value)?,
         "ulimits" => target.ulimits = ulimits(value)?,
-        "isolation" | "privileged" => {}
+        "no_cache" | "pull" | "isolation" | "privileged" => {}
         key if key.starts_with("x-") => {}
         _ => return Err("this is not supported".into()),
     }

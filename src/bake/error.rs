@@ -65,7 +65,7 @@ pub enum BakeFault {
         reason: String,
     },
     /// A name means nothing.
-    #[error("there is no {what} {name:?}{}", meant(.nearest))]
+    #[error("there is no {what} {name:?}{}", meant(.nearest.as_deref()))]
     Unknown {
         /// What it should be the name of.
         what: &'static str,
@@ -111,8 +111,8 @@ pub enum BakeFault {
     TooLarge,
 }
 
-fn meant(nearest: &Option<String>) -> String {
-    nearest.as_ref().map_or_else(String::new, |nearest| format!(" (did you mean {nearest:?}?)"))
+fn meant(nearest: Option<&str>) -> String {
+    nearest.map_or_else(String::new, |nearest| format!(" (did you mean {nearest:?}?)"))
 }
 
 impl BakeFault {

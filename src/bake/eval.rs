@@ -63,7 +63,7 @@ impl Scope<'_> {
 
     fn object(&self, object: &Object) -> Result<BTreeMap<String, Value>, BakeError> {
         let mut map = BTreeMap::new();
-        for (key, value) in object.iter() {
+        for (key, value) in object {
             map.insert(self.key(key)?, self.value(value.expr())?);
         }
         Ok(map)
@@ -71,9 +71,10 @@ impl Scope<'_> {
 
     fn key(&self, key: &ObjectKey) -> Result<String, BakeError> {
         match key {
-            ObjectKey::Ident(name) => Ok(name.as_str().to_owned()),
             // A bare word is a key, not a variable; in parentheses it is one.
-            ObjectKey::Expression(Expression::Variable(name)) => Ok(name.as_str().to_owned()),
+            ObjectKey::Ident(name) | ObjectKey::Expression(Expression::Variable(name)) => {
+                Ok(name.as_str().to_owned())
+            }
             ObjectKey::Expression(expression) => {
                 self.value(expression)?.text().map_err(|reason| told("the key of a map", reason))
             }
@@ -119,7 +120,7 @@ impl Scope<'_> {
 
     fn traversal(&self, traversal: &Traversal) -> Result<Value, BakeError> {
         let mut operators: Vec<&TraversalOperator> =
-            traversal.operators.iter().map(|operator| operator.value()).collect();
+            traversal.operators.iter().map(hcl_edit::Decorated::value).collect();
         let value = match &traversal.expr {
             // A target or a group is known by its name, and worked out as far as it is needed.
             Expression::Variable(kind)
@@ -227,7 +228,7 @@ pub(super) fn index(collection: &Value, index: &Value) -> Result<Value, String> 
             )]
             let position = number as usize;
             #[expect(clippy::cast_precision_loss, reason = "no list is that long")]
-            let exact = position as f64 == number;
+            let exact = (position as f64).total_cmp(&number).is_eq();
             let found = list.get(position).filter(|_| exact);
             found.cloned().ok_or_else(|| format!("there is no element {number} in a list of {}", list.len()))
         }

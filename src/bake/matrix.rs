@@ -15,6 +15,9 @@ use super::{
 /// How many targets a block may be.
 const MOST_TARGETS: usize = 4096;
 
+/// The name of a target, and the values that it sees.
+pub(super) type Expanded = (String, BTreeMap<String, Value>);
+
 /// The names of what a block is, and the values that each of them sees.
 ///
 /// With a label that is wanted, blocks whose label it is not are looked at only if they have a matrix.
@@ -22,7 +25,7 @@ pub(super) fn expand(
     world: &World<'_>,
     block: &Block,
     wanted: Option<&str>,
-) -> Result<Vec<(String, BTreeMap<String, Value>)>, BakeError> {
+) -> Result<Vec<Expanded>, BakeError> {
     let what = || format!("{} {}", block.kind, block.label);
     let Some(matrix) = block.attributes.get("matrix") else {
         if let Some(name) = block.attributes.get("name") {

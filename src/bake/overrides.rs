@@ -128,7 +128,10 @@ fn one(target: &mut Target, change: &Override) -> Result<(), String> {
         return Ok(());
     }
     match change.key.as_str() {
-        "push" => return push(target, Value::from(value).bool()?),
+        "push" => {
+            push(target, Value::from(value).bool()?);
+            return Ok(());
+        }
         "load" if Value::from(value.as_str()).bool()? => {
             return Err(
                 "there is no engine here that images are loaded into (use output=type=oci,dest=FILE)".into(),
@@ -170,7 +173,7 @@ fn one(target: &mut Target, change: &Override) -> Result<(), String> {
 }
 
 /// Publishes what is built, or does not.
-fn push(target: &mut Target, pushes: bool) -> Result<(), String> {
+fn push(target: &mut Target, pushes: bool) {
     let is = |output: &Entry, kind: &str| output.get("type").is_some_and(|found| found == kind);
     let outputs = target.outputs.get_or_insert_default();
     if !pushes {
@@ -178,7 +181,7 @@ fn push(target: &mut Target, pushes: bool) -> Result<(), String> {
         for output in outputs.iter_mut().filter(|output| is(output, "image")) {
             output.insert("push".into(), "false".into());
         }
-        return Ok(());
+        return;
     }
     for output in outputs.iter_mut().filter(|output| is(output, "image")) {
         output.insert("push".into(), "true".into());
@@ -186,5 +189,4 @@ fn push(target: &mut Target, pushes: bool) -> Result<(), String> {
     if outputs.iter().all(|output| is(output, "docker")) {
         outputs.push([("type".into(), "image".into()), ("push".into(), "true".into())].into());
     }
-    Ok(())
 }

@@ -2,13 +2,13 @@
 //!
 //! Source: buildx, `bake/bake.go` (`ReadTargets`, `ResolveGroup`, `ResolveTarget`, `loadLinks`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 use serde::Serialize;
 
 use super::{
     definition::{Definition, Group, dedup, on_large_stack},
-    entry::Entry,
+    entry,
     error::{BakeError, BakeFault},
     overrides::Overrides,
     target::Target,
@@ -46,9 +46,9 @@ impl Definition {
         for name in &wanted {
             let (targets, groups) = self.members(name);
             for name in targets {
-                if !resolved.targets.contains_key(&name) {
-                    let target = self.target(&name, &overrides)?;
-                    resolved.targets.insert(name, target);
+                if let Entry::Vacant(vacant) = resolved.targets.entry(name) {
+                    let target = self.target(vacant.key(), &overrides)?;
+                    vacant.insert(target);
                 }
             }
             for name in groups {
@@ -171,7 +171,7 @@ impl Definition {
                 if !targets.contains_key(&needed) {
                     let mut target = self.target(&needed, overrides)?;
                     target.linked = true;
-                    target.outputs = Some(vec![Entry::from([("type".into(), "cacheonly".into())])]);
+                    target.outputs = Some(vec![entry::Entry::from([("type".into(), "cacheonly".into())])]);
                     targets.insert(needed.clone(), target);
                     left.push(needed);
                 }

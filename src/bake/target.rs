@@ -189,6 +189,7 @@ fn distinct<T: PartialEq + Clone>(list: &mut Vec<T>) {
     *list = kept;
 }
 
+#[expect(clippy::ref_option, reason = "serde gives it so")]
 fn is_nothing<T>(list: &Option<Vec<T>>) -> bool {
     list.as_ref().is_none_or(Vec::is_empty)
 }
@@ -203,6 +204,7 @@ mod escaped {
         text.replace("${", "$${").replace("%{", "%%{")
     }
 
+    #[expect(clippy::ref_option, reason = "serde gives it so")]
     pub(super) fn text<S: Serializer>(text: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
         text.as_deref().map(escape).serialize(serializer)
     }

@@ -25,7 +25,6 @@ use crate::{
 };
 
 #[derive(Debug, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "flags of a command line are booleans")]
 pub(super) struct BakeArgs {
     /// The targets and groups to build; patterns such as "app-*" too [default: default]
     #[arg(value_name = "TARGET")]

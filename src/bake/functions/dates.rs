@@ -147,7 +147,7 @@ impl Moment {
             while letters.next_if_eq(&letter).is_some() {
                 run.push(letter);
             }
-            out.push_str(&match run.as_str() {
+            let written = match run.as_str() {
                 "YYYY" => format!("{year:04}"),
                 "YY" => format!("{:02}", year.rem_euclid(100)),
                 "MMMM" => month_name.to_owned(),
@@ -173,7 +173,8 @@ impl Moment {
                 "ZZZ" if self.offset == 0 => "UTC".into(),
                 "ZZZ" | "ZZZZ" => zone(""),
                 other => return Err(format!("{other:?} is not supported in the pattern of a date")),
-            });
+            };
+            out.push_str(&written);
         }
         Ok(out)
     }

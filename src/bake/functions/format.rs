@@ -39,6 +39,7 @@ pub(super) fn formatlist(values: &[Value]) -> Result<Value, String> {
 
 /// How one value is written.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "flags of a verb are booleans")]
 struct Verb {
     left: bool,
     zeros: bool,

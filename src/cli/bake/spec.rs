@@ -78,6 +78,11 @@ pub(super) fn jobs(resolved: &Resolved, args: &BakeArgs) -> Result<Vec<Job>, Fai
             }
         })?);
     }
+    let platforms: Vec<Vec<Platform>> =
+        jobs.iter().map(|job| platforms_of(&job.name, resolved, &jobs)).collect();
+    for (job, platforms) in jobs.iter_mut().zip(platforms) {
+        job.spec.platforms = platforms;
+    }
     let streams = jobs.iter().filter(|job| job.spec.outputs.contains(&Output::OciStream)).count();
     if streams > 1 {
         return Err(Failure::usage("several archives cannot be written to standard output")
@@ -88,6 +93,30 @@ pub(super) fn jobs(resolved: &Resolved, args: &BakeArgs) -> Result<Vec<Job>, Fai
             .hint("name a file with dest=FILE, or send standard output elsewhere"));
     }
     Ok(jobs)
+}
+
+/// The platforms of a target. One that is only there for others and says nothing is built for the platforms of those.
+fn platforms_of(name: &str, resolved: &Resolved, jobs: &[Job]) -> Vec<Platform> {
+    let own = jobs.iter().find(|job| job.name == name).map(|job| job.spec.platforms.clone());
+    let own = own.unwrap_or_default();
+    let is_linked = resolved.targets.get(name).is_some_and(|target| target.linked);
+    if !is_linked || !own.is_empty() {
+        return own;
+    }
+    let users = jobs.iter().filter(|job| job.needs.iter().any(|(_, needed)| needed == name));
+    let of_users: Vec<Vec<Platform>> = users.map(|user| platforms_of(&user.name, resolved, jobs)).collect();
+    if of_users.iter().all(Vec::is_empty) {
+        return Vec::new();
+    }
+    let mut all: Vec<Platform> = Vec::new();
+    for mut platforms in of_users {
+        if platforms.is_empty() {
+            platforms.push(Platform::host_linux());
+        }
+        platforms.retain(|platform| !all.contains(platform));
+        all.extend(platforms);
+    }
+    all
 }
 
 fn job(name: &str, target: &Target, is_needed: bool, args: &BakeArgs) -> Result<Job, Wrong> {
@@ -113,14 +142,13 @@ fn job(name: &str, target: &Target, is_needed: bool, args: &BakeArgs) -> Result<
     spec.annotations = parsed(&target.annotations).map_err(wrong("annotations"))?;
     let mut needs = Vec::new();
     for (context, source) in &target.contexts {
-        match source.strip_prefix(TARGET_CONTEXT) {
-            Some(other) => needs.push((context.clone(), other.to_owned())),
-            None => {
-                let source = source.strip_prefix("cwd://").unwrap_or(source);
-                let read = NamedInput::read(source).map_err(told).map_err(wrong("contexts"))?;
-                spec.build_contexts.insert(context.clone(), read);
-            }
+        if let Some(other) = source.strip_prefix(TARGET_CONTEXT) {
+            needs.push((context.clone(), other.to_owned()));
+            continue;
         }
+        let source = source.strip_prefix("cwd://").unwrap_or(source);
+        let read = NamedInput::read(source).map_err(told).map_err(wrong("contexts"))?;
+        spec.build_contexts.insert(context.clone(), read);
     }
     spec.cache = if target.no_cache == Some(true) { CachePolicy::Ignore } else { CachePolicy::Use };
     spec.no_cache_stages.clone_from(&target.no_cache_filter);
