@@ -478,3 +478,26 @@ proptest! {
         let _ = value(&words.concat());
     }
 }
+
+#[test]
+fn a_definition_that_goes_too_deep_is_refused() {
+    let chain = |length: usize| {
+        let variable = |number: usize| format!("variable \"V{number}\" {{ default = V{} }}\n", number + 1);
+        let chain: String = (0..length).map(variable).collect();
+        read(&[("x.hcl", &format!("{chain}variable \"V{length}\" {{ default = 1 }}\n"))]).map(|_| ())
+    };
+    assert_eq!(chain(300), Ok(()));
+    assert!(chain(3000).expect_err("too deep").contains("too large"));
+    let double = |number: usize| format!("v{} = \"${{v{number}}}${{v{number}}}\"\n", number + 1);
+    let bomb: String = (0..60).map(double).collect();
+    let error = read(&[("x.hcl", &format!("v0 = \"x\"\n{bomb}"))]).expect_err("too large");
+    assert!(error.contains("too large"), "{error}");
+    let deep = format!("{{\"a\": {}1{}}}", "[".repeat(120), "]".repeat(120));
+    assert!(read(&[("x.json", &deep)]).is_ok());
+    let targets = |number: usize| {
+        format!("target \"t{number}\" {{ contexts = {{ x = \"target:t{}\" }} }}\n", number + 1)
+    };
+    let targets: String = (0..2000).map(targets).collect();
+    let text = format!("{targets}target \"t2000\" {{}}\n");
+    assert!(printed(&[("x.hcl", &text)], &["t0"], &[]).is_ok());
+}

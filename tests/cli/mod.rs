@@ -3,6 +3,7 @@
 mod bad_input;
 mod bad_world;
 #[cfg(target_os = "linux")]
+mod bake;
 mod cache_faults;
 #[cfg(target_os = "linux")]
 mod caches;
