@@ -3,6 +3,7 @@
 //! Each module has one function, `check`, which panics where it does not hold. The fuzz targets call nothing else.
 
 pub mod archive;
+pub mod bake;
 pub mod challenge;
 pub mod dockerfile;
 pub mod documents;

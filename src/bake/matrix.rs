@@ -49,6 +49,9 @@ pub(super) fn expand(
         if rows.len().saturating_mul(values.len()) > MOST_TARGETS {
             return Err(BakeFault::TooLarge.into()).map_err(|error: BakeError| error.at(&matrix.place));
         }
+        let so_far: usize = rows.iter().flat_map(BTreeMap::values).map(Value::weight).sum();
+        let more: usize = values.iter().map(|value| value.weight()).sum();
+        world.spend(so_far.saturating_mul(values.len()).saturating_add(more.saturating_mul(rows.len())))?;
         rows = values
             .into_iter()
             .flat_map(|value| {

@@ -157,6 +157,10 @@ fn an_expression_that_means_nothing_says_where_and_why() {
         ("regex(\"(\", \"a\")", "is no regular expression"),
         ("format(\"%d\", \"a\")", "\"a\" is no number"),
         ("format(\"%s\")", "more verbs than values"),
+        ("setproduct(range(1000), range(1000), range(1000))", "too many combinations"),
+        ("formatlist(\"%4000s%4000s\", range(1024), 1)", "too long"),
+        ("range(2000)", "too long"),
+        ("format(\"%99999s\", 1)", "at most 4096 wide"),
         ("target.none.tags", "there is no target \"none\""),
         ("[for x in range(1000): [for y in range(1000): range(1000)]]", "too large"),
     ] {
@@ -500,4 +504,15 @@ fn a_definition_that_goes_too_deep_is_refused() {
     let targets: String = (0..2000).map(targets).collect();
     let text = format!("{targets}target \"t2000\" {{}}\n");
     assert!(printed(&[("x.hcl", &text)], &["t0"], &[]).is_ok());
+}
+
+#[test]
+fn the_readme_lists_every_function_and_no_other() {
+    let readme = include_str!("../../README.md");
+    let row = readme.lines().find(|line| line.starts_with("| functions |")).expect("a row");
+    let mut listed: Vec<&str> = row.split('`').nth(1).expect("names").split(' ').collect();
+    let mut known: Vec<&str> = super::functions::names().collect();
+    listed.sort_unstable();
+    known.sort_unstable();
+    assert_eq!(listed, known);
 }

@@ -4,6 +4,7 @@ mod bad_input;
 mod bad_world;
 #[cfg(target_os = "linux")]
 mod bake;
+#[cfg(target_os = "linux")]
 mod cache_faults;
 #[cfg(target_os = "linux")]
 mod caches;

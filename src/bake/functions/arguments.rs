@@ -43,6 +43,14 @@ pub(super) fn whole(value: &Value) -> Result<i64, String> {
     Ok(whole)
 }
 
+/// A list whose elements are compared with each other.
+pub(super) fn short(value: &Value) -> Result<&[Value], String> {
+    /// The longest one.
+    const MOST: usize = 4096;
+    let list = value.list()?;
+    if list.len() > MOST { Err(format!("the list has more than {MOST} elements")) } else { Ok(list) }
+}
+
 /// A count as a number.
 pub(super) fn number(count: usize) -> Value {
     #[expect(clippy::cast_precision_loss, reason = "nothing is that long")]

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use super::{
     super::{eval, value::Value},
-    arguments::{at_least, count, exactly, number, whole},
+    arguments::{at_least, count, exactly, number, short, whole},
 };
 
-/// The longest list that a function makes of numbers.
-const LONGEST_RANGE: usize = 1 << 20;
+/// The longest list that a function makes of numbers, as in go-cty.
+const LONGEST_RANGE: usize = 1024;
 
 pub(super) fn length(values: &[Value]) -> Result<Value, String> {
     let [value] = exactly(values)?;
@@ -52,7 +52,7 @@ pub(super) fn compact(values: &[Value]) -> Result<Value, String> {
 pub(super) fn distinct(values: &[Value]) -> Result<Value, String> {
     let [list] = exactly(values)?;
     let mut kept: Vec<Value> = Vec::new();
-    for element in list.list()? {
+    for element in short(list)? {
         if !kept.contains(element) {
             kept.push(element.clone());
         }

@@ -32,9 +32,18 @@ pub(super) fn formatlist(values: &[Value]) -> Result<Value, String> {
             Value::List(list) => list.get(number).cloned().unwrap_or(Value::Null),
             other => other.clone(),
         };
-        formatted(&pattern, &rest.iter().map(one).collect::<Vec<_>>()).map(Value::Text)
+        formatted(&pattern, &rest.iter().map(one).collect::<Vec<_>>())
     };
-    (0..rounds).map(round).collect::<Result<_, _>>().map(Value::List)
+    let (mut texts, mut length) = (Vec::with_capacity(rounds), 0);
+    for number in 0..rounds {
+        let text = round(number)?;
+        length += text.len();
+        if length > LONGEST {
+            return Err("the result is too long".into());
+        }
+        texts.push(text);
+    }
+    Ok(Value::texts(texts))
 }
 
 /// How one value is written.

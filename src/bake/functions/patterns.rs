@@ -13,6 +13,12 @@ fn compile(pattern: &Value) -> Result<Regex, String> {
     built.map_err(|_| format!("{pattern:?} is no regular expression that is supported"))
 }
 
+/// Each group may be the whole text.
+fn check_groups(expression: &Regex, text: &str) -> Result<(), String> {
+    let most = expression.captures_len().saturating_mul(text.len());
+    if most > super::format::LONGEST { Err("the result is too long".into()) } else { Ok(()) }
+}
+
 /// The text, the groups by number, or the groups by name.
 fn found(expression: &Regex, captures: &Captures<'_>) -> Value {
     let text = |group: Option<regex::Match<'_>>| group.map_or(Value::Null, |group| group.as_str().into());
@@ -30,6 +36,7 @@ fn found(expression: &Regex, captures: &Captures<'_>) -> Value {
 pub(super) fn regex(values: &[Value]) -> Result<Value, String> {
     let [pattern, text] = exactly(values)?;
     let (expression, text) = (compile(pattern)?, text.text()?);
+    check_groups(&expression, &text)?;
     let captures = expression.captures(&text).ok_or("the pattern is not in the string")?;
     Ok(found(&expression, &captures))
 }
@@ -37,6 +44,7 @@ pub(super) fn regex(values: &[Value]) -> Result<Value, String> {
 pub(super) fn regexall(values: &[Value]) -> Result<Value, String> {
     let [pattern, text] = exactly(values)?;
     let (expression, text) = (compile(pattern)?, text.text()?);
+    check_groups(&expression, &text)?;
     Ok(Value::List(expression.captures_iter(&text).map(|captures| found(&expression, &captures)).collect()))
 }
 

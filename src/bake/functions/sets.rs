@@ -1,9 +1,10 @@
 //! Lists as sets: each element is in them once.
 
-use super::{super::value::Value, arguments::at_least, arguments::exactly};
-
-/// The most combinations that are made.
-const MOST: usize = 1 << 16;
+use super::{
+    super::value::Value,
+    arguments::{at_least, exactly, short},
+    format::LONGEST,
+};
 
 fn once(elements: impl IntoIterator<Item = Value>) -> Value {
     let mut kept: Vec<Value> = Vec::new();
@@ -16,24 +17,24 @@ fn once(elements: impl IntoIterator<Item = Value>) -> Value {
 }
 
 pub(super) fn setunion(values: &[Value]) -> Result<Value, String> {
-    let lists = at_least(1, values)?.iter().map(Value::list).collect::<Result<Vec<_>, _>>()?;
+    let lists = at_least(1, values)?.iter().map(short).collect::<Result<Vec<_>, _>>()?;
     Ok(once(lists.concat()))
 }
 
 pub(super) fn setintersection(values: &[Value]) -> Result<Value, String> {
-    let lists = at_least(1, values)?.iter().map(Value::list).collect::<Result<Vec<_>, _>>()?;
+    let lists = at_least(1, values)?.iter().map(short).collect::<Result<Vec<_>, _>>()?;
     let first = lists[0].iter().filter(|element| lists.iter().all(|list| list.contains(element)));
     Ok(once(first.cloned()))
 }
 
 pub(super) fn setsubtract(values: &[Value]) -> Result<Value, String> {
     let [list, less] = exactly(values)?;
-    let less = less.list()?;
-    Ok(once(list.list()?.iter().filter(|element| !less.contains(element)).cloned()))
+    let less = short(less)?;
+    Ok(once(short(list)?.iter().filter(|element| !less.contains(element)).cloned()))
 }
 
 pub(super) fn setsymmetricdifference(values: &[Value]) -> Result<Value, String> {
-    let lists = at_least(1, values)?.iter().map(Value::list).collect::<Result<Vec<_>, _>>()?;
+    let lists = at_least(1, values)?.iter().map(short).collect::<Result<Vec<_>, _>>()?;
     let alone = |element: &&Value| lists.iter().filter(|list| list.contains(element)).count() % 2 == 1;
     Ok(once(lists.iter().flat_map(|list| list.iter()).filter(alone).cloned()))
 }
@@ -41,8 +42,11 @@ pub(super) fn setsymmetricdifference(values: &[Value]) -> Result<Value, String> 
 pub(super) fn setproduct(values: &[Value]) -> Result<Value, String> {
     let mut rows: Vec<Vec<Value>> = vec![Vec::new()];
     for list in at_least(2, values)? {
-        let list = list.list()?;
-        if rows.len().saturating_mul(list.len()) > MOST {
+        let list = short(list)?;
+        let weight = |values: &[Value]| values.iter().map(Value::weight).sum::<usize>();
+        let so_far: usize = rows.iter().map(|row| weight(row)).sum();
+        let more = rows.len().saturating_mul(weight(list));
+        if so_far.saturating_mul(list.len()).saturating_add(more) > LONGEST {
             return Err("there are too many combinations".into());
         }
         let longer =
