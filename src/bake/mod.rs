@@ -7,6 +7,7 @@
 
 mod attributes;
 mod block;
+mod calls;
 mod compose;
 mod definition;
 mod entry;

@@ -5,14 +5,11 @@ use std::{
     collections::BTreeMap,
 };
 
-use hcl_edit::expr::Expression;
-
 use super::{
     block::{Attribute, Block, Source},
     definition::Surroundings,
     error::{BakeError, BakeFault},
-    eval::{called, told},
-    functions,
+    eval::told,
     kind::Kind,
     matrix,
     value::Value,
@@ -145,7 +142,7 @@ impl<'d> World<'d> {
     }
 
     /// Does something that may lead to itself, but must not.
-    fn once<T>(
+    pub(super) fn once<T>(
         &self,
         what: &'static str,
         name: &str,
@@ -224,40 +221,6 @@ impl<'d> World<'d> {
         kind.convert(given.or(default).unwrap_or(Value::Null)).map_err(wrong)
     }
 
-    /// Calls a function of HCL, or one of the files.
-    pub(crate) fn call(&self, name: &str, values: Vec<Value>) -> Result<Value, BakeError> {
-        if let Some(function) = functions::find(name) {
-            return function(&values).map_err(|reason| called(name, reason));
-        }
-        let Some(function) = self.functions.get(name) else {
-            let known: Vec<&str> = functions::names().collect();
-            let known = known.into_iter().chain(self.functions.keys().map(|known| &**known));
-            return Err(BakeFault::unknown("function", name, known).into());
-        };
-        let wrong = |reason: String| called(name, reason).at(&function.place);
-        let attribute = |key: &str| {
-            function.attributes.get(key).ok_or_else(|| wrong(format!("the function has no {key}")))
-        };
-        let Expression::Array(parameters) = &attribute("params")?.expression else {
-            return Err(wrong("params is no list of names".into()));
-        };
-        let names: Option<Vec<String>> = parameters.iter().map(keyword).collect();
-        let names = names.ok_or_else(|| wrong("params is no list of names".into()))?;
-        let variadic =
-            function.attributes.get("variadic_params").map(|attribute| keyword(&attribute.expression));
-        if values.len() < names.len() || (variadic.is_none() && values.len() > names.len()) {
-            return Err(called(name, format!("expected {} arguments, got {}", names.len(), values.len())));
-        }
-        let mut values = values.into_iter();
-        let mut locals: BTreeMap<String, Value> = names.into_iter().zip(values.by_ref()).collect();
-        if let Some(variadic) = variadic {
-            let variadic = variadic.ok_or_else(|| wrong("variadic_params is no name".into()))?;
-            locals.insert(variadic, Value::List(values.collect()));
-        }
-        let result = attribute("result")?;
-        self.once("functions", &format!("{name}()"), || self.evaluate(result, Some(&Locals::new(locals))))
-    }
-
     /// What an attribute of a group or a target is, apart from what is inherited.
     pub(crate) fn block_attribute(&self, kind: &str, label: &str, name: &str) -> Result<Value, BakeError> {
         let key = format!("{kind}.{label}.{name}");
@@ -294,14 +257,5 @@ impl<'d> World<'d> {
         })?;
         self.known.borrow_mut().insert(key, value.clone());
         Ok(value)
-    }
-}
-
-/// A bare word, or the same as a string, as JSON has it.
-fn keyword(expression: &Expression) -> Option<String> {
-    match expression {
-        Expression::Variable(name) => Some(name.as_str().to_owned()),
-        Expression::String(text) => Some(text.value().clone()),
-        _ => None,
     }
 }

@@ -25,6 +25,7 @@ use crate::{
 };
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "flags of a command line are booleans")]
 pub(super) struct BakeArgs {
     /// The targets and groups to build; patterns such as "app-*" too [default: default]
     #[arg(value_name = "TARGET")]
@@ -58,6 +59,12 @@ pub(super) struct BakeArgs {
     /// Always ask registries for newer base images; short for --set=*.pull=true
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pull: Option<bool>,
+    /// Show what the build checks find in the Dockerfiles, and build only what others need; short for --call=check
+    #[arg(long)]
+    check: bool,
+    /// What to do with every target: "build", or "check[,format=json][,ignorestatus=true]"; short for --set=*.call=METHOD
+    #[arg(long, value_name = "METHOD", conflicts_with = "check")]
+    call: Option<String>,
     /// Allow what targets cannot take by themselves: "security.insecure". "network.host", "ssh" and "fs…=PATH" change
     /// nothing, because targets have that anyway
     #[arg(long = "allow", value_name = "ENTITLEMENT", value_parser = spec::entitlement, value_delimiter = ',')]
@@ -111,6 +118,8 @@ pub(super) async fn run(store: Option<PathBuf>, args: BakeArgs) -> Result<(), Fa
     }
     let flags = [
         args.push.then(|| "*.push=true".to_owned()),
+        args.check.then(|| "*.call=check".to_owned()),
+        args.call.as_ref().map(|call| format!("*.call={call}")),
         args.no_cache.map(|value| format!("*.no-cache={value}")),
         args.pull.map(|value| format!("*.pull={value}")),
     ];

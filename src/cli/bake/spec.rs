@@ -188,6 +188,9 @@ fn job(name: &str, target: &Target, is_needed: bool, args: &BakeArgs) -> Result<
     };
     // What others build on is built, whatever else is asked of it.
     let check = call.check(false).filter(|_| !is_needed);
+    if check.is_some() {
+        spec.outputs.clear();
+    }
     Ok(Job { name: name.to_owned(), spec, check, needs })
 }
 
