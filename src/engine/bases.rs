@@ -190,9 +190,7 @@ impl Puller {
             return Ok((found.descriptor.digest, found.bytes));
         }
         let chosen = of_index(&found.bytes, platform).map_err(missing)?;
-        let exact = name.reference.with_digest(chosen.digest.clone());
-        let image = self.client.manifest(&exact, &self.cx).await;
-        let image = image.map_err(failed)?;
+        let image = self.client.manifest_of(&name.reference, &chosen, &self.cx).await.map_err(failed)?;
         Ok((image.descriptor.digest, image.bytes))
     }
 }

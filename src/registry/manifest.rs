@@ -57,6 +57,22 @@ impl RegistryClient {
         self.manifest_as(reference, &scopes, cx).await
     }
 
+    /// Reads the manifest of the image `reference` that an index points at with `entry`, and checks that it is what
+    /// the index says.
+    ///
+    /// # Errors
+    /// As [`RegistryClient::manifest`]; [`RegistryError::Protocol`] when it has another length or media type.
+    pub(crate) async fn manifest_of(
+        &self,
+        reference: &Reference,
+        entry: &Descriptor,
+        cx: &TransferCx,
+    ) -> Result<Manifest, RegistryError> {
+        let manifest = self.manifest(&reference.with_digest(entry.digest.clone()), cx).await?;
+        manifest.check(reference, entry)?;
+        Ok(manifest)
+    }
+
     /// As [`RegistryClient::manifest`], with the rights that are at hand.
     pub(super) async fn manifest_as(
         &self,
@@ -168,6 +184,20 @@ impl RegistryClient {
         let response = host.send(&self.shared, &call).await?;
         let kept = response.headers().get(DIGEST_HEADER).and_then(|value| value.to_str().ok()?.parse().ok());
         kept.map_or(Ok(()), |kept: Digest| check(host, reference, Some(&digest_of(bytes)), &kept))
+    }
+}
+
+impl Manifest {
+    /// Whether this is what an index of the image `reference` says of it.
+    pub(super) fn check(&self, reference: &Reference, entry: &Descriptor) -> Result<(), RegistryError> {
+        if self.descriptor.size == entry.size && self.descriptor.media_type == entry.media_type {
+            return Ok(());
+        }
+        Err(RegistryError::Protocol {
+            registry: reference.registry().to_owned(),
+            what: format!("manifest {}", entry.digest),
+            reason: "its index gives it another length or media type".into(),
+        })
     }
 }
 

@@ -125,17 +125,12 @@ async fn child_manifest(
     child: Descriptor,
     cx: &TransferCx,
 ) -> Result<Manifest, RegistryError> {
-    let manifest = if store.contains(&child.digest) {
-        Manifest { bytes: store.read_document(&child.digest)?, descriptor: child.clone() }
-    } else {
-        client.manifest(&reference.with_digest(child.digest.clone()), cx).await?
-    };
-    if manifest.bytes.len() as u64 != child.size || manifest.descriptor.media_type != child.media_type {
-        return Err(RegistryError::Protocol {
-            registry: reference.registry().to_owned(),
-            what: format!("manifest {}", child.digest),
-            reason: "its index gives it another length or media type".into(),
-        });
+    if !store.contains(&child.digest) {
+        return client.manifest_of(reference, &child, cx).await;
     }
+    let bytes = store.read_document(&child.digest)?;
+    let descriptor = Descriptor { size: bytes.len() as u64, ..child.clone() };
+    let manifest = Manifest { descriptor, bytes };
+    manifest.check(reference, &child)?;
     Ok(manifest)
 }

@@ -5,6 +5,7 @@ mod disk;
 mod images;
 mod layers;
 mod memory;
+mod registries;
 mod steps;
 
 use std::path::Path;

@@ -11,7 +11,11 @@ pub(crate) mod git;
 #[cfg(target_os = "linux")]
 pub(crate) mod images;
 #[cfg(target_os = "linux")]
+pub(crate) mod lies;
+#[cfg(target_os = "linux")]
 pub(crate) mod machines;
+#[cfg(target_os = "linux")]
+pub(crate) mod peaks;
 pub(crate) mod registry;
 pub(crate) mod registry_proxy;
 #[cfg(target_os = "linux")]

@@ -1,63 +1,21 @@
 //! What is large but honest takes little memory.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    fs,
-    path::Path,
-    process::Child,
-    thread,
-    time::Duration,
-};
+use std::{fs, path::Path};
 
-use crate::support::command::{Desk, is_root};
+use crate::support::{
+    command::{Desk, is_root},
+    peaks::watch,
+};
 
 /// The most that the orchestrator and its helpers may have at once, each, in KiB, however large the build.
 const MOST: u64 = 200 << 10;
-
-/// A field of the status of a process, without its unit.
-fn status(process: &Path, name: &str) -> Option<u64> {
-    let text = fs::read_to_string(process.join("status")).ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
-    line.trim_start_matches(':').split_whitespace().next()?.parse().ok()
-}
-
-/// Waits for a command. Returns the most memory that it and each process below it had at once, in KiB, by what each
-/// was started as.
-fn watch(mut command: Child) -> BTreeMap<String, u64> {
-    let mut peaks = BTreeMap::new();
-    let mut family = HashSet::from([u64::from(command.id())]);
-    loop {
-        for process in fs::read_dir("/proc").expect("/proc").flatten() {
-            let Some(pid) = process.file_name().to_str().and_then(|name| name.parse::<u64>().ok()) else {
-                continue;
-            };
-            let path = process.path();
-            if !family.contains(&pid) && !status(&path, "PPid").is_some_and(|pid| family.contains(&pid)) {
-                continue;
-            }
-            family.insert(pid);
-            let name = String::from_utf8_lossy(&fs::read(path.join("cmdline")).unwrap_or_default())
-                .split('\0')
-                .take(2)
-                .collect::<Vec<_>>()
-                .join(" ");
-            let peak = status(&path, "VmHWM").unwrap_or_default();
-            let known: &mut u64 = peaks.entry(name).or_default();
-            *known = peak.max(*known);
-        }
-        if let Some(status) = command.try_wait().expect("a child") {
-            assert!(status.success(), "{status}");
-            return peaks;
-        }
-        thread::sleep(Duration::from_millis(10));
-    }
-}
 
 /// Builds with the native engine, and checks how much memory that takes.
 fn build(desk: &Desk, most: u64, dockerfile: &str) {
     fs::write(desk.path("app/Dockerfile"), dockerfile).expect("written");
     let command = desk.begin("log", ["build", "-q", "--backend", "sandbox", "app"]);
-    let peaks = watch(command);
+    let (status, peaks) = watch(command);
+    assert!(status.success(), "{status}");
     assert!(peaks.len() > usize::from(dockerfile.contains("RUN")), "{peaks:?}");
     assert!(peaks.values().all(|peak| *peak < most), "{peaks:?}");
 }
