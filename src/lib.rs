@@ -20,7 +20,10 @@
 pub mod archive;
 pub mod backend;
 pub mod bake;
+#[cfg(not(fuzzing))]
 mod cache;
+#[cfg(fuzzing)]
+pub mod cache;
 mod caches;
 mod check;
 #[doc(hidden)]

@@ -9,3 +9,4 @@ pub mod dockerfile;
 pub mod documents;
 pub mod ignore;
 pub mod names;
+pub mod steps;

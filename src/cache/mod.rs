@@ -7,6 +7,8 @@
 mod document;
 mod error;
 mod export;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod import;
 mod layers;
 mod manifest;
