@@ -9,6 +9,7 @@ use std::{
 
 use polyarch_actors::{BackendId, CachePolicy, Emulation, PullPolicy};
 use serde_json::{Value, json};
+use tokio::runtime::Handle;
 
 use super::{
     args::{BuildArgs, EmulationArg, Progress, RegistryArgs},
@@ -19,6 +20,7 @@ use super::{
     report::Failure,
     run::print,
     signals::Interrupts,
+    text,
 };
 use crate::{
     BuildSpec, ContextInput, Orchestrator, Receipt,
@@ -28,6 +30,8 @@ use crate::{
 
 /// How long the orchestrator may take to end after its only build has ended.
 pub(super) const GRACE: Duration = Duration::from_secs(10);
+/// How long whoever reads the progress may take for the rest of it once a cancelled build has ended.
+const LAST_LINES: Duration = Duration::from_secs(2);
 
 pub(super) async fn run(store: Option<PathBuf>, args: BuildArgs) -> Result<(), Failure> {
     let spec = spec(&args)?;
@@ -61,11 +65,26 @@ async fn build(
 ) -> Result<(), Failure> {
     let handle = orchestrator.build(spec);
     let interrupts = Interrupts::cancel(handle.cancel_token());
-    let style = style(args.progress, args.quiet);
-    let shown = tokio::spawn(progress::show(handle.events(), Screen::new(style), None));
+    let (events, style) = (handle.events(), style(args.progress, args.quiet));
+    // Whoever reads may stop to, and then this waits for them in a thread that nothing else needs.
+    let shown = tokio::task::spawn_blocking(move || {
+        Handle::current().block_on(progress::show(events, Screen::new(style), None))
+    });
     let result = handle.await;
+    let is_given_up = async {
+        let code = interrupts.first().await;
+        tokio::time::sleep(LAST_LINES).await;
+        code
+    };
     // Whoever shows progress ends with the last event; the result is said after it.
-    let _ = shown.await;
+    tokio::select! {
+        _ = shown => {}
+        code = is_given_up => {
+            orchestrator.shutdown(GRACE).await;
+            // Nobody reads any more, so there is nobody to tell, and the thread that waits for them cannot be stopped.
+            std::process::exit(code.into());
+        }
+    }
     let receipt = result.map_err(|error| {
         let further = further_command(&error, args, store);
         let mut failure = Failure::from(error);
@@ -98,7 +117,7 @@ async fn explain(orchestrator: &Orchestrator, spec: BuildSpec) -> Result<(), Fai
             }
         }
     }
-    print(&lines.concat())?;
+    print(&text::lines(&lines.concat()))?;
     failure.map_or(Ok(()), |error| Err(Failure::of_build(&error.to_string(), error.clone())))
 }
 

@@ -9,6 +9,7 @@ use super::{
     images,
     report::{Failure, exit},
     run::print,
+    text,
 };
 use crate::{
     CheckReport, Error,
@@ -88,23 +89,19 @@ pub(super) async fn run(store: Option<PathBuf>, spec: &BuildSpec, call: CheckCal
 }
 
 fn as_text(report: &CheckReport) -> String {
-    let mut text = match report.warnings.len() {
+    let mut shown = match report.warnings.len() {
         0 if report.mistake.is_some() => String::new(),
         0 => "Check complete, no warnings found.\n".into(),
         1 => "Check complete, 1 warning has been found!\n".into(),
         count => format!("Check complete, {count} warnings have been found!\n"),
     };
     for Warning { span, rule, message } in &report.warnings {
-        let lines = crate::dockerfile::snippet(&report.file, &report.text, *span);
+        let lines = text::lines(&crate::dockerfile::snippet(&report.file, &report.text, *span));
         // A text can be written to without fail.
-        let _ = write!(text, "\nWARNING: {} - {}\n{}\n{lines}", rule.name(), rule.url(), visible(message));
+        let _ =
+            write!(shown, "\nWARNING: {} - {}\n{}\n{lines}", rule.name(), rule.url(), text::line(message));
     }
-    text
-}
-
-/// A message without what a terminal would act on.
-fn visible(message: &str) -> String {
-    message.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
+    shown
 }
 
 /// Source: BuildKit, `frontend/subrequests/lint`, `LintResults`.

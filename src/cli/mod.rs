@@ -22,5 +22,6 @@ mod run;
 mod signals;
 mod steps;
 mod table;
+mod text;
 
 pub use run::main;

@@ -18,6 +18,8 @@ use last::WarningsLast;
 use live::Live;
 use plain::Plain;
 
+use super::text;
+
 /// How progress is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Style {
@@ -103,9 +105,9 @@ impl View for RawJson {
     }
 }
 
-/// One sentence about an event, for those that are worth a line.
+/// One line about an event, for those that are worth one.
 fn sentence(kind: &EventKind) -> Option<String> {
-    Some(match kind {
+    let sentence = match kind {
         EventKind::Routed { backend, emulated: true, reason, .. } => format!("{backend}, emulated: {reason}"),
         EventKind::Routed { backend, reason, .. } => format!("{backend}: {reason}"),
         EventKind::Queued { ahead: 0 } => "waits for a free slot".into(),
@@ -131,5 +133,6 @@ fn sentence(kind: &EventKind) -> Option<String> {
         EventKind::CacheExported { place, steps } => format!("{steps} steps written to the cache {place}"),
         EventKind::Missed { events } => format!("{events} events came too fast to be shown"),
         _ => return None,
-    })
+    };
+    Some(text::line(&sentence))
 }

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use polyarch_actors::{BuildError, Fault};
 
+use super::text;
 use crate::{
     CacheError, GatherError,
     dockerfile::ErrorKind,
@@ -84,11 +85,11 @@ impl Failure {
 
     /// Writes the failure for a person.
     pub(super) fn print(&self, out: &mut impl Write) -> io::Result<()> {
-        writeln!(out, "error: {}", self.sentence)?;
+        writeln!(out, "error: {}", text::line(&self.sentence))?;
         for detail in &self.details {
-            writeln!(out, "{}", detail.trim_end())?;
+            writeln!(out, "{}", text::lines(detail.trim_end()))?;
         }
-        self.hints.iter().try_for_each(|hint| writeln!(out, "hint: {hint}"))
+        self.hints.iter().try_for_each(|hint| writeln!(out, "hint: {}", text::line(hint)))
     }
 }
 

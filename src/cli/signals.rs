@@ -1,10 +1,6 @@
 //! Ctrl-C once cancels cleanly, twice ends the process at once; SIGTERM is a Ctrl-C with another exit code.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU8, Ordering},
-};
-
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::report::exit;
@@ -12,27 +8,36 @@ use super::report::exit;
 /// Cancels a token when a person or the system asks this process to end.
 #[derive(Clone, Debug)]
 pub(super) struct Interrupts {
-    code: Arc<AtomicU8>,
+    code: watch::Receiver<u8>,
 }
 
 impl Interrupts {
     /// Listens from now on, until the process ends.
     pub(super) fn cancel(token: CancellationToken) -> Self {
-        let interrupts = Self { code: Arc::new(AtomicU8::new(exit::SUCCESS)) };
-        let code = interrupts.code.clone();
+        let (first, code) = watch::channel(exit::SUCCESS);
         tokio::spawn(async move {
-            code.store(next().await, Ordering::Relaxed);
+            first.send_replace(next().await);
             token.cancel();
             let again = next().await;
             // Helpers notice that this process is gone and clean up behind it.
             std::process::exit(i32::from(again));
         });
-        interrupts
+        Self { code }
+    }
+
+    /// Waits for the first signal, and says its exit code.
+    pub(super) async fn first(&self) -> u8 {
+        let mut code = self.code.clone();
+        let came = code.wait_for(|code| *code != exit::SUCCESS).await.map(|code| *code);
+        match came {
+            Ok(code) => code,
+            Err(_) => std::future::pending().await,
+        }
     }
 
     /// The exit code of the signal that came, if one came.
     pub(super) fn code(&self) -> Option<u8> {
-        Some(self.code.load(Ordering::Relaxed)).filter(|code| *code != exit::SUCCESS)
+        Some(*self.code.borrow()).filter(|code| *code != exit::SUCCESS)
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use polyarch_actors::{BuildEvent, EventKind};
 
-use super::View;
+use super::{View, text::line};
 
 /// Another view with a short list of warnings below it.
 pub(super) struct WarningsLast<V> {
@@ -42,9 +42,8 @@ fn list(label: &str, warnings: &[String]) -> String {
     let about = if label.is_empty() { String::new() } else { format!("{}: ", label.trim_end()) };
     let mut text = format!("{about}{head} (use --check to expand):\n");
     for warning in warnings {
-        // What a Dockerfile says may hold anything, and a terminal acts on some of it.
         text.push_str(" - ");
-        text.extend(warning.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }));
+        text.push_str(&line(warning));
         text.push('\n');
     }
     text

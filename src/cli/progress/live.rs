@@ -5,7 +5,7 @@ use std::{collections::HashMap, io, time::Duration};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use polyarch_actors::{BuildEvent, EventKind, Platform};
 
-use super::{View, sentence};
+use super::{View, sentence, text};
 
 /// How often a line that waits moves.
 const TICK: Duration = Duration::from_millis(120);
@@ -52,17 +52,16 @@ impl Live {
         let line = platforms.entry(platform.clone()).or_insert_with(|| lines.add(platform_line(&name)));
         match kind {
             EventKind::StepStarted { step, instruction } => {
-                line.set_message(format!("#{step} {}", one_line(instruction)));
+                line.set_message(format!("#{step} {}", text::line(instruction)));
             }
             EventKind::StepOutput { data, .. } => {
-                let text = data.to_text();
-                if let Some(last) = text.lines().rev().find(|line| !line.trim().is_empty()) {
-                    line.set_message(format!("│ {}", one_line(last)));
+                let printed = data.to_text();
+                if let Some(last) = printed.lines().rev().find(|line| !line.trim().is_empty()) {
+                    line.set_message(format!("│ {}", text::line(last)));
                 }
             }
-            EventKind::ImageBuilt { .. } => line.abandon_with_message(sentence(kind).unwrap_or_default()),
-            EventKind::PlatformFailed { .. } => {
-                line.abandon_with_message(one_line(&sentence(kind).unwrap_or_default()));
+            EventKind::ImageBuilt { .. } | EventKind::PlatformFailed { .. } => {
+                line.abandon_with_message(sentence(kind).unwrap_or_default());
             }
             EventKind::Warned { .. } | EventKind::Retried { .. } => {
                 let sentence = sentence(kind).unwrap_or_default();
@@ -70,7 +69,7 @@ impl Live {
             }
             kind => {
                 if let Some(sentence) = sentence(kind) {
-                    line.set_message(one_line(&sentence));
+                    line.set_message(sentence);
                 }
             }
         }
@@ -94,9 +93,4 @@ fn push_bar(label: &str) -> ProgressBar {
 /// A style whose template is known to be good; the default one stands in if it ever is not.
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
-}
-
-/// Text without what would move the cursor.
-fn one_line(text: &str) -> String {
-    text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
 }

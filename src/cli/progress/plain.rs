@@ -7,7 +7,7 @@ use std::{
 
 use polyarch_actors::{BuildEvent, EventKind, Platform};
 
-use super::{View, sentence};
+use super::{View, sentence, text};
 
 /// Prefixes every line with its platform and gives step output as it is.
 pub(super) struct Plain {
@@ -33,8 +33,10 @@ impl View for Plain {
         };
         match &event.kind {
             EventKind::StepStarted { step, instruction } => {
-                self.steps.insert((event.platform.clone(), *step), instruction.clone());
-                writeln!(out, "{prefix}#{step} {instruction}")
+                let instruction = text::line(instruction);
+                writeln!(out, "{prefix}#{step} {instruction}")?;
+                self.steps.insert((event.platform.clone(), *step), instruction);
+                Ok(())
             }
             EventKind::StepOutput { data, .. } => {
                 let mut lines = Vec::new();
