@@ -12,10 +12,12 @@ use std::{
     },
 };
 
+use serde::{Deserialize, Serialize};
+
 use super::reader::odd;
 
 /// How much an archive may hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// The most members, with headers that only describe others.
     pub members: usize,

@@ -25,7 +25,7 @@ pub fn detect(store: &Store, options: DetectOptions) -> Vec<SharedBackend> {
             sandbox::{SandboxBackend, SandboxOptions},
         };
         let DetectOptions { helper, slots } = options;
-        let sandbox = SandboxOptions { slots, helper: helper.clone() };
+        let sandbox = SandboxOptions { slots, helper: helper.clone(), ..SandboxOptions::default() };
         backends.push(Arc::new(SandboxBackend::new(store.clone(), sandbox)));
         let buildah = BuildahOptions { helper, slots, ..BuildahOptions::default() };
         backends.push(Arc::new(BuildahBackend::new(store.clone(), buildah)));

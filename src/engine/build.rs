@@ -97,7 +97,7 @@ impl Build {
         };
         Ok(Self {
             records: Records::new(store.clone(), request.cache, request.build.clone(), imports),
-            spools: Spools::new(store, cancel.clone())?,
+            spools: Spools::new(store, engine.session.limits(), cancel.clone())?,
             events: puller.events.clone(),
             stages: dockerfile.stages.iter().map(|_| OnceCell::new()).collect(),
             images: DashMap::new(),
@@ -350,8 +350,13 @@ impl Build {
         let (mut seen, mut tree) = begin.unwrap_or_default();
         while let Some(layer) = layers.get(seen) {
             seen += 1;
-            let entries =
-                index::of_layer(&self.engine.store, &layer.blob.digest, &layer.diff_id, &self.cancel)?;
+            let entries = index::of_layer(
+                &self.engine.store,
+                &layer.blob.digest,
+                &layer.diff_id,
+                self.spools.limits,
+                &self.cancel,
+            )?;
             let spool = self.spools.of_layer(&layer.blob.digest);
             for entry in entries {
                 tree.apply(entry, &spool, seen).map_err(|reason| EngineError::Malformed {

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::EngineError;
 use crate::{
-    archive::{Archive, Member, MemberKind, Sparse, decompress},
+    archive::{Archive, Limits, Member, MemberKind, Sparse, decompress_within},
     context::Xattr,
     oci::{Store, layer::is_kept, touch},
     session::{LayerRecord, RecordKind},
@@ -70,6 +70,7 @@ pub(super) fn of_layer(
     store: &Store,
     blob: &Digest,
     diff_id: &Digest,
+    limits: Limits,
     cancel: &CancellationToken,
 ) -> Result<Vec<IndexEntry>, EngineError> {
     if let Some(known) = load(store, diff_id) {
@@ -77,9 +78,9 @@ pub(super) fn of_layer(
     }
     let name = format!("layer {blob}");
     let malformed = |error| EngineError::malformed(&name, error);
-    let source = decompress(store.open_blob(blob)?).map_err(malformed)?;
+    let source = decompress_within(store.open_blob(blob)?, limits).map_err(malformed)?;
     let mut hashing = Hashing { source, hash: Sha256::new() };
-    let entries = read(&mut hashing, &name, |_| Ok(()), cancel)?;
+    let entries = read(&mut hashing, &name, |_| Ok(()), limits, cancel)?;
     // Behind the end there may be more, which counts for the digest.
     io::copy(&mut hashing, &mut io::sink()).map_err(malformed)?;
     let found = Digest::from_sha256(&hashing.hash.finalize().into());
@@ -96,10 +97,11 @@ pub(super) fn read(
     source: impl Read,
     name: &str,
     check: impl Fn(&Member) -> Result<(), String>,
+    limits: Limits,
     cancel: &CancellationToken,
 ) -> Result<Vec<IndexEntry>, EngineError> {
     let malformed = |error| EngineError::malformed(name, error);
-    let mut archive = Archive::new(source);
+    let mut archive = Archive::within(source, limits);
     let mut entries = Vec::new();
     let mut buffer = vec![0; 128 << 10];
     while let Some(member) = archive.next_member().map_err(malformed)? {

@@ -20,7 +20,7 @@ use super::{
     index::{self, IndexEntry, Tee},
 };
 use crate::{
-    archive::{Member, Sparse, decompress},
+    archive::{Limits, Member, Sparse, decompress_within},
     oci::Store,
 };
 
@@ -54,13 +54,15 @@ pub(super) struct Spools {
     pub(super) store: Store,
     pub(super) scratch: TempDir,
     pub(super) cancel: CancellationToken,
+    /// How much one archive may hold.
+    pub(super) limits: Limits,
     layers: Mutex<HashMap<Digest, Arc<Spool>>>,
 }
 
 impl Spools {
-    pub(super) fn new(store: Store, cancel: CancellationToken) -> Result<Self, EngineError> {
+    pub(super) fn new(store: Store, limits: Limits, cancel: CancellationToken) -> Result<Self, EngineError> {
         let scratch = store.scratch_dir("sandbox")?;
-        Ok(Self { store, scratch, cancel, layers: Mutex::default() })
+        Ok(Self { store, scratch, cancel, limits, layers: Mutex::default() })
     }
 
     /// The layer that is the blob `blob`.
@@ -95,7 +97,7 @@ impl Spools {
     /// Uncompresses a layer, whose members are known, to a temporary file that has no name.
     fn uncompress(&self, layer: impl Read + Send + 'static, name: &str) -> Result<File, EngineError> {
         let malformed = |error| EngineError::malformed(name, error);
-        let mut source = decompress(layer).map_err(malformed)?;
+        let mut source = decompress_within(layer, self.limits).map_err(malformed)?;
         let file =
             tempfile::tempfile_in(self.scratch.path()).map_err(EngineError::io("make a temporary file"))?;
         let mut copy = Sparse::new(&file);
@@ -116,11 +118,11 @@ impl Spools {
         check: impl Fn(&Member) -> Result<(), String>,
     ) -> Result<(File, Vec<IndexEntry>), EngineError> {
         let malformed = |error| EngineError::malformed(name, error);
-        let source = decompress(archive).map_err(malformed)?;
+        let source = decompress_within(archive, self.limits).map_err(malformed)?;
         let file =
             tempfile::tempfile_in(self.scratch.path()).map_err(EngineError::io("make a temporary file"))?;
         let mut tee = Tee { source, copy: Sparse::new(&file) };
-        let members = index::read(&mut tee, name, check, &self.cancel)?;
+        let members = index::read(&mut tee, name, check, self.limits, &self.cancel)?;
         tee.copy.finish().map_err(malformed)?;
         Ok((file, members))
     }

@@ -19,6 +19,7 @@ use super::{
     wire::{ANSWER, Answer, Done, NO_SPACE, RECORDS, STEP_ROLE, Task, Work},
 };
 use crate::{
+    archive::Limits,
     guard::{Command, Guard, GuardError, Launch, Message},
     helper,
     oci::{
@@ -34,6 +35,8 @@ pub struct SessionOptions {
     pub helper: Option<PathBuf>,
     /// How snapshots are kept; what works best is found out by trying if absent.
     pub snapshots: Option<Snapshots>,
+    /// How much one layer may hold.
+    pub limits: Limits,
 }
 
 /// Runs steps. Cheap to clone; any number of steps may run at once.
@@ -78,6 +81,11 @@ impl Session {
         let folder = store.root().join("backends/sandbox");
         let (machine, tried, idle) = Default::default();
         Self { inner: Arc::new(Inner { store, folder, options, machine, tried, idle }) }
+    }
+
+    /// How much one layer may hold.
+    pub fn limits(&self) -> Limits {
+        self.inner.options.limits
     }
 
     /// Finds out whether and how steps can be run here, by trying.
@@ -245,6 +253,7 @@ impl Session {
             scratch: seat.slot.scratch(),
             cgroup: seat.slot.cgroup(),
             snapshots,
+            limits: self.inner.options.limits,
             userns: seat.userns,
             task,
         }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::{error::Failure, outcome::Ended, probe::Snapshots, step::Step};
+use crate::archive::Limits;
 
 /// The first argument that makes this program run a step.
 pub(super) const STEP_ROLE: &str = "__polyarch-step";
@@ -24,6 +25,8 @@ pub(super) struct Work {
     pub(super) scratch: PathBuf,
     /// How snapshots are kept.
     pub(super) snapshots: Snapshots,
+    /// How much one layer may hold.
+    pub(super) limits: Limits,
     /// The name of the control groups that only this helper uses.
     pub(super) cgroup: String,
     /// Whether this is a user namespace.

@@ -1,10 +1,14 @@
 //! What images, contexts and commands that mean harm cannot do, in the native engine.
 
+mod bombs;
 mod contexts;
+mod contradictions;
 mod disk;
 mod images;
 mod layers;
 mod memory;
+mod ordinary;
+mod output;
 mod registries;
 mod steps;
 
@@ -14,7 +18,7 @@ use polyarch::{
     actors::{
         BuildBackend as _, BuildCx, BuildError, BuildRequest, BuiltImage, Descriptor, EventSink, NamedContext,
     },
-    archive::{Archive, Member, decompress},
+    archive::{Archive, Limits, Member, decompress},
     backend::sandbox::{SandboxBackend, SandboxOptions},
     oci::Store,
 };
@@ -32,9 +36,14 @@ struct Yard {
 
 impl Yard {
     fn new() -> Self {
+        Self::within(Limits::USUAL)
+    }
+
+    /// A yard where one archive may hold so much.
+    fn within(limits: Limits) -> Self {
         let folder = tempfile::Builder::new().prefix("polyarch-hostile").tempdir().expect("a folder");
         let store = Store::open(folder.path().join("store")).expect("a store");
-        let options = SandboxOptions { helper: Some(helper()), ..SandboxOptions::default() };
+        let options = SandboxOptions { helper: Some(helper()), limits, ..SandboxOptions::default() };
         let backend = SandboxBackend::new(store.clone(), options);
         Self { folder, store, backend }
     }

@@ -75,9 +75,24 @@ impl Tar {
 
 /// Compresses with gzip.
 pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
     encoder.write_all(bytes).expect("written");
     encoder.finish().expect("finished")
+}
+
+/// Compresses with zstd.
+pub(crate) fn zstd(bytes: &[u8]) -> Vec<u8> {
+    zstd::bulk::compress(bytes, 1).expect("compressed")
+}
+
+/// How many bytes a MiB is.
+pub(crate) const MEBIBYTE: usize = 1 << 20;
+
+/// An archive with the file `file` of so many MiB of one byte: what compressed one MiB, again and again.
+pub(crate) fn bomb(byte: u8, mebibytes: usize, compress: impl Fn(&[u8]) -> Vec<u8>) -> Vec<u8> {
+    let header = Tar::new().header(FILE, b"file", "", MEBIBYTE * mebibytes).0;
+    let body = compress(&vec![byte; MEBIBYTE]).repeat(mebibytes);
+    [compress(&header), body, compress(&[0; 1024])].concat()
 }
 
 /// A layer: a blob, and the digest that its image gives to what is in it.
@@ -94,11 +109,8 @@ impl Layer {
 
     /// One with the file `file` of so many MiB of one byte, in as few bytes as gzip can.
     pub(crate) fn of_one_byte(byte: u8, mebibytes: usize) -> Self {
-        let piece = vec![byte; 1 << 20];
-        let header = Tar::new().header(FILE, b"file", "", piece.len() * mebibytes).0;
-        let (head, body, end) = (gzip(&header), gzip(&piece).repeat(mebibytes), gzip(&[0; 1024]));
-        let whole = [header, piece.repeat(mebibytes), vec![0; 1024]].concat();
-        Self { blob: [head, body, end].concat(), diff_id: digest_of(&whole) }
+        let whole = bomb(byte, mebibytes, <[u8]>::to_vec);
+        Self { blob: bomb(byte, mebibytes, gzip), diff_id: digest_of(&whole) }
     }
 }
 

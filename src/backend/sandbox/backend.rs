@@ -9,6 +9,7 @@ use polyarch_actors::{
 };
 
 use crate::{
+    archive::Limits,
     dockerfile::{Dockerfile, DockerfileError, Plan, PlanOptions, plan},
     engine::{Assembled, Engine},
     machine::cpu,
@@ -23,6 +24,9 @@ pub struct SandboxOptions {
     pub slots: Option<usize>,
     /// A program that calls [`init`](crate::init) first; this one if absent.
     pub helper: Option<PathBuf>,
+    /// How much one layer, or one archive of ADD, may hold. A service that knows what its users build may take less
+    /// than the usual.
+    pub limits: Limits,
 }
 
 /// Puts Linux images together whose steps run nothing.
@@ -46,7 +50,8 @@ impl SandboxBackend {
 
     /// A backend that puts its images into `store`.
     pub fn new(store: Store, options: SandboxOptions) -> Self {
-        let session = SessionOptions { helper: options.helper.clone(), ..SessionOptions::default() };
+        let (helper, limits) = (options.helper.clone(), options.limits);
+        let session = SessionOptions { helper, limits, ..SessionOptions::default() };
         let session = Session::new(store.clone(), session);
         let engine = Engine::new(store, session.clone(), options.helper.clone(), cpus());
         Self { engine, session, options: Arc::new(options) }

@@ -20,6 +20,7 @@ use super::{
     within::within,
 };
 use crate::{
+    archive::Limits,
     oci::{Store, digest_of},
     session::{error::Failure, step::StepLayer},
 };
@@ -39,6 +40,8 @@ pub(super) struct Snapshots<'s> {
     folder: PathBuf,
     scratch: &'s Path,
     form: Form,
+    /// How much one layer may hold.
+    limits: Limits,
     made: usize,
 }
 
@@ -48,6 +51,7 @@ impl<'s> Snapshots<'s> {
         folder: &Path,
         scratch: &'s Path,
         form: Form,
+        limits: Limits,
     ) -> Result<Self, Failure> {
         // What overlays note in extended attributes has other names in a user namespace.
         let folder = folder.join(match (form.copy, form.userns) {
@@ -57,7 +61,7 @@ impl<'s> Snapshots<'s> {
             (true, true) => "trees-user",
         });
         fs::create_dir_all(&folder).map_err(Failure::system(format!("make {}", folder.display())))?;
-        Ok(Self { store, folder, scratch, form, made: 0 })
+        Ok(Self { store, folder, scratch, form, limits, made: 0 })
     }
 
     /// The snapshots of a chain of layers, bottom first; those that are missing are made.
@@ -134,16 +138,17 @@ impl<'s> Snapshots<'s> {
             digest: layer.digest.to_string(),
             reason: error.to_string(),
         })?;
+        let limits = self.limits;
         let found = if below.is_empty() {
             // Nothing is below, so nothing can be deleted either.
             fs::set_permissions(&upper, fs::Permissions::from_mode(0o755))
                 .map_err(Failure::system("make a directory"))?;
-            within(&upper, || unpack::unpack(blob))
+            within(&upper, || unpack::unpack(blob, limits))
         } else {
             let lower: Vec<PathBuf> = below.iter().map(|snapshot| snapshot.path.clone()).collect();
             mirror(lower.last().map_or(&upper, |top| top), &upper)?;
             let overlay = Overlay::mount(&folder, &lower, true, self.form)?;
-            within(overlay.root(), || unpack::unpack(blob))
+            within(overlay.root(), || unpack::unpack(blob, limits))
         };
         let found = found.map_err(Failure::system("enter a root file system"))?.map_err(odd)?;
         if found != layer.diff_id {

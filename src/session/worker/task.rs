@@ -93,7 +93,7 @@ fn run(work: &Work, step: &Step) -> Result<Done, Failure> {
     if let Some(emulator) = &step.emulator {
         emulate::register(scratch, emulator)?;
     }
-    let mut snapshots = Snapshots::new(&store, &work.folder, scratch, form)?;
+    let mut snapshots = Snapshots::new(&store, &work.folder, scratch, form, work.limits)?;
     let chain = snapshots.chain(&step.layers)?;
     if chain.len() > MOST_LAYERS && !form.copy {
         return Err(Failure::System {

@@ -30,7 +30,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::stubs::resolve;
 use crate::{
-    archive::{Archive, Member, MemberKind, Sparse, decompress},
+    archive::{Archive, Limits, Member, MemberKind, Sparse, decompress_within},
     oci::layer::is_kept,
     removal::remove_folder,
 };
@@ -40,12 +40,12 @@ const WHITEOUT: &[u8] = b".wh.";
 /// The rest of the name of the entry that hides everything below layers have in its directory.
 const OPAQUE: &[u8] = b".wh..opq";
 
-/// Unpacks a layer. Returns the digest of its archive.
-pub(super) fn unpack(blob: File) -> io::Result<Digest> {
+/// Unpacks a layer that holds no more than `limits` say. Returns the digest of its archive.
+pub(super) fn unpack(blob: File, limits: Limits) -> io::Result<Digest> {
     umask(Mode::empty());
-    let mut hashed = Hashed { source: decompress(blob)?, hash: Sha256::new() };
+    let mut hashed = Hashed { source: decompress_within(blob, limits)?, hash: Sha256::new() };
     let mut unpacking = Unpacking::default();
-    let mut archive = Archive::new(&mut hashed);
+    let mut archive = Archive::within(&mut hashed, limits);
     while let Some(member) = archive.next_member()? {
         let place = |error: io::Error| {
             io::Error::new(

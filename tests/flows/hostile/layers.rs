@@ -14,7 +14,7 @@ use crate::support::{
 };
 
 /// Chains of layers that try to reach the folder `outside`.
-fn tricks(outside: &str) -> Vec<Vec<Tar>> {
+pub(super) fn tricks(outside: &str) -> Vec<Vec<Tar>> {
     let up = "../".repeat(30) + outside.trim_start_matches('/');
     let victim = format!("{outside}/victim");
     let new = Tar::new;
