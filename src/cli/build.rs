@@ -68,7 +68,7 @@ async fn build(
     let (events, style) = (handle.events(), style(args.progress, args.quiet));
     // Whoever reads may stop to, and then this waits for them in a thread that nothing else needs.
     let shown = tokio::task::spawn_blocking(move || {
-        Handle::current().block_on(progress::show(events, Screen::new(style), None))
+        Handle::current().block_on(progress::show(events, Screen::new(style), None));
     });
     let result = handle.await;
     let is_given_up = async {
