@@ -12,11 +12,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     bases::Puller,
-    build::{self, Build, Task},
+    build::{Build, Task},
     digests::Digests,
     error::blocking,
     flight::Flights,
     imports::Imports,
+    origins,
     seal::Assembled,
 };
 use crate::{
@@ -134,7 +135,7 @@ impl Engine {
             Err(error) => return (Err(error.of(&file)), steps),
         };
         let done = build.run().await;
-        build::save_digests(&build).await;
+        origins::save_digests(&build).await;
         (done, build.steps())
     }
 

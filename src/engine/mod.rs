@@ -24,6 +24,7 @@ mod key;
 mod layer;
 mod metadata;
 mod mode;
+mod origins;
 mod records;
 mod reuse;
 mod seal;

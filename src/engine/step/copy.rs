@@ -9,9 +9,10 @@ use crate::{
     context::Ignore,
     dockerfile::{Copy, InstructionKind},
     engine::{
-        build::{Build, Origin},
+        build::Build,
         copy::{self, Destination},
         error::{EngineError, blocking},
+        origins::Origin,
         source::{self, Picked},
         stage::Stage,
         step::Step,
