@@ -178,6 +178,24 @@ async fn whatever_a_command_starts_ends_with_it() {
     assert_eq!(left_behind(bench.store.root(), Some(&mark)), Vec::<String>::new());
 }
 
+/// As many processes as a session of these tests lets a step have.
+const FEW: u64 = 40;
+
+#[tokio::test]
+async fn a_command_gets_no_more_processes_than_it_may_have() {
+    let Some(bench) = Bench::new() else { return };
+    let report = bench.session.probe().await.expect("usable");
+    if report.advice.iter().any(|advice| advice.contains("pids cannot be limited")) {
+        crate::support::buildah::skip("processes cannot be limited here");
+        return;
+    }
+    let limits = Limits { pids: Some(FEW), ..Limits::default() };
+    let script = format!("i=0; while test $i -lt {}; do i=$((i + 1)); sleep 3 & done; echo all", 2 * FEW);
+    let (outcome, text) = bench.run(Step { limits, ..bench.step(&script) }).await;
+    assert_ne!(outcome.expect("an outcome").ended, Ended::Code(0), "{text}");
+    assert!(text.contains("can't fork") && !text.contains("all"), "{text}");
+}
+
 #[tokio::test]
 async fn a_fork_bomb_meets_the_limit_and_goes() {
     let Some(bench) = Bench::new() else { return };
