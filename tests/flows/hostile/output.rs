@@ -23,7 +23,7 @@ use crate::support::{
 };
 
 /// The most that the orchestrator and its helpers may have at once, each, in KiB: its log of events is 16 MiB.
-const MOST: u64 = 100 << 10;
+const MOST: u64 = 80 << 10;
 
 /// A build whose only step never ends and never stops to print.
 struct Endless {
@@ -65,7 +65,7 @@ impl Endless {
         }
         let pid = Pid::from_raw(i32::try_from(self.process.id()).expect("a process id"));
         let interrupting = thread::spawn(move || {
-            thread::sleep(Duration::from_secs(4));
+            thread::sleep(Duration::from_secs(6));
             kill(pid, Signal::SIGINT).expect("sent");
             Instant::now()
         });
