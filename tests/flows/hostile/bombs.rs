@@ -95,7 +95,7 @@ fn bombs_are_refused_while_they_are_read_wherever_they_are() {
             let error = built.expect_err(dockerfile).to_string();
             assert!(error.contains("it holds more than 20 times its own size"), "{kind}: {error}");
             assert!(written < MOST, "{kind} {dockerfile:?}: {written} bytes");
-            assert!(begun.elapsed() < Duration::from_secs(20), "{kind}: {:?}", begun.elapsed());
+            assert!(begun.elapsed() < Duration::from_mins(1), "{kind}: {:?}", begun.elapsed());
             assert!(on_disk(yard.path()) < MOST / 2, "{kind} {dockerfile:?}: it stays");
         }
     }

@@ -96,7 +96,7 @@ async fn links_that_lead_out_find_nothing_and_what_is_no_file_is_not_opened() {
     let kinds: Vec<MemberKind> = yard.top(&image).into_iter().map(|member| member.kind).collect();
     let link = MemberKind::Symlink(b"/etc/passwd".to_vec());
     assert_eq!(kinds, [MemberKind::Directory, link, MemberKind::Fifo]);
-    assert!(begun.elapsed() < Duration::from_secs(10));
+    assert!(begun.elapsed() < Duration::from_mins(1));
 }
 
 #[tokio::test]
@@ -117,5 +117,5 @@ async fn an_ignore_file_that_never_ends_is_not_read_to_its_end() {
     symlink("/dev/zero", &ignore).expect("linked");
     // A link that leads out is as good as none.
     yard.build(yard.request(dockerfile, None)).await.expect("nothing is ignored");
-    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_mins(1), "{:?}", begun.elapsed());
 }

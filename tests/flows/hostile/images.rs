@@ -53,7 +53,7 @@ async fn an_image_that_contradicts_itself_is_refused_in_one_sentence() {
             assert!(error.contains(words) && !error.contains('\n') && error.len() < 400, "{error}");
         }
     }
-    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_mins(1), "{:?}", begun.elapsed());
 }
 
 #[tokio::test]
@@ -108,7 +108,7 @@ async fn users_are_not_looked_for_outside_nor_waited_for() {
         let error = yard.with(&evil, "FROM evil\nCOPY --chown=root a.txt /\n").await.expect_err(words);
         assert!(error.to_string().contains(words), "{error}");
     }
-    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_mins(1), "{:?}", begun.elapsed());
     let inside = Tar::new().link("etc/passwd", "/../../users").file("users", "root:x:7:8::/:/bin/sh\n").end();
     let evil = image(&yard.store, &[Layer::of(&inside)]);
     let made = yard.with(&evil, "FROM evil\nCOPY --chown=root a.txt /\n").await.expect("a link inside");
