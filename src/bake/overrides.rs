@@ -147,29 +147,20 @@ fn one(target: &mut Target, change: &Override) -> Result<(), String> {
     let values = Value::texts(change.values.iter().filter(|value| !value.is_empty()).cloned());
     attributes::set(&mut changed, attribute, &values)?;
     if change.adds || ALWAYS_ADDED.contains(&change.key.as_str()) {
-        let together = |mine: &mut Option<Vec<Entry>>, more: Option<Vec<Entry>>| {
-            mine.get_or_insert_default().extend(more.unwrap_or_default());
-        };
-        target.annotations.extend(changed.annotations);
-        target.add_attestations(changed.attest);
-        target.cache_from.extend(changed.cache_from);
-        target.entitlements.extend(changed.entitlements);
-        target.no_cache_filter.extend(changed.no_cache_filter);
-        target.secrets.extend(changed.secrets);
-        target.ssh.extend(changed.ssh);
-        target.ulimits.extend(changed.ulimits);
-        match change.key.as_str() {
-            "cache-to" => together(&mut target.cache_to, changed.cache_to),
-            "output" => together(&mut target.outputs, changed.outputs),
-            "platform" => {
-                target.platforms.get_or_insert_default().extend(changed.platforms.unwrap_or_default());
-            }
-            "tags" => target.tags.get_or_insert_default().extend(changed.tags.unwrap_or_default()),
-            _ => {}
-        }
+        // What one more target says replaces these, and is added to everything else.
+        changed.cache_to = after(&mut target.cache_to, changed.cache_to);
+        changed.outputs = after(&mut target.outputs, changed.outputs);
+        changed.platforms = after(&mut target.platforms, changed.platforms);
+        changed.tags = after(&mut target.tags, changed.tags);
+        target.merge(changed);
         return Ok(());
     }
     attributes::set(target, attribute, &values).map(drop)
+}
+
+/// What is said behind what was said before, if anything is.
+fn after<T>(before: &mut Option<Vec<T>>, more: Option<Vec<T>>) -> Option<Vec<T>> {
+    more.map(|more| before.take().into_iter().flatten().chain(more).collect())
 }
 
 /// Publishes what is built, or does not.

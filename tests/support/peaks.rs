@@ -38,6 +38,10 @@ pub(crate) fn watch(mut command: Child) -> (ExitStatus, Peaks) {
                 .take(2)
                 .collect::<Vec<_>>()
                 .join(" ");
+            // What was forked and not executed yet still has this program's memory.
+            if std::env::args().next().is_some_and(|this| name.starts_with(&this)) {
+                continue;
+            }
             let peak = status(&path, "VmHWM").unwrap_or_default();
             let known: &mut u64 = peaks.entry(name).or_default();
             *known = peak.max(*known);

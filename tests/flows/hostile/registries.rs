@@ -199,16 +199,8 @@ fn who_is_asked_elsewhere_sees_no_credentials() {
     let context = desk.context("app", format!("FROM {}/far\nCOPY a.txt /\n", liar.address));
     let auth = json!({"auths": {&liar.address: {"username": "me", "password": "pass"}}});
     fs::write(desk.path("auth.json"), auth.to_string()).expect("written");
-    desk.ok([
-        "build",
-        "--backend",
-        "sandbox",
-        "--authfile",
-        "auth.json",
-        "-o",
-        "type=oci,dest=app.tar",
-        &context,
-    ]);
+    let build = ["build", "--backend", "sandbox", "--authfile", "auth.json", "-o", "type=oci,dest=app.tar"];
+    desk.ok(build.iter().chain(&[context.as_str()]));
     let has_credentials = |head: &String| head.to_ascii_lowercase().contains("authorization:");
     assert!(liar.asked().iter().any(has_credentials), "{:?}", liar.asked());
     assert!(!other.asked().is_empty() && !other.asked().iter().any(has_credentials), "{:?}", other.asked());
@@ -217,15 +209,6 @@ fn who_is_asked_elsewhere_sees_no_credentials() {
     let desk = Desk::new();
     let context = desk.context("app", format!("FROM {}/far\nCOPY a.txt /\n", liar.address));
     fs::write(desk.path("auth.json"), auth.to_string()).expect("written");
-    let ended = desk.run([
-        "build",
-        "--backend",
-        "sandbox",
-        "--authfile",
-        "auth.json",
-        "-o",
-        "type=oci,dest=app.tar",
-        &context,
-    ]);
+    let ended = desk.run(build.iter().chain(&[context.as_str()]));
     ended.fails(7, &["too many redirects"]);
 }
