@@ -39,8 +39,7 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         if self.lock.is_some() {
-            // A folder that cannot be removed now is swept by the next process.
-            let _ = remove_folder(&self.folder);
+            discard(&self.folder);
         }
     }
 }
@@ -49,6 +48,8 @@ impl Drop for Scratch {
 const LIVE: &str = "p-";
 /// How the name of a folder begins that is about to be locked.
 const NEW: &str = "new-";
+/// How the name of a folder begins that nobody needs any more.
+const OLD: &str = "old-";
 
 /// Removes the temporary folders of processes that are gone. What cannot be removed now is left for the
 /// next process: it takes space and does no other harm.
@@ -57,18 +58,34 @@ fn sweep(parent: &Path) {
     for entry in entries.flatten() {
         let folder = entry.path();
         let name = entry.file_name();
-        let dead = match name.to_str() {
+        match name.to_str() {
             Some(name) if name.starts_with(LIVE) => {
-                File::open(folder.join("lock")).is_ok_and(|lock| lock.try_lock().is_ok())
+                if let Ok(lock) = File::open(folder.join("lock"))
+                    && lock.try_lock().is_ok()
+                {
+                    discard(&folder);
+                }
             }
-            Some(name) if name.starts_with(NEW) => entry
-                .metadata()
-                .and_then(|metadata| metadata.modified())
-                .is_ok_and(|made| made.elapsed().is_ok_and(|age| age > Duration::from_hours(1))),
-            _ => false,
-        };
-        if dead {
-            let _ = remove_folder(&folder);
+            Some(name) if name.starts_with(NEW) => {
+                let made = entry.metadata().and_then(|metadata| metadata.modified());
+                if made.is_ok_and(|made| made.elapsed().is_ok_and(|age| age > Duration::from_hours(1))) {
+                    discard(&folder);
+                }
+            }
+            Some(name) if name.starts_with(OLD) => {
+                let _ = remove_folder(&folder);
+            }
+            _ => {}
         }
+    }
+}
+
+/// Removes a folder under a name that says that nobody needs it: a removal that is killed, or that meets a process
+/// which still writes there while it dies, may take the lock away and leave the rest.
+fn discard(folder: &Path) {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    let old = folder.with_file_name(format!("{OLD}{name}"));
+    if fs::rename(folder, &old).is_ok() {
+        let _ = remove_folder(&old);
     }
 }

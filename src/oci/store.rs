@@ -362,6 +362,28 @@ mod tests {
     }
 
     #[test]
+    fn temporary_files_that_something_still_writes_are_swept_when_it_ended() {
+        use rustix::fs::{Mode, OFlags, open, openat};
+        let (folder, first) = store();
+        let tmp = first.root().join("tmp");
+        let dead = tmp.join("p-dead");
+        fs::create_dir_all(dead.join("work")).expect("made");
+        fs::write(dead.join("lock"), "").expect("written");
+        // As a process that dies does, it does not care what its folder is called.
+        let work = open(dead.join("work"), OFlags::DIRECTORY, Mode::empty()).expect("open");
+        let write = |name: u32| openat(&work, name.to_string(), OFlags::CREATE, Mode::RUSR).is_ok();
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(|| (0..2000).take_while(|name| write(*name)).count());
+            while !writer.is_finished() {
+                Store::open(folder.path().join("store")).expect("opens");
+            }
+        });
+        drop(first);
+        drop(Store::open(folder.path().join("store")).expect("opens"));
+        assert_eq!(fs::read_dir(tmp).expect("list").count(), 0);
+    }
+
+    #[test]
     fn many_threads_may_open_and_write_at_once() {
         let folder = tempfile::tempdir().expect("a folder");
         let root = folder.path().join("store");
