@@ -23,9 +23,9 @@ pub fn init() {
     let role = env::args_os().nth(1);
     let Some(role) = role.as_deref().and_then(|role| role.to_str()) else { return };
     #[cfg(target_os = "linux")]
-    let exit = crate::guard::serve(role).or_else(|| crate::session::serve(role));
+    let exit = crate::guard::serve(role, crate::session::work).or_else(|| crate::session::serve(role));
     #[cfg(not(target_os = "linux"))]
-    let exit = crate::guard::serve(role);
+    let exit = crate::guard::serve(role, |_| 1);
     if let Some(code) = exit {
         process::exit(code);
     }

@@ -25,7 +25,7 @@ use super::{
     stage::Stage,
     step,
 };
-use crate::dockerfile::{Base, Dockerfile, Instruction, Plan, PlannedStage, Span};
+use crate::dockerfile::{Base, Dockerfile, Instruction, InstructionKind, Plan, PlannedStage, Span};
 
 /// A build on its way.
 pub(super) struct Build {
@@ -51,6 +51,14 @@ pub(super) struct Task {
     pub(super) request: BuildRequest,
     pub(super) dockerfile: Dockerfile,
     pub(super) plan: Plan,
+}
+
+/// How an instruction stands in its Dockerfile.
+struct Said<'d> {
+    text: &'d str,
+    place: &'d Place,
+    /// Whether a RUN of the same stage comes later.
+    run_follows: bool,
 }
 
 impl Build {
@@ -162,15 +170,20 @@ impl Build {
             let read = Dockerfile::parse("the base's ONBUILD", &format!("FROM scratch\n{trigger}\n"));
             let read = read.map_err(|error| BuildError::invalid(error.to_string()).at(&from))?;
             for instruction in read.stages.iter().flat_map(|stage| &stage.instructions) {
-                let done = self.carry_out(stage, &records, instruction, trigger, &from).await;
+                let said = Said { text: trigger, place: &from, run_follows: false };
+                let done = self.carry_out(stage, &records, instruction, said).await;
                 stage = done.map_err(|error| of_trigger(error, trigger))?;
             }
         }
         if !planned.replaced {
-            for instruction in &written.instructions {
+            let is_run = |instruction: &Instruction| matches!(instruction.kind, InstructionKind::Run(_));
+            let last_run = written.instructions.iter().rposition(is_run);
+            for (at, instruction) in written.instructions.iter().enumerate() {
                 let place = self.place(instruction.span);
                 let text = self.text_of(instruction);
-                stage = self.carry_out(stage, &records, instruction, &text, &place).await?;
+                let run_follows = last_run.is_some_and(|last| last > at);
+                let said = Said { text: &text, place: &place, run_follows };
+                stage = self.carry_out(stage, &records, instruction, said).await?;
             }
         }
         Ok(stage)
@@ -181,12 +194,12 @@ impl Build {
         mut stage: Stage,
         records: &Records,
         instruction: &Instruction,
-        text: &str,
-        place: &Place,
+        said: Said<'_>,
     ) -> Result<Stage, BuildError> {
+        let Said { text, place, run_follows } = said;
         let number = self.steps.fetch_add(1, Ordering::Relaxed) + 1;
         let work = async {
-            let step = step::Step { build: self, records, number, text, place };
+            let step = step::Step { build: self, records, number, text, place, run_follows };
             let cached = step.carry_out(&mut stage, instruction).await.map_err(|error| error.at(place))?;
             Ok((stage, cached))
         };

@@ -1,7 +1,7 @@
 //! The first process of a cell: process 1 of a pid namespace, with mounts of its own.
 //!
-//! It runs one command, reaps whatever the command orphans, and says how the command ended. When it dies, the
-//! kernel kills everything in the namespace and the mounts go with the last process.
+//! It runs one command, reaps whatever the command orphans, and says how the command ended; or it does work of its own.
+//! When it dies, the kernel kills everything in the namespace and the mounts go with the last process.
 
 use std::{
     io::{self, BufRead, BufReader, Write},
@@ -25,7 +25,10 @@ use nix::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::protocol::{Command, Exit};
+use super::{
+    group,
+    protocol::{Command, Exit, Task},
+};
 
 /// What a cell tells its guard.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -42,7 +45,7 @@ pub(super) enum CellReport {
 }
 
 /// Runs a cell. Its standard input is a socket to the guard.
-pub(super) fn main() -> i32 {
+pub(super) fn main(work: fn(&str) -> i32) -> i32 {
     // The guard may be gone before this call, and then no signal comes; but then no command comes either.
     if prctl::set_pdeathsig(Signal::SIGKILL).is_err() {
         return 1;
@@ -60,12 +63,19 @@ pub(super) fn main() -> i32 {
     if report(&mut lifeline, &begun).is_err() || matches!(begun, CellReport::Refused(_)) {
         return 1;
     }
+    if let Some(group) = std::env::args().nth(2) {
+        // Not everybody may. Whoever limits what happens here sees whether this worked.
+        let _ = group::enter(&group);
+    }
     let mut line = String::new();
-    let command: Command = match requests.read_line(&mut line).map(|_| serde_json::from_str(&line)) {
-        Ok(Ok(command)) => command,
+    let task: Task = match requests.read_line(&mut line).map(|_| serde_json::from_str(&line)) {
+        Ok(Ok(task)) => task,
         _ => return 1,
     };
-    let ended = run(&command).map_or_else(CellReport::Failed, CellReport::Exited);
+    let ended = match task {
+        Task::Run(command) => run(&command).map_or_else(CellReport::Failed, CellReport::Exited),
+        Task::Work(order) => CellReport::Exited(Exit { code: Some(work(&order)), signal: None }),
+    };
     i32::from(report(&mut lifeline, &ended).is_err())
 }
 
@@ -92,16 +102,11 @@ fn run(command: &Command) -> Result<Exit, String> {
         mount(Some("none"), folder, Some("tmpfs"), flags, None::<&Path>)
             .map_err(|error| format!("{} cannot be hidden: {error}", folder.display()))?;
     }
-    let stdin = if command.input.is_empty() { Stdio::null() } else { Stdio::piped() };
-    let mut child = command
+    let child = command
         .to_std()
-        .stdin(stdin)
+        .stdin(Stdio::null())
         .spawn()
         .map_err(|error| format!("{} cannot be run: {error}", command.program.display()))?;
-    if let Some(mut stdin) = child.stdin.take() {
-        // A command that ends before it has read everything says so by the way it ends.
-        let _ = stdin.write_all(&command.input);
-    }
     let child = Pid::from_raw(i32::try_from(child.id()).map_err(|error| error.to_string())?);
     loop {
         // As process 1 this one is also the parent of whatever the command orphaned.

@@ -14,7 +14,7 @@ use crate::removal::remove_folder;
 /// Does the part of a clean-up that needs no command; nothing of what is cleaned may be running. `killed` says that
 /// something did not end by itself. Returns what could not be done.
 pub(super) fn remove_files(cleanup: &Cleanup, killed: bool) -> Vec<String> {
-    if let Some(name) = &cleanup.cgroup {
+    for name in &cleanup.cgroups {
         remove_cgroup(name, Path::new("/sys/fs/cgroup"));
     }
     let due = cleanup.empty.iter().filter(|emptied| killed || !emptied.only_after_kill);

@@ -24,7 +24,7 @@ use tokio::{
 
 use super::{
     entry::GUARD_ROLE,
-    protocol::{Cleanup, Command, Exit, FRAME_HEAD, Mode, Report, Request, STDERR, STDOUT},
+    protocol::{Cleanup, Command, Exit, FRAME_HEAD, Mode, Report, Request, STDERR, STDOUT, Setup, Work},
 };
 
 /// How long a guard may take to begin, and to kill and clean up before it is killed itself.
@@ -45,6 +45,8 @@ pub struct Launch {
     pub held: Option<File>,
     /// What the guard cleans up before it exits.
     pub cleanup: Cleanup,
+    /// The name of a control group that every cell enters where it may, and that `cleanup` removes.
+    pub group: Option<String>,
 }
 
 /// Why a guard is of no use.
@@ -121,7 +123,8 @@ impl Guard {
         let lifeline = UnixStream::from_std(ours).map_err(start)?;
         let mut guard = Self { lifeline, received: Vec::new(), child, complaints, mode: Mode::Descendants };
         let begin = async {
-            guard.request(&Request::Setup(launch.cleanup)).await?;
+            let setup = Setup { cleanup: launch.cleanup, group: launch.group };
+            guard.request(&Request::Setup(setup)).await?;
             guard.report().await
         };
         match timeout(PATIENCE, begin).await {
@@ -141,6 +144,11 @@ impl Guard {
     /// Starts a command; its output and its end come from [`Guard::next`].
     pub async fn run(&mut self, command: &Command) -> Result<(), GuardError> {
         self.request(&Request::Run(command.clone())).await
+    }
+
+    /// Starts work in a cell; its output and its end come from [`Guard::next`].
+    pub async fn work(&mut self, work: Work) -> Result<(), GuardError> {
+        self.request(&Request::Work(work)).await
     }
 
     /// What the command sends next. Nothing is lost when the future is dropped.

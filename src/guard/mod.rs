@@ -11,10 +11,11 @@ mod cleanup;
 mod client;
 mod descendants;
 mod entry;
+pub(crate) mod group;
 mod process;
 mod protocol;
 mod session;
 
 pub use client::{Abandoned, Guard, GuardError, Launch, Message};
 pub(crate) use entry::serve;
-pub use protocol::{Cleanup, CleanupCommand, Command, Emptied, Exit, Mode};
+pub use protocol::{Cleanup, CleanupCommand, Command, Emptied, Exit, Mode, Work};

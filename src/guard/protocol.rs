@@ -22,9 +22,6 @@ pub struct Command {
     pub cwd: Option<PathBuf>,
     /// Folders that it sees empty. Only where it runs in a cell.
     pub mask: Vec<PathBuf>,
-    /// What it reads from its standard input. Only where it runs in a cell.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub input: Vec<u8>,
 }
 
 impl Command {
@@ -63,9 +60,9 @@ impl Command {
 pub struct Cleanup {
     /// Folders whose content is removed.
     pub empty: Vec<Emptied>,
-    /// The name of a control group that is removed with all below it, wherever it is at the top of a hierarchy.
+    /// The names of control groups that are removed with all below them, wherever they are at the top of a hierarchy.
     /// A killed container runtime leaves its groups, and crun 1.8 does even if all goes well.
-    pub cgroup: Option<String>,
+    pub cgroups: Vec<String>,
     /// Commands to run then.
     pub commands: Vec<CleanupCommand>,
     /// Files that say that a clean-up is due: removed when all of it worked.
@@ -113,14 +110,43 @@ pub enum Mode {
     Descendants,
 }
 
+/// What a guard is told before anything else.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Setup {
+    pub(super) cleanup: Cleanup,
+    /// The control group that its cells enter, where they may.
+    pub(super) group: Option<String>,
+}
+
+/// Work that this program itself does in a cell.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Work {
+    /// What to do, as the function understands it that was given to [`crate::guard::serve`].
+    pub order: String,
+    /// Whether more work is about to follow: its cell is made meanwhile.
+    pub more: bool,
+}
+
+/// What a cell is told to do.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Task {
+    /// Run a program.
+    Run(Command),
+    /// Do this work itself.
+    Work(String),
+}
+
 /// What the orchestrator asks of a guard.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Request {
-    /// The first request: how to clean up. Answered by [`Report::Ready`].
-    Setup(Cleanup),
+    /// The first request. Answered by [`Report::Ready`].
+    Setup(Setup),
     /// Run this. Answered by output and [`Report::Exited`] or [`Report::Failed`].
     Run(Command),
+    /// Do this work. Answered in the same way.
+    Work(Work),
     /// Clean up now. Answered by [`Report::Cleaned`].
     Clean,
 }

@@ -24,7 +24,7 @@ use super::{
     cleanup, descendants,
     entry::CELL_ROLE,
     process::Process,
-    protocol::{Cleanup, Command, Exit, Mode, REPORT, Report, Request, STDERR, STDOUT, frame_head},
+    protocol::{Command, Exit, Mode, REPORT, Report, Request, STDERR, STDOUT, Setup, Task, frame_head},
 };
 
 /// How much output is passed on at once.
@@ -56,7 +56,7 @@ async fn serve() -> io::Result<()> {
     let mut guard = Session {
         requests: BufReader::new(requests),
         replies,
-        cleanup: Cleanup::default(),
+        setup: Setup::default(),
         mode: Mode::Namespaces,
         spare: None,
         killed: false,
@@ -64,15 +64,16 @@ async fn serve() -> io::Result<()> {
     // However it ends, nothing is running any more when the clean-up begins.
     let served = guard.serve().await;
     guard.clean().await;
+    guard.discard_spare().await;
     served
 }
 
 struct Session {
     requests: BufReader<OwnedReadHalf>,
     replies: OwnedWriteHalf,
-    cleanup: Cleanup,
+    setup: Setup,
     mode: Mode,
-    /// A cell that waits for its command.
+    /// A cell that waits for its task.
     spare: Option<Cell>,
     /// Whether a command did not end by itself.
     killed: bool,
@@ -82,8 +83,8 @@ impl Session {
     async fn serve(&mut self) -> io::Result<()> {
         while let Some(request) = self.request().await? {
             match request {
-                Request::Setup(cleanup) => {
-                    self.cleanup = cleanup;
+                Request::Setup(setup) => {
+                    self.setup = setup;
                     match self.cell().await? {
                         // It serves for the first command.
                         Ok(cell) => self.spare = Some(cell),
@@ -91,7 +92,8 @@ impl Session {
                     }
                     self.report(&Report::Ready(self.mode)).await?;
                 }
-                Request::Run(command) => self.run(&command).await?,
+                Request::Run(command) => self.run(&Task::Run(command), false).await?,
+                Request::Work(work) => self.run(&Task::Work(work.order), work.more).await?,
                 Request::Clean => {
                     // Whoever asks does so because of an earlier end.
                     self.killed = true;
@@ -121,25 +123,35 @@ impl Session {
 
     /// Cleans up. Returns what could not be done.
     async fn clean(&mut self) -> Vec<String> {
-        let mut problems = cleanup::remove_files(&self.cleanup, self.killed);
-        let commands = cleanup::due(&self.cleanup);
+        // It may be in a control group that is removed.
+        self.discard_spare().await;
+        let mut problems = cleanup::remove_files(&self.setup.cleanup, self.killed);
+        let commands = cleanup::due(&self.setup.cleanup);
         for due in &commands {
-            let ran = self.run_quietly(&due.command).await;
+            let ran = self.run_quietly(due.command.clone()).await;
             let removed = cleanup::remove_otherwise(due);
             problems.extend(removed.and(ran).err());
         }
         if !commands.is_empty() {
             // The commands themselves leave some.
-            problems.extend(cleanup::remove_files(&self.cleanup, self.killed));
+            problems.extend(cleanup::remove_files(&self.setup.cleanup, self.killed));
         }
-        cleanup::finish(&self.cleanup, &problems);
+        cleanup::finish(&self.setup.cleanup, &problems);
         problems
     }
 
+    /// Ends a cell that nobody needs.
+    async fn discard_spare(&mut self) {
+        if let Some(mut cell) = self.spare.take() {
+            cell.process.kill().await;
+        }
+    }
+
     /// Runs a command of the clean-up, in a cell as well: buildah mounts its storage whatever it does.
-    async fn run_quietly(&mut self, command: &Command) -> Result<(), String> {
+    async fn run_quietly(&mut self, command: Command) -> Result<(), String> {
         let (mut said, mut listener) = UnixStream::pair().map_err(|error| error.to_string())?;
-        let mut running = self.start(command).await?;
+        let program = command.program.display().to_string();
+        let mut running = self.start(&Task::Run(command)).await?;
         let followed = async {
             let followed = running.follow(&mut said).await;
             drop(said);
@@ -152,74 +164,87 @@ impl Session {
             return Ok(());
         }
         let said = String::from_utf8_lossy(&frames);
-        Err(format!("{} failed: {}", command.program.display(), said.trim()))
+        Err(format!("{program} failed: {}", said.trim()))
     }
 
-    async fn start(&mut self, command: &Command) -> Result<Running, String> {
-        match self.mode {
-            Mode::Namespaces => match self.cell().await {
-                Ok(Ok(cell)) => cell.run(command).await,
+    async fn start(&mut self, task: &Task) -> Result<Running, String> {
+        match (self.mode, task) {
+            (Mode::Namespaces, task) => match self.cell().await {
+                Ok(Ok(cell)) => cell.run(task).await,
                 Ok(Err(Denied)) => Err("a namespace that was granted before is denied now".to_owned()),
                 Err(error) => Err(error.to_string()),
             },
-            Mode::Descendants => Running::start(command).await,
+            (Mode::Descendants, Task::Run(command)) => Running::start(command).await,
+            (Mode::Descendants, Task::Work(_)) => Err("namespaces are not permitted here".to_owned()),
         }
     }
 
-    async fn run(&mut self, command: &Command) -> io::Result<()> {
-        let mut running = match self.start(command).await {
+    /// Does a task to its end. Where `more` are about to follow, the next cell is made meanwhile.
+    async fn run(&mut self, task: &Task, more: bool) -> io::Result<()> {
+        let mut running = match self.start(task).await {
             Ok(running) => running,
             Err(reason) => return self.report(&Report::Failed(reason)).await,
         };
-        // During a run the orchestrator says nothing, so whatever can be read is the end of the lifeline.
-        let followed = tokio::select! {
-            followed = running.follow(&mut self.replies) => followed,
-            _ = self.requests.fill_buf() => Err(io::ErrorKind::BrokenPipe.into()),
+        let prepare =
+            async { if more { Cell::start(self.setup.group.as_deref()).await.ok()?.ok() } else { None } };
+        let follow = async {
+            // During a run the orchestrator says nothing, so whatever can be read is the end of the lifeline.
+            tokio::select! {
+                followed = running.follow(&mut self.replies) => followed,
+                _ = self.requests.fill_buf() => Err(io::ErrorKind::BrokenPipe.into()),
+            }
         };
+        let followed;
+        (followed, self.spare) = tokio::join!(follow, prepare);
         running.end().await;
         self.killed |= !matches!(&followed, Ok(Report::Exited(Exit { code: Some(_), .. })));
         let ended = followed?;
         self.report(&ended).await
     }
 
-    /// Starts the first process of a new cell and waits until its namespaces are made.
+    /// The cell that waits, or a new one.
     async fn cell(&mut self) -> io::Result<Result<Cell, Denied>> {
-        if let Some(spare) = self.spare.take() {
-            return Ok(Ok(spare));
+        match self.spare.take() {
+            Some(spare) => Ok(Ok(spare)),
+            None => Cell::start(self.setup.group.as_deref()).await,
         }
-        let (ours, theirs) = StdUnixStream::pair()?;
-        ours.set_nonblocking(true)?;
-        let mut command = std::process::Command::new("/proc/self/exe");
-        command.arg(CELL_ROLE).stdin(Stdio::from(OwnedFd::from(theirs)));
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let Ok(process) = Process::start(command, true).await else { return Ok(Err(Denied)) };
-        let mut cell = Cell { process, lifeline: BufReader::new(UnixStream::from_std(ours)?) };
-        if let Some(CellReport::Ready) = cell.report().await {
-            return Ok(Ok(cell));
-        }
-        cell.process.kill().await;
-        Ok(Err(Denied))
     }
 }
 
 /// The host does not permit namespaces.
 struct Denied;
 
-/// The first process of a cell, which waits for its command.
+/// The first process of a cell, which waits for its task.
 struct Cell {
     process: Process,
     lifeline: BufReader<UnixStream>,
 }
 
 impl Cell {
+    /// Starts the first process of a new cell and waits until its namespaces are made.
+    async fn start(group: Option<&str>) -> io::Result<Result<Self, Denied>> {
+        let (ours, theirs) = StdUnixStream::pair()?;
+        ours.set_nonblocking(true)?;
+        let mut command = std::process::Command::new("/proc/self/exe");
+        command.arg(CELL_ROLE).args(group).stdin(Stdio::from(OwnedFd::from(theirs)));
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let Ok(process) = Process::start(command, true).await else { return Ok(Err(Denied)) };
+        let mut cell = Self { process, lifeline: BufReader::new(UnixStream::from_std(ours)?) };
+        if let Some(CellReport::Ready) = cell.report().await {
+            return Ok(Ok(cell));
+        }
+        cell.process.kill().await;
+        Ok(Err(Denied))
+    }
+
     async fn report(&mut self) -> Option<CellReport> {
         let mut line = Vec::new();
         self.lifeline.read_until(b'\n', &mut line).await.ok()?;
         serde_json::from_slice(&line).ok()
     }
 
-    async fn run(mut self, command: &Command) -> Result<Running, String> {
-        let mut line = serde_json::to_vec(command).map_err(|error| error.to_string())?;
+    async fn run(mut self, task: &Task) -> Result<Running, String> {
+        let mut line = serde_json::to_vec(task).map_err(|error| error.to_string())?;
         line.push(b'\n');
         self.lifeline.get_mut().write_all(&line).await.map_err(|error| error.to_string())?;
         Ok(Running { process: self.process, cell: Some(self.lifeline) })

@@ -16,11 +16,11 @@ use super::{
     step::Step,
     trial::Trial,
     userns::{self, Maps},
-    wire::{ANSWER, Answer, Done, NO_SPACE, RECORDS, STEP_ROLE, Task, Work},
+    wire::{ANSWER, Answer, Done, NO_SPACE, RECORDS, Task, Work},
 };
 use crate::{
     archive::Limits,
-    guard::{Command, Guard, GuardError, Launch, Message},
+    guard::{self, Guard, GuardError, Launch, Message},
     helper,
     oci::{
         Store,
@@ -227,6 +227,7 @@ impl Session {
             env: Vec::new(),
             held: Some(slot.held().map_err(start)?),
             cleanup: slot.cleanup(),
+            group: Some(slot.cgroup()),
         };
         if let Some(maps) = &maps {
             launch.through = maps.through(&machine.helper);
@@ -267,10 +268,9 @@ impl Seat {
         work: Work,
         output: &mut (dyn FnMut(Stream, &[u8]) + Send),
     ) -> Result<Done, SessionError> {
-        let mut command = Command::new("/proc/self/exe");
-        command.arg(STEP_ROLE);
-        command.input = serde_json::to_vec(&work).map_err(|error| GuardError::Run(error.to_string()))?;
-        self.guard.run(&command).await?;
+        let order = serde_json::to_string(&work).map_err(|error| GuardError::Run(error.to_string()))?;
+        let more = matches!(&work.task, Task::Run(step) if step.another_follows);
+        self.guard.work(guard::Work { order, more }).await?;
         let exit = loop {
             match self.guard.next().await? {
                 Message::Stdout(bytes) => output(Stream::Stdout, &bytes),

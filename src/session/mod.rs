@@ -22,4 +22,4 @@ pub use step::{
     Cache, Emulator, Limits, Mount, MountKind, Network, Secret, SecretSource, Sharing, Source, Step,
     StepLayer,
 };
-pub(crate) use worker::serve;
+pub(crate) use worker::{serve, work};

@@ -55,7 +55,7 @@ impl Slot {
         self.work().join("step")
     }
 
-    /// The name of the control groups of its steps.
+    /// The name of the control group of its steps.
     pub(super) fn cgroup(&self) -> String {
         format!("polyarch-{}", digest_of(self.folder.as_os_str().as_encoded_bytes()).short())
     }
@@ -68,8 +68,14 @@ impl Slot {
     /// What removes everything that steps leave here, however they ended.
     pub(super) fn cleanup(&self) -> Cleanup {
         let emptied = Emptied { folder: self.work(), keep_prefix: None, only_after_kill: false };
-        Cleanup { empty: vec![emptied], cgroup: Some(self.cgroup()), ..Cleanup::default() }
+        let cgroups = vec![self.cgroup(), limited(&self.cgroup())];
+        Cleanup { empty: vec![emptied], cgroups, ..Cleanup::default() }
     }
+}
+
+/// The name of the control groups of a step that has limits of its own, besides that on processes.
+pub(super) fn limited(cgroup: &str) -> String {
+    format!("{cgroup}-limited")
 }
 
 /// Makes a folder that nobody else can look into: what images hold may be set-user-ID programs.

@@ -41,6 +41,8 @@ pub struct Step {
     pub timeout: Option<Duration>,
     /// What runs its programs where this CPU does not.
     pub emulator: Option<Emulator>,
+    /// Whether another step is about to follow: what it needs is made while this one runs.
+    pub another_follows: bool,
 }
 
 /// A layer below a step.

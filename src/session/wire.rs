@@ -7,12 +7,10 @@ use serde::{Deserialize, Serialize};
 use super::{error::Failure, outcome::Ended, probe::Snapshots, step::Step};
 use crate::archive::Limits;
 
-/// The first argument that makes this program run a step.
-pub(super) const STEP_ROLE: &str = "__polyarch-step";
 /// The first argument that makes this program execute another in a new user namespace.
 pub(super) const USERNS_ROLE: &str = "__polyarch-userns";
 
-/// What a helper is asked to do, on its standard input.
+/// What a helper is asked to do.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Work {
     /// The root of the store.
@@ -27,7 +25,7 @@ pub(super) struct Work {
     pub(super) snapshots: Snapshots,
     /// How much one layer may hold.
     pub(super) limits: Limits,
-    /// The name of the control groups that only this helper uses.
+    /// The name of the control group that only helpers in this place use. A helper is in it where it may be.
     pub(super) cgroup: String,
     /// Whether this is a user namespace.
     pub(super) userns: bool,

@@ -115,6 +115,7 @@ async fn without_namespaces_descendants_are_killed_one_by_one() {
         env: Vec::new(),
         held: None,
         cleanup: Cleanup::default(),
+        group: None,
     };
     let Ok(mut guard) = Guard::start(launch()).await else {
         skip("user namespaces are not permitted");

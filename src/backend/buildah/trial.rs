@@ -91,6 +91,7 @@ pub(super) async fn start_guard(
         env: worker.environment(),
         held: Some(held),
         cleanup: worker.cleanup(storage),
+        group: None,
     };
     Guard::start(launch).await
 }

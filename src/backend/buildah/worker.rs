@@ -108,7 +108,7 @@ impl Worker {
         let mut remove = storage.command();
         remove.args(["rm", "--all"]);
         Cleanup {
-            cgroup: Some(self.cgroup()),
+            cgroups: vec![self.cgroup()],
             empty: vec![
                 Emptied {
                     folder: self.tmp(),

@@ -85,7 +85,7 @@ pub(in crate::engine) async fn copy_context(
     place: &Place,
 ) -> Result<(), EngineError> {
     let text = format!("FROM the build context {name}");
-    let step = Step { build, records: &build.records, number: 0, text: &text, place };
+    let step = Step { build, records: &build.records, number: 0, text: &text, place, run_follows: false };
     let ready = Ready {
         paths: vec!["/".to_owned()],
         documents: Vec::new(),

@@ -33,6 +33,8 @@ pub(in crate::engine) struct Step<'b> {
     /// The instruction on one line.
     pub(in crate::engine) text: &'b str,
     pub(in crate::engine) place: &'b Place,
+    /// Whether a RUN of the same stage comes later.
+    pub(in crate::engine) run_follows: bool,
 }
 
 impl Step<'_> {

@@ -120,6 +120,7 @@ impl Step<'_> {
             mounts: mounts.mounts.clone(),
             latest_mtime: self.build.epoch,
             limits: Limits { pids: Some(MOST_PROCESSES), ..Limits::default() },
+            another_follows: self.run_follows,
             ..session::Step::default()
         }
     }

@@ -118,7 +118,8 @@ impl Git {
 
         let emptied = Emptied { folder: tree.to_owned(), keep_prefix: None, only_after_kill: true };
         let cleanup = Cleanup { empty: vec![emptied], ..Cleanup::default() };
-        let launch = Launch { helper, through: Vec::new(), env: Vec::new(), held: None, cleanup };
+        let launch =
+            Launch { helper, through: Vec::new(), env: Vec::new(), held: None, cleanup, group: None };
         let guard = Guard::start(launch).await?;
         Ok(Self { guard: Mutex::new(guard), template, remote, host })
     }

@@ -12,10 +12,10 @@ use std::{
     thread,
 };
 
-/// Opens a socket in `scratch` that leads to the agent's own one, with these permissions, owner and group. It serves
+/// Opens a socket in `folder` that leads to the agent's own one, with these permissions, owner and group. It serves
 /// until this process ends.
 pub(super) fn forward(
-    scratch: &Path,
+    folder: &Path,
     number: usize,
     agent: &Path,
     (mode, uid, gid): (u32, u32, u32),
@@ -23,7 +23,7 @@ pub(super) fn forward(
     // A mistake is easier to understand now than when the step connects.
     UnixStream::connect(agent)?;
     // The name of a socket must be short, and that of the folder need not be.
-    nix::unistd::chdir(scratch)?;
+    nix::unistd::chdir(folder)?;
     let name = format!("agent-{number}");
     let listener = UnixListener::bind(&name)?;
     chown(&name, Some(uid), Some(gid))?;
@@ -35,7 +35,7 @@ pub(super) fn forward(
             let _ = UnixStream::connect(&agent).and_then(|agent| join(client, agent));
         }
     })?;
-    Ok(scratch.join(name))
+    Ok(folder.join(name))
 }
 
 fn join(client: UnixStream, agent: UnixStream) -> io::Result<()> {

@@ -15,7 +15,7 @@ use nix::sys::{
 use polyarch_actors::Digest;
 
 use super::{
-    overlay::{Form, Overlay},
+    overlay::{Form, Overlay, upper},
     unpack,
     within::within,
 };
@@ -126,8 +126,8 @@ impl<'s> Snapshots<'s> {
 
     fn unpack(&mut self, layer: &StepLayer, below: &[Snapshot]) -> Result<PathBuf, Failure> {
         self.made += 1;
-        let folder = self.scratch.join(format!("unpack-{}", self.made));
-        let upper = folder.join("upper");
+        let name = format!("unpack-{}", self.made);
+        let upper = upper(self.scratch, &name);
         fs::create_dir_all(&upper).map_err(Failure::system("make a directory"))?;
         let odd = |reason: io::Error| match Failure::system("unpack a layer")(io::Error::from(reason.kind()))
         {
@@ -147,7 +147,7 @@ impl<'s> Snapshots<'s> {
         } else {
             let lower: Vec<PathBuf> = below.iter().map(|snapshot| snapshot.path.clone()).collect();
             mirror(lower.last().map_or(&upper, |top| top), &upper)?;
-            let overlay = Overlay::mount(&folder, &lower, true, self.form)?;
+            let overlay = Overlay::mount(self.scratch, &name, &lower, true, self.form)?;
             within(overlay.root(), || unpack::unpack(blob, limits))
         };
         let found = found.map_err(Failure::system("enter a root file system"))?.map_err(odd)?;

@@ -14,12 +14,12 @@ use crate::{
 };
 
 /// Registers it until this process's namespaces end.
-pub(super) fn register(scratch: &Path, emulator: &Emulator) -> Result<(), Failure> {
+pub(super) fn register(folder: &Path, emulator: &Emulator) -> Result<(), Failure> {
     let refused =
         |reason: String| Failure::Execute { program: emulator.program.display().to_string(), reason };
     let (magic, mask) = binfmt::head(&emulator.architecture)
         .ok_or_else(|| refused(format!("no emulator is known for {}", emulator.architecture)))?;
-    let folder = scratch.join("binfmt");
+    let folder = folder.join("binfmt");
     fs::create_dir_all(&folder).map_err(Failure::system("make a directory"))?;
     mount(Some("binfmt_misc"), &folder, Some("binfmt_misc"), MsFlags::empty(), None::<&str>).map_err(|error| {
         refused(format!(

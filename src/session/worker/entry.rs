@@ -1,33 +1,25 @@
 //! Where a helper process begins to work on a step.
 
-use std::{
-    fs,
-    io::{self, Read as _},
-};
+use std::{fs, io};
 
-use super::task;
+use super::{memory, task};
 use crate::{
     removal::remove_folder,
     session::{
         error::Failure,
         userns,
-        wire::{ANSWER, NO_SPACE, STEP_ROLE, USERNS_ROLE, Work},
+        wire::{ANSWER, NO_SPACE, USERNS_ROLE, Work},
     },
 };
 
 /// Does what a helper process with this first argument is for; `None` if that is something else.
 pub(crate) fn serve(role: &str) -> Option<i32> {
-    match role {
-        STEP_ROLE => Some(main()),
-        USERNS_ROLE => Some(userns::main()),
-        _ => None,
-    }
+    (role == USERNS_ROLE).then(userns::main)
 }
 
-fn main() -> i32 {
-    let mut input = Vec::new();
-    let Ok(_) = io::stdin().read_to_end(&mut input) else { return 1 };
-    let Ok(work) = serde_json::from_slice::<Work>(&input) else { return 1 };
+/// Does the work of a cell. Returns the code that the cell ends with.
+pub(crate) fn work(order: &str) -> i32 {
+    let Ok(work) = serde_json::from_str::<Work>(order) else { return 1 };
     let answer = prepare(&work).and_then(|()| task::perform(&work));
     let Ok(bytes) = serde_json::to_vec(&answer) else { return 1 };
     match fs::write(work.scratch.join(ANSWER), bytes).map_err(Failure::system("answer")) {
@@ -43,5 +35,6 @@ fn prepare(work: &Work) -> Result<(), Failure> {
     if work.scratch.exists() {
         remove_folder(&work.scratch).map_err(failed())?;
     }
-    fs::create_dir(&work.scratch).map_err(failed())
+    fs::create_dir(&work.scratch).map_err(failed())?;
+    memory::open(&work.scratch)
 }

@@ -9,10 +9,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::session::step::Limits;
+use crate::{
+    guard::group,
+    session::{slot::limited, step::Limits},
+};
 
-/// Where control groups are mounted.
-const TOP: &str = "/sys/fs/cgroup";
 /// How long a period of CPU time is, in microseconds.
 const PERIOD: u64 = 100_000;
 
@@ -26,10 +27,18 @@ pub(super) struct Groups {
     pub(super) problems: Vec<String>,
 }
 
-/// Makes groups named `name` that hold a step to its limits, as far as this user may.
+/// Holds a step to its limits, as far as this user may. `name` is the group of this helper.
 pub(super) fn hold(name: &str, limits: &Limits) -> Groups {
     let mut groups = Groups::default();
-    let unified = Path::new(TOP).join("cgroup.controllers").exists();
+    if let Limits { memory: None, millicpus: None, pids: Some(pids) } = limits
+        && group::is_entered(name)
+        && fs::write(group::folder(name).join("pids.max"), pids.to_string()).is_ok()
+    {
+        // The few of this helper count as well. That is nothing compared with entering another group.
+        return groups;
+    }
+    let name = &limited(name);
+    let unified = group::is_unified();
     let quota = limits.millicpus.map(|cpus| cpus * PERIOD / 1000);
     let settings = if unified {
         [
@@ -46,7 +55,7 @@ pub(super) fn hold(name: &str, limits: &Limits) -> Groups {
     };
     for (controller, setting) in settings {
         let Some((file, value)) = setting else { continue };
-        let top = if unified { PathBuf::from(TOP) } else { Path::new(TOP).join(controller) };
+        let top = if unified { PathBuf::from(group::TOP) } else { Path::new(group::TOP).join(controller) };
         if let Err(error) = groups.hold(&top.join(name), file, &value) {
             groups.problems.push(format!("{controller} cannot be limited: {error}"));
         }

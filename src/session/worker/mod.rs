@@ -11,6 +11,7 @@ mod emulate;
 mod entry;
 mod filter;
 mod limits;
+mod memory;
 mod mounts;
 mod overlay;
 mod plan;
@@ -24,4 +25,4 @@ mod unpack;
 mod user;
 mod within;
 
-pub(crate) use entry::serve;
+pub(crate) use entry::{serve, work};

@@ -11,7 +11,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use nix::mount::{MsFlags, mount};
 use rustix::{
     fs::{Mode, OFlags, ResolveFlags, openat2},
     mount::{
@@ -23,7 +22,8 @@ use rustix::{
 use super::{
     agent, caches,
     chain::{Snapshot, Snapshots, mirror},
-    overlay::{Form, Overlay},
+    memory,
+    overlay::{Form, Overlay, upper},
     plan::{Planned, PlannedKind, restrict, tree},
 };
 use crate::session::{
@@ -96,7 +96,7 @@ impl Preparing<'_, '_> {
             MountKind::Tmpfs { size } => tmpfs(*size).map(Some),
             MountKind::Secret(secret) => self.secret(number, secret, as_file, &mut mounts.environment),
             MountKind::Ssh { socket, mode, uid, gid } => {
-                let path = agent::forward(self.scratch, number, socket, (*mode, *uid, *gid))
+                let path = agent::forward(&memory::folder(self.scratch), number, socket, (*mode, *uid, *gid))
                     .map_err(|error| refused(format!("the agent cannot be forwarded: {error}")))?;
                 mounts.environment.push(("SSH_AUTH_SOCK".into(), target.into()));
                 bound(&path, libc::MOUNT_ATTR_NODEV).map(Some)
@@ -120,9 +120,10 @@ impl Preparing<'_, '_> {
                 tree
             }
             Source::Host(path) if writable && path.is_dir() => {
-                let folder = self.scratch.join(format!("mount-{number}"));
-                mirror(path, &folder.join("upper"))?;
-                let overlay = Overlay::mount(&folder, std::slice::from_ref(path), true, self.form)?;
+                let name = format!("mount-{number}");
+                mirror(path, &upper(self.scratch, &name))?;
+                let lower = std::slice::from_ref(path);
+                let overlay = Overlay::mount(self.scratch, &name, lower, true, self.form)?;
                 let tree = tree(overlay.root())?;
                 mounts.overlays.push(overlay);
                 tree
@@ -150,15 +151,15 @@ impl Preparing<'_, '_> {
         let chain = self.snapshots.chain(layers)?;
         let mut lower: Vec<PathBuf> = chain.iter().map(|snapshot| snapshot.path.clone()).collect();
         held.extend(chain);
-        let folder = self.scratch.join(name);
         if lower.is_empty() {
-            lower.push(folder.join("nothing"));
-            fs::create_dir_all(folder.join("nothing")).map_err(Failure::system("make a directory"))?;
+            let nothing = memory::folder(self.scratch).join(name).join("nothing");
+            fs::create_dir_all(&nothing).map_err(Failure::system("make a directory"))?;
+            lower.push(nothing);
         }
         if let (true, Some(top)) = (writable, lower.last()) {
-            mirror(top, &folder.join("upper"))?;
+            mirror(top, &upper(self.scratch, name))?;
         }
-        Overlay::mount(&folder, &lower, writable, self.form)
+        Overlay::mount(self.scratch, name, &lower, writable, self.form)
     }
 
     fn secret(
@@ -180,15 +181,7 @@ impl Preparing<'_, '_> {
         if !as_file {
             return Ok(None);
         }
-        // In memory, so that it is never on a disk.
-        let folder = self.scratch.join("secrets");
-        if !folder.exists() {
-            fs::create_dir(&folder).map_err(Failure::system("make a directory"))?;
-            let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
-            mount(Some("tmpfs"), &folder, Some("tmpfs"), flags, Some("mode=0700"))
-                .map_err(Failure::system("mount a file system in memory"))?;
-        }
-        let path = folder.join(number.to_string());
+        let path = memory::folder(self.scratch).join(format!("secret-{number}"));
         fs::write(&path, bytes)
             .and_then(|()| chown(&path, Some(secret.uid), Some(secret.gid)))
             .and_then(|()| fs::set_permissions(&path, Permissions::from_mode(secret.mode)))

@@ -17,7 +17,7 @@ use rustix::{
     mount::{MoveMountFlags, move_mount},
 };
 
-use super::{copy, plan};
+use super::{copy, memory, plan};
 use crate::session::error::Failure;
 
 /// The most layers of one overlay.
@@ -34,6 +34,11 @@ pub(super) struct Form {
     pub(super) copy: bool,
 }
 
+/// Where the changes of the overlay `name` go.
+pub(super) fn upper(scratch: &Path, name: &str) -> PathBuf {
+    scratch.join(name).join("upper")
+}
+
 /// A mounted root file system. Dropping it unmounts it.
 #[derive(Debug)]
 pub(super) struct Overlay {
@@ -41,22 +46,24 @@ pub(super) struct Overlay {
 }
 
 impl Overlay {
-    /// Mounts `lower` directories, bottom first, in `folder`, a new folder for this overlay alone.
-    /// With `writable`, changes go to the directory `upper` of the folder.
+    /// Mounts `lower` directories, bottom first. What belongs to the mount is in the scratch folder, below a `name` that
+    /// only this overlay has. With `writable`, changes go to [`upper`] there.
     ///
     /// This process works in another directory afterwards: the paths of many layers are too long for one call unless
     /// they are relative.
     pub(super) fn mount(
-        folder: &Path,
+        scratch: &Path,
+        name: &str,
         lower: &[PathBuf],
         writable: bool,
         form: Form,
     ) -> Result<Self, Failure> {
         let failed = |error: std::io::Error| Failure::system("prepare an overlay")(error);
+        let (folder, upper) = (memory::folder(scratch).join(name), upper(scratch, name));
         let root = folder.join("root");
         fs::create_dir_all(&root).map_err(failed)?;
         if form.copy {
-            return Self::copy(folder, root, lower, writable);
+            return Self::copy(&upper, root, lower, writable);
         }
         let mut names = Vec::new();
         for (number, path) in lower.iter().enumerate().rev() {
@@ -70,13 +77,13 @@ impl Overlay {
         }
         let mut options = format!("lowerdir={},index=off,xino=off,metacopy=off", names.join(":"));
         if writable {
-            for name in ["upper", "work"] {
-                fs::create_dir_all(folder.join(name)).map_err(failed)?;
+            for (name, path) in [("upper", upper.clone()), ("work", upper.with_file_name("work"))] {
+                fs::create_dir_all(&path).and_then(|()| symlink(&path, folder.join(name))).map_err(failed)?;
             }
             options += ",upperdir=upper,workdir=work";
         }
         options += if form.userns { ",userxattr" } else { ",redirect_dir=off" };
-        chdir(folder).map_err(Failure::system("change the directory"))?;
+        chdir(&folder).map_err(Failure::system("change the directory"))?;
         let overlay = |options: &str| {
             let source = Some("overlay");
             mount(source, &root, source, MsFlags::MS_NODEV, Some(options))
@@ -91,15 +98,14 @@ impl Overlay {
     }
 
     /// A copy of the uppermost snapshot, or, where nothing is written, the snapshot itself.
-    fn copy(folder: &Path, root: PathBuf, lower: &[PathBuf], writable: bool) -> Result<Self, Failure> {
+    fn copy(upper: &Path, root: PathBuf, lower: &[PathBuf], writable: bool) -> Result<Self, Failure> {
         let failed = |error: std::io::Error| Failure::system("copy a root file system")(error);
-        let upper = folder.join("upper");
-        let from = lower.last().unwrap_or(&upper);
+        let from = lower.last().map_or(upper, PathBuf::as_path);
         let shown = if writable {
-            fs::create_dir_all(&upper).map_err(failed)?;
-            let (source, target) = (File::open(from).map_err(failed)?, File::open(&upper).map_err(failed)?);
+            fs::create_dir_all(upper).map_err(failed)?;
+            let (source, target) = (File::open(from).map_err(failed)?, File::open(upper).map_err(failed)?);
             copy::directory(&source, &target).map_err(failed)?;
-            &upper
+            upper
         } else {
             from
         };

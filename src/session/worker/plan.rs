@@ -86,7 +86,7 @@ pub(super) fn hostname(step: &Step) -> String {
 }
 
 /// `/etc/resolv.conf` and `/etc/hosts`: this machine's name servers, and the names that the step is given.
-pub(super) fn network_files(step: &Step, scratch: &Path) -> Result<Vec<Planned>, Failure> {
+pub(super) fn network_files(step: &Step, folder: &Path) -> Result<Vec<Planned>, Failure> {
     let resolvers = fs::read("/etc/resolv.conf").unwrap_or_default();
     let mut hosts =
         format!("127.0.0.1\tlocalhost {}\n::1\tlocalhost ip6-localhost ip6-loopback\n", hostname(step));
@@ -95,7 +95,7 @@ pub(super) fn network_files(step: &Step, scratch: &Path) -> Result<Vec<Planned>,
     }
     let mut planned = Vec::new();
     for (name, bytes) in [("resolv.conf", resolvers), ("hosts", hosts.into_bytes())] {
-        let path = scratch.join(name);
+        let path = folder.join(name);
         fs::write(&path, bytes).map_err(Failure::system(format!("write {}", path.display())))?;
         let tree = tree(&path)?;
         restrict(&tree, libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NODEV | libc::MOUNT_ATTR_NOSUID)?;

@@ -11,9 +11,9 @@ use super::{
     birth::{self, Birth},
     chain::{Snapshots, chain_id, chain_of, mirror},
     changes::Trees,
-    emulate, filter, limits,
+    emulate, filter, limits, memory,
     mounts::{Mounts, Preparing},
-    overlay::{Form, MOST_LAYERS, Overlay},
+    overlay::{self, Form, MOST_LAYERS, Overlay},
     plan::{self, Base},
     records, rights, stubs, user,
     within::within,
@@ -56,7 +56,7 @@ fn probe(work: &Work) -> Result<Done, Failure> {
     make(&lower.join("directory"))?;
     let try_out = || -> Result<(), Failure> {
         let form = Form { userns: work.userns, copy: false };
-        let overlay = Overlay::mount(&work.scratch.join("probe"), &[lower], true, form)?;
+        let overlay = Overlay::mount(&work.scratch, "probe", &[lower], true, form)?;
         fs::remove_dir(overlay.root().join("directory")).map_err(Failure::system("write in an overlay"))
     };
     if let Err(failure) = try_out() {
@@ -91,7 +91,7 @@ fn run(work: &Work, step: &Step) -> Result<Done, Failure> {
     let store = store.map_err(|error| Failure::Write(describe(&error)))?;
     let form = Form { userns: work.userns, copy: work.snapshots == probe::Snapshots::Copy };
     if let Some(emulator) = &step.emulator {
-        emulate::register(scratch, emulator)?;
+        emulate::register(&memory::folder(scratch), emulator)?;
     }
     let mut snapshots = Snapshots::new(&store, &work.folder, scratch, form, work.limits)?;
     let chain = snapshots.chain(&step.layers)?;
@@ -103,9 +103,9 @@ fn run(work: &Work, step: &Step) -> Result<Done, Failure> {
         });
     }
     let lower: Vec<PathBuf> = chain.iter().map(|snapshot| snapshot.path.clone()).collect();
-    let folder = scratch.join("step");
-    let upper = folder.join("upper");
-    let empty = scratch.join("empty");
+    let memory = memory::folder(scratch);
+    let upper = overlay::upper(scratch, "step");
+    let empty = memory.join("empty");
     make(&empty)?;
     let below = lower.last().unwrap_or(&empty);
     mirror(below, &upper)?;
@@ -113,11 +113,11 @@ fn run(work: &Work, step: &Step) -> Result<Done, Failure> {
     if layers.is_empty() {
         layers.push(empty.clone());
     }
-    let overlay = Overlay::mount(&folder, &layers, true, form)?;
-    let made = scratch.join("made");
+    let overlay = Overlay::mount(scratch, "step", &layers, true, form)?;
+    let made = memory.join("made");
     let mut preparing = Preparing { snapshots: &mut snapshots, folder: &work.folder, scratch, form };
     let mut mounts = preparing.all(step)?;
-    mounts.planned.extend(plan::network_files(step, scratch)?);
+    mounts.planned.extend(plan::network_files(step, &memory)?);
     // What is mounted on a directory must not hide what is mounted below.
     mounts.planned.sort_by_key(|planned| planned.target.components().count());
     let ended = start(work, step, overlay.root(), &made, &mut mounts)?;
@@ -169,7 +169,7 @@ fn start(work: &Work, step: &Step, root: &Path, made: &Path, mounts: &mut Mounts
         shm_size: step.shm_size.unwrap_or(SHM_SIZE),
         groups: std::mem::take(&mut groups.doors),
         made: file(made)?,
-        failure: file(&scratch.join("failure"))?,
+        failure: file(&memory::folder(scratch).join("failure"))?,
         filter: if step.insecure { Vec::new() } else { filter::program() },
     };
     birth::run(birth, step, environment)
@@ -188,14 +188,12 @@ fn keep(
     let partial = !form.copy;
     let written = match lower {
         [] | [_] => {
-            let empty = work.scratch.join("empty");
+            let empty = memory::folder(&work.scratch).join("empty");
             let before = lower.first().unwrap_or(&empty);
             records::write(store, &Trees { now: upper, before, partial }, step.latest_mtime)
         }
         lower => {
-            let folder = work.scratch.join("before");
-            make(&folder)?;
-            let before = Overlay::mount(&folder, lower, false, form)?;
+            let before = Overlay::mount(&work.scratch, "before", lower, false, form)?;
             records::write(store, &Trees { now: upper, before: before.root(), partial }, step.latest_mtime)
         }
     };
