@@ -40,6 +40,7 @@ mod gather;
 pub mod guard;
 pub mod helper;
 pub mod images;
+pub mod index;
 #[cfg(target_os = "linux")]
 mod machine;
 pub mod oci;
@@ -63,7 +64,7 @@ pub use gather::GatherError;
 pub use helper::init;
 pub use orchestrator::{BuildHandle, Orchestrator, OrchestratorBuilder};
 pub use polyarch_actors as actors;
-pub use receipt::{PushedReference, Receipt};
+pub use receipt::{PushedReference, Receipt, ReceiptError};
 pub use sources::{ContextInput, NamedInput, SourceTextError};
 pub use spec::{Annotation, AnnotationError, AnnotationLevel, BuildSpec, DockerfileInput, Output};
 

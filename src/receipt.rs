@@ -1,11 +1,15 @@
 //! The record of a finished build.
 
-use std::path::PathBuf;
+use std::{
+    fs, io,
+    io::{Read as _, Write as _},
+    path::{Path, PathBuf},
+};
 
 use polyarch_actors::{BuildId, BuiltImage, Descriptor, Digest, ProtocolVersion, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::oci::Reference;
+use crate::oci::{LARGEST_DOCUMENT, Reference, make_readable};
 
 /// What a finished build did: what was built by whom, and where it went.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +32,60 @@ pub struct Receipt {
     pub started: Timestamp,
     /// When it ended.
     pub finished: Timestamp,
+}
+
+/// Why a receipt cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReceiptError {
+    /// There is no such file, or it cannot be read.
+    #[error("cannot read the receipt {}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The file is something else, or of another version.
+    #[error("{} is no receipt of polyarch build: {reason}", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is odd about it.
+        reason: String,
+    },
+}
+
+impl Receipt {
+    /// Writes the receipt into a file as JSON: at once, so that nobody reads half of one, unless the file is a pipe or a
+    /// device.
+    pub fn write(&self, path: &Path) -> io::Result<()> {
+        let mut text = serde_json::to_vec_pretty(self)?;
+        text.push(b'\n');
+        // A rename would put a file in the place of a device, or of a link such as /dev/stdout.
+        let target = match fs::metadata(path) {
+            Ok(there) if !there.is_file() => return fs::write(path, text),
+            Ok(_) => path.canonicalize()?,
+            Err(_) => path.to_owned(),
+        };
+        let folder =
+            target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let mut draft = tempfile::Builder::new().prefix(".polyarch-").tempfile_in(folder)?;
+        draft.write_all(&text)?;
+        make_readable(draft.as_file())?;
+        draft.as_file().sync_all()?;
+        draft.persist(&target).map_err(|error| error.error)?;
+        Ok(())
+    }
+
+    /// Reads the receipt in a file, of at most 8 MiB.
+    pub fn read(path: &Path) -> Result<Self, ReceiptError> {
+        let unreadable = |source| ReceiptError::Unreadable { path: path.to_owned(), source };
+        let mut text = Vec::new();
+        let file = fs::File::open(path).map_err(unreadable)?;
+        file.take(LARGEST_DOCUMENT).read_to_end(&mut text).map_err(unreadable)?;
+        serde_json::from_slice(&text)
+            .map_err(|error| ReceiptError::Malformed { path: path.to_owned(), reason: error.to_string() })
+    }
 }
 
 /// A reference in a registry and what it points at.

@@ -11,6 +11,7 @@ use super::{
     bake::BakeArgs,
     cache_options::{CacheFromOption, CacheToOption},
     check::Call,
+    index::IndexCommand,
     options::{OutputOption, SecretOption, SshOption},
     steps::{AttestationArgs, StepArgs},
 };
@@ -19,7 +20,7 @@ use crate::{config, images::EntryName, oci::Reference, spec::Annotation};
 const EXIT_CODES: &str = "\
 Exit codes:
     0  done
-    1  something on this machine failed, or build --check found warnings
+    1  something on this machine failed, build --check found warnings, or index lint errors
     2  the command line is wrong
     3  the Dockerfile, the context or another input is missing or wrong
     4  a step of the Dockerfile failed
@@ -66,6 +67,9 @@ pub(super) enum Command {
     /// Make and change manifest lists (image indexes) in the store
     #[command(subcommand)]
     Manifest(ManifestCommand),
+    /// Make, show, judge and copy image indexes in registries, layouts and the store
+    #[command(subcommand)]
+    Index(IndexCommand),
     /// Write a completion script for a shell
     Completion {
         /// The shell
@@ -151,6 +155,9 @@ pub(super) struct BuildArgs {
     /// Write what was built to a file, as JSON with buildx's keys
     #[arg(long, value_name = "FILE")]
     pub(super) metadata_file: Option<PathBuf>,
+    /// Write the receipt of the build to a file, as JSON, for polyarch index create
+    #[arg(long, value_name = "FILE")]
+    pub(super) receipt: Option<PathBuf>,
     /// The only backend that may build (polyarch backends lists them)
     #[arg(long, alias = "builder", env = config::BACKEND_VARIABLE, value_name = "BACKEND")]
     pub(super) backend: Option<String>,

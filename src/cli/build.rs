@@ -38,7 +38,7 @@ pub(super) async fn run(store: Option<PathBuf>, args: BuildArgs) -> Result<(), F
     if let Some(options) = args.call.check(args.check) {
         return check::run(store, &spec, options).await;
     }
-    check_files([&args.iidfile, &args.metadata_file].into_iter().flatten())?;
+    check_files([&args.iidfile, &args.metadata_file, &args.receipt].into_iter().flatten())?;
     let mut builder = Orchestrator::builder();
     if let Some(store) = &store {
         builder = builder.store(store);
@@ -217,6 +217,11 @@ fn write_files(receipt: &Receipt, args: &BuildArgs) -> Result<(), Failure> {
     }
     if let Some(path) = &args.metadata_file {
         write(path, format!("{:#}\n", metadata(receipt)))?;
+    }
+    if let Some(path) = &args.receipt {
+        receipt
+            .write(path)
+            .map_err(|error| Failure::host(format!("cannot write {}: {error}", path.display())))?;
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ mod cache_options;
 mod check;
 mod further;
 mod images;
+mod index;
 mod manifest;
 mod options;
 mod progress;

@@ -11,7 +11,7 @@ use clap::{CommandFactory, Parser};
 use super::prune;
 use super::{
     args::{Arguments, Command},
-    backends, bake, build, images, manifest,
+    backends, bake, build, images, index, manifest,
     report::{Failure, exit},
 };
 use crate::helper;
@@ -57,6 +57,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         #[cfg(unix)]
         Command::Prune(options) => prune::prune(store, options).await,
         Command::Manifest(command) => manifest::run(store, command).await,
+        Command::Index(command) => index::run(store, command).await,
         Command::Completion { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "polyarch", &mut io::stdout());
             Ok(())

@@ -63,12 +63,12 @@ pub(super) fn write_once(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), 
 
 /// Temporary files are private by default, but a store may be shared by several users.
 #[cfg(unix)]
-pub(super) fn make_readable(file: &File) -> io::Result<()> {
+pub(crate) fn make_readable(file: &File) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     file.set_permissions(fs::Permissions::from_mode(0o644))
 }
 
 #[cfg(not(unix))]
-pub(super) fn make_readable(_: &File) -> io::Result<()> {
+pub(crate) fn make_readable(_: &File) -> io::Result<()> {
     Ok(())
 }

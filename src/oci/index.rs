@@ -18,8 +18,9 @@ use super::{error::StoreError, media_type, store::Store};
 #[serde(rename_all = "camelCase")]
 pub struct Index {
     schema_version: u32,
+    /// The kind of document that it is.
     #[serde(default = "oci_index")]
-    media_type: String,
+    pub(crate) media_type: String,
     /// The entries, in order.
     #[serde(default)]
     pub manifests: Vec<IndexEntry>,

@@ -18,6 +18,7 @@ mod store;
 mod sweep;
 
 pub use error::StoreError;
+pub(crate) use format::make_readable;
 pub use layout_read::{LayoutReadError, read_layout};
 pub(crate) use layout_read::{copy_layout_blob, read_layout_manifest};
 pub(crate) use layout_update::{add_to_layout, check_layout, layout_has_blob};

@@ -36,5 +36,6 @@ pub use manifest::Manifest;
 pub use publish::{Publication, PublishReport, Published, publish};
 pub use pull::{PullDepth, pull};
 pub use retry::RetryLimits;
+pub(crate) use retry::jitter;
 pub use upload::BlobOutcome;
 pub(crate) use web::Web;
