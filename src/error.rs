@@ -12,6 +12,7 @@ use crate::{
     },
     gather::GatherError,
     oci::{StoreError, index::DuplicatePlatform, layout::LayoutError},
+    output::OutputError,
     registry::{PublishReport, RegistryError},
 };
 
@@ -64,6 +65,12 @@ pub enum SpecError {
     DigestInTag {
         /// The name.
         name: String,
+    },
+    /// The moment that images should say they were made at is none.
+    #[error("SOURCE_DATE_EPOCH={text} is no number of seconds since 1970")]
+    Epoch {
+        /// What is said instead.
+        text: String,
     },
     /// There is nothing to push to.
     #[error("nothing says where to push: the build has no tag")]
@@ -157,7 +164,7 @@ pub enum Error {
     Store(#[from] StoreError),
     /// An output could not be written.
     #[error(transparent)]
-    Output(#[from] LayoutError),
+    Output(#[from] OutputError),
     /// A registry failed.
     #[error(transparent)]
     Registry(#[from] RegistryError),

@@ -3,8 +3,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs, io,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicU32, Ordering},
@@ -29,13 +28,13 @@ use crate::{
     oci::{
         Reference, Store,
         index::{Index, IndexEntry, annotate_manifest},
-        layout::{self, LayoutError},
     },
     orchestrator::gone,
+    output::{Output, Writer},
     prepare::{Prepared, check_files, prepare},
     receipt::{PushedReference, Receipt},
     registry::{ClientOptions, RegistryError, RetryLimits, TransferCx, TransferEvent},
-    spec::{Annotation, AnnotationLevel, BuildSpec, Output},
+    spec::{Annotation, AnnotationLevel, BuildSpec},
 };
 
 /// How often the progress of a push is told.
@@ -85,12 +84,12 @@ impl Flow {
         if let Some(refusal) = prepared.refusal.take() {
             return Err(refusal);
         }
-        let pushes = self.spec.outputs.contains(&Output::Registry);
+        let pushes = self.spec.outputs.iter().any(Output::pushes);
         let images = Images::new(self.store.clone(), ClientOptions::of_process(self.spec.registry.clone()));
         let caches = self.caches(&images);
         if pushes {
             // A registry that cannot be reached should be known before hours of work, not after.
-            images.check_registries(&self.spec.tags, &self.transfer(quick())).await?;
+            images.check_registries(&self.spec.pushed_names(), &self.transfer(quick())).await?;
         }
         caches.check().await?;
         let imports = caches.import(&prepared).await?;
@@ -111,7 +110,7 @@ impl Flow {
         };
         let index = self.assemble(built.clone()).await?;
         self.events.emit(EventKind::IndexAssembled { index: index.clone() });
-        let exported = self.export(&index).await?;
+        let exported = self.export(&built, &index).await?;
         let pushed = if pushes { self.push(&images, &index, &prepared).await? } else { Vec::new() };
         caches.export(&built, &imports, &prepared).await?;
         self.name(&index).await?;
@@ -120,7 +119,7 @@ impl Flow {
             build: self.id.clone(),
             index,
             images: built,
-            tags: self.spec.tags.clone(),
+            tags: self.spec.names(),
             pushed,
             exported,
             started,
@@ -167,39 +166,28 @@ impl Flow {
         .await
     }
 
-    async fn export(&self, index: &Descriptor) -> Result<Vec<PathBuf>, Error> {
+    async fn export(&self, images: &[BuiltImage], index: &Descriptor) -> Result<Vec<PathBuf>, Error> {
         let mut exported = Vec::new();
         for output in &self.spec.outputs {
             self.check_cancelled()?;
-            let (store, index, names) = (self.store.clone(), index.clone(), self.spec.tags.clone());
-            let written = match output.clone() {
-                Output::Registry => continue,
-                Output::OciArchive(path) => {
-                    blocking(move || {
-                        write_archive(&store, &index, &names, &path)?;
-                        Ok(Some(path))
-                    })
-                    .await?
-                }
-                Output::OciDirectory(path) => {
-                    blocking(move || {
-                        layout::write_directory(&store, &index, &names, &path)?;
-                        Ok(Some(path))
-                    })
-                    .await?
-                }
-                Output::OciStream => {
-                    blocking(move || {
-                        layout::write_archive(&store, &index, &names, io::stdout().lock())?;
-                        Ok(None)
-                    })
-                    .await?
-                }
+            let writer = Writer {
+                store: self.store.clone(),
+                images: images.to_vec(),
+                index: index.clone(),
+                names: self.spec.names_of(output),
+                epoch: self.spec.epoch()?,
+                cancel: self.cancel.clone(),
             };
+            let to_write = output.clone();
+            let Some(written) = blocking(move || Ok(writer.write(&to_write)?)).await? else { continue };
+            let path = written.path.as_ref();
             let destination =
-                written.as_ref().map_or_else(|| "standard output".into(), |path| path.display().to_string());
+                path.map_or_else(|| "standard output".into(), |path| path.display().to_string());
             self.events.emit(EventKind::Exported { destination });
-            exported.extend(written);
+            if let Some(message) = written.warning {
+                self.events.emit(EventKind::Warned { message });
+            }
+            exported.extend(written.path);
         }
         Ok(exported)
     }
@@ -212,8 +200,9 @@ impl Flow {
     ) -> Result<Vec<PushedReference>, Error> {
         let bases = prepared.requests.iter().flat_map(|request| &request.bases);
         let sources: Vec<Reference> = bases.filter_map(|base| base.reference.parse().ok()).collect();
-        let report =
-            images.publish(index, &self.spec.tags, &sources, &self.transfer(RetryLimits::default())).await?;
+        let report = images
+            .publish(index, &self.spec.pushed_names(), &sources, &self.transfer(RetryLimits::default()))
+            .await?;
         let pushed = report.targets.into_iter().map(|target| target.reference);
         let pushed: Vec<PushedReference> =
             pushed.map(|reference| PushedReference { reference, digest: index.digest.clone() }).collect();
@@ -226,7 +215,7 @@ impl Flow {
 
     /// Moves the names in the store, after everything else has gone well.
     async fn name(&self, index: &Descriptor) -> Result<(), Error> {
-        let (store, index, tags) = (self.store.clone(), index.clone(), self.spec.tags.clone());
+        let (store, index, tags) = (self.store.clone(), index.clone(), self.spec.names());
         blocking(move || {
             let names = store.lock_names()?;
             tags.iter().try_for_each(|tag| Ok(names.set(tag, &index)?))
@@ -274,31 +263,10 @@ impl Flow {
                 Error::Registry(RegistryError::Cancelled) => true,
                 Error::Gather(error) => error.is_cancelled(),
                 Error::Cache { source, .. } => source.is_cancelled(),
+                Error::Output(error) => error.is_cancelled(),
                 Error::Publish(report) => matches!(first_error(report), Some(RegistryError::Cancelled)),
                 _ => false,
             }
-    }
-}
-
-/// Writes an archive to where a person wants it: into a file as one step, straight into a pipe or a device.
-fn write_archive(
-    store: &Store,
-    index: &Descriptor,
-    names: &[Reference],
-    path: &Path,
-) -> Result<(), LayoutError> {
-    // A rename would put a file in the place of a device, or of a link such as /dev/stdout.
-    match fs::metadata(path) {
-        Ok(there) if !there.is_file() => {
-            let failed = |source| LayoutError::Io { path: path.to_owned(), source };
-            let out = fs::OpenOptions::new().write(true).open(path).map_err(failed)?;
-            layout::write_archive(store, index, names, io::BufWriter::new(out))
-        }
-        Ok(_) => {
-            let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-            layout::write_archive_file(store, index, names, &target)
-        }
-        Err(_) => layout::write_archive_file(store, index, names, path),
     }
 }
 

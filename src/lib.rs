@@ -10,7 +10,7 @@
 //! let orchestrator = Orchestrator::builder().start().await?;
 //! let spec = BuildSpec::new("./app")
 //!     .platforms(["linux/amd64", "linux/arm64"].into_iter().filter_map(|platform| platform.parse().ok()))
-//!     .output(Output::OciArchive("app.tar".into()));
+//!     .output(Output::oci_archive("app.tar"));
 //! let receipt = orchestrator.build(spec).await?;
 //! assert_eq!(receipt.images.len(), 2);
 //! # Ok(())
@@ -45,6 +45,7 @@ pub mod index;
 mod machine;
 pub mod oci;
 mod orchestrator;
+mod output;
 mod prepare;
 #[cfg(unix)]
 pub mod prune;
@@ -63,10 +64,11 @@ pub use error::{Error, FailedBuild, SpecError};
 pub use gather::GatherError;
 pub use helper::init;
 pub use orchestrator::{BuildHandle, Orchestrator, OrchestratorBuilder};
+pub use output::{Destination, ImageOptions, Output, OutputError};
 pub use polyarch_actors as actors;
 pub use receipt::{PushedReference, Receipt, ReceiptError};
 pub use sources::{ContextInput, NamedInput, SourceTextError};
-pub use spec::{Annotation, AnnotationError, AnnotationLevel, BuildSpec, DockerfileInput, Output};
+pub use spec::{Annotation, AnnotationError, AnnotationLevel, BuildSpec, DockerfileInput};
 
 /// The example in the README compiles.
 #[cfg(doctest)]

@@ -17,8 +17,9 @@ use crate::{
     error::{Error, SpecError},
     gather::Gathered,
     oci::check_layout,
+    output::Output,
     sources::NamedInput,
-    spec::{BuildSpec, Output},
+    spec::BuildSpec,
 };
 
 /// A spec's Dockerfile, understood.
@@ -177,25 +178,9 @@ pub(crate) fn check_files(spec: &BuildSpec) -> Result<(), SpecError> {
             must_exist(format!("the build context {name} at"), path)?;
         }
     }
+    spec.epoch()?;
     for output in &spec.outputs {
-        if let Output::OciArchive(path) | Output::OciDirectory(path) = output
-            && let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty())
-        {
-            must_exist("the output folder".into(), parent)?;
-        }
-        let taken = match output {
-            Output::OciArchive(path) if path.is_dir() => Some((path, "it is a directory")),
-            Output::OciDirectory(path) if path.exists() && !path.is_dir() => {
-                Some((path, "it is no directory"))
-            }
-            Output::OciDirectory(path) if has_entries(path) => {
-                Some((path, "it is not empty; name another directory, or remove it first"))
-            }
-            _ => None,
-        };
-        if let Some((path, reason)) = taken {
-            return Err(SpecError::Occupied { path: path.clone(), reason });
-        }
+        check_output(output)?;
     }
     for export in &spec.cache_to {
         match export {
@@ -210,23 +195,46 @@ pub(crate) fn check_files(spec: &BuildSpec) -> Result<(), SpecError> {
                 return Err(SpecError::DigestInTag { name: name.familiar() });
             }
             CacheExport::Separate { place: CachePlace::Registry(name), .. }
-                if spec.outputs.contains(&Output::Registry)
-                    && spec.tags.iter().any(|tag| {
-                        (tag.name(), tag.tag_or_latest()) == (name.name(), name.tag_or_latest())
-                    }) =>
+                if spec
+                    .pushed_names()
+                    .iter()
+                    .any(|tag| (tag.name(), tag.tag_or_latest()) == (name.name(), name.tag_or_latest())) =>
             {
                 return Err(SpecError::CacheOverImage { name: name.familiar() });
             }
             CacheExport::Separate { .. } | CacheExport::Inline => {}
         }
     }
-    if let Some(tag) = spec.tags.iter().find(|tag| tag.digest().is_some()) {
+    if let Some(tag) = spec.names().iter().find(|tag| tag.digest().is_some()) {
         return Err(SpecError::DigestInTag { name: tag.familiar() });
     }
-    if spec.outputs.contains(&Output::Registry) && spec.tags.is_empty() {
+    if spec.outputs.iter().any(|output| output.pushes() && spec.names_of(output).is_empty()) {
         return Err(SpecError::NothingToPush);
     }
     Ok(())
+}
+
+/// What would only be missed when everything is built.
+fn check_output(output: &Output) -> Result<(), SpecError> {
+    let Some(path) = output.path() else { return Ok(()) };
+    // A folder for files is made with all that is above it, as buildx does.
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    if let Some(parent) = parent.filter(|_| !matches!(output, Output::Local { .. }))
+        && !parent.exists()
+    {
+        return Err(SpecError::Missing { what: "the output folder".into(), path: parent.to_owned() });
+    }
+    let reason = match output {
+        Output::Local { .. } | Output::OciDirectory { .. } if path.exists() && !path.is_dir() => {
+            "it is no directory"
+        }
+        Output::OciDirectory { .. } if has_entries(path) => {
+            "it is not empty; name another directory, or remove it first"
+        }
+        Output::Tar { .. } | Output::OciArchive { .. } if path.is_dir() => "it is a directory",
+        _ => return Ok(()),
+    };
+    Err(SpecError::Occupied { path: path.clone(), reason })
 }
 
 fn has_entries(folder: &Path) -> bool {

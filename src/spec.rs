@@ -9,9 +9,16 @@ use polyarch_actors::{
 
 use crate::{
     cache::{CacheExport, CacheSource},
+    error::SpecError,
     oci::Reference,
+    output::Output,
     sources::{ContextInput, NamedInput},
 };
+
+/// The build argument that says when images say they were made.
+///
+/// Source: reproducible-builds.org, `specs/source-date-epoch`; BuildKit, `docs/build-repro.md`.
+pub(crate) const EPOCH: &str = "SOURCE_DATE_EPOCH";
 
 /// One image to build for several platforms.
 #[derive(Clone, Debug)]
@@ -22,7 +29,7 @@ pub struct BuildSpec {
     pub dockerfile: DockerfileInput,
     /// The platforms, in the order of the index; this machine's if empty.
     pub platforms: Vec<Platform>,
-    /// Names for the index, in the store and for [`Output::Registry`].
+    /// Names for the index, in the store and for every output that has names.
     pub tags: Vec<Reference>,
     /// The stage to build; the last one if absent.
     pub target: Option<String>,
@@ -119,6 +126,56 @@ impl BuildSpec {
         }
     }
 
+    /// What an output of this build is called: its own names, behind the tags.
+    pub(crate) fn names_of(&self, output: &Output) -> Vec<Reference> {
+        let mut names = self.tags.clone();
+        let own = output.image().into_iter().flat_map(|image| &image.names);
+        for name in own {
+            if !names.contains(name) {
+                names.push(name.clone());
+            }
+        }
+        names
+    }
+
+    /// The names in registries that outputs publish.
+    pub(crate) fn pushed_names(&self) -> Vec<Reference> {
+        let mut names = Vec::new();
+        for name in
+            self.outputs.iter().filter(|output| output.pushes()).flat_map(|output| self.names_of(output))
+        {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
+    }
+
+    /// `SOURCE_DATE_EPOCH` in seconds since 1970, if the build has it.
+    ///
+    /// # Errors
+    /// [`SpecError::Epoch`] when it is no such number.
+    pub(crate) fn epoch(&self) -> Result<Option<i64>, SpecError> {
+        match self.build_args.get(EPOCH).map(String::as_str) {
+            None | Some("") => Ok(None),
+            Some(text) => match text.parse().ok().filter(|epoch| *epoch >= 0) {
+                Some(epoch) => Ok(Some(epoch)),
+                None => Err(SpecError::Epoch { text: text.to_owned() }),
+            },
+        }
+    }
+
+    /// Everything that points at the index in the end, in the store.
+    pub(crate) fn names(&self) -> Vec<Reference> {
+        let mut names = self.tags.clone();
+        for name in self.outputs.iter().flat_map(|output| self.names_of(output)) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
+    }
+
     /// The same build with results of builds elsewhere.
     #[must_use]
     pub fn cache_from(mut self, source: CacheSource) -> Self {
@@ -158,19 +215,6 @@ pub enum DockerfileInput {
         /// The whole text.
         text: String,
     },
-}
-
-/// Where a finished index goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Output {
-    /// An OCI layout as a tar archive, in a file.
-    OciArchive(PathBuf),
-    /// An OCI layout as a tar archive, on standard output.
-    OciStream,
-    /// An OCI layout as a directory.
-    OciDirectory(PathBuf),
-    /// The registries of the build's tags.
-    Registry,
 }
 
 /// An annotation and what it is put on.

@@ -15,9 +15,13 @@ mod unpack;
 
 pub use compression::{ARCHIVE_HEAD, Compression, decompress, decompress_within, is_archive};
 pub use limits::Limits;
+#[cfg(unix)]
+pub(crate) use place::Place;
 pub(crate) use reader::DEEPEST;
 pub use reader::{Archive, Member, MemberKind};
 #[cfg(unix)]
 pub(crate) use sparse::Sparse;
+#[cfg(unix)]
+pub(crate) use unpack::{PIECE, fill};
 #[cfg(unix)]
 pub use unpack::{UnpackError, Unpacked, unpack};

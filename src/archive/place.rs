@@ -30,7 +30,7 @@ const DIRECTORY: OFlags =
 
 /// A folder that is filled.
 #[derive(Debug)]
-pub(super) struct Place<'p> {
+pub(crate) struct Place<'p> {
     folder: &'p Path,
     root: OwnedFd,
     /// The directory that the last member went to.
@@ -40,7 +40,7 @@ pub(super) struct Place<'p> {
 }
 
 impl<'p> Place<'p> {
-    pub(super) fn open(folder: &'p Path) -> Result<Self, UnpackError> {
+    pub(crate) fn open(folder: &'p Path) -> Result<Self, UnpackError> {
         let root = rustix::fs::open(folder, DIRECTORY, Mode::empty()).map_err(|errno| UnpackError::Io {
             action: "open",
             path: folder.to_owned(),
@@ -50,7 +50,7 @@ impl<'p> Place<'p> {
     }
 
     /// Makes a member. The bytes of a file are written by `fill`. Says whether it was made: a device is not.
-    pub(super) fn take(
+    pub(crate) fn take(
         &mut self,
         member: &Member,
         fill: impl FnOnce(&mut File) -> Result<(), UnpackError>,
@@ -194,7 +194,7 @@ impl<'p> Place<'p> {
     }
 
     /// Gives the directories their modes and times.
-    pub(super) fn finish(mut self) -> Result<(), UnpackError> {
+    pub(crate) fn finish(mut self) -> Result<(), UnpackError> {
         while let Some((path, mode, times)) = self.directories.pop() {
             // A later member may have taken its place.
             let Some(directory) = self.open_directory(&path)? else { continue };

@@ -15,7 +15,7 @@ use super::{compression::decompress_within, limits::Limits, place::Place, reader
 use crate::context::RelPath;
 
 /// How much is copied at once, in bytes.
-const PIECE: usize = 128 << 10;
+pub(crate) const PIECE: usize = 128 << 10;
 
 /// What was unpacked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -76,7 +76,7 @@ pub fn unpack(
         check(cancel)?;
         done.members += 1;
         let path = place.shown(&member.path);
-        let made = place.take(&member, |file| copy(&mut archive, file, &path, &mut buffer, cancel))?;
+        let made = place.take(&member, |file| fill(&mut archive, file, &path, &mut buffer, cancel))?;
         done.devices += usize::from(!made);
     }
     place.finish()?;
@@ -87,8 +87,8 @@ fn check(cancel: &CancellationToken) -> Result<(), UnpackError> {
     if cancel.is_cancelled() { Err(UnpackError::Cancelled) } else { Ok(()) }
 }
 
-/// Copies the bytes of a file.
-fn copy(
+/// Copies the bytes of a file; `path` is for errors.
+pub(crate) fn fill(
     archive: &mut impl Read,
     file: &File,
     path: &Path,

@@ -137,7 +137,8 @@ fn fields(text: &str) -> Result<Entry, String> {
     Ok(found)
 }
 
-fn split_fields(text: &str) -> Vec<String> {
+/// The fields between commas; one with a comma stands in quotes.
+pub(crate) fn split_fields(text: &str) -> Vec<String> {
     let mut fields = vec![String::new()];
     let mut quoted = false;
     for letter in text.chars() {

@@ -30,6 +30,7 @@ mod value;
 mod tests;
 
 pub use definition::{Definition, Group, Surroundings, VariableInfo};
+pub(crate) use entry::split_fields;
 pub use entry::{Entry, Secret, SshKey};
 pub use error::{BakeError, BakeFault, Place};
 pub(crate) use resolve::needs;

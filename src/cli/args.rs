@@ -12,7 +12,8 @@ use super::{
     cache_options::{CacheFromOption, CacheToOption},
     check::Call,
     index::IndexCommand,
-    options::{OutputOption, SecretOption, SshOption},
+    options::{SecretOption, SshOption},
+    output_option::OutputOption,
     steps::{AttestationArgs, StepArgs},
 };
 use crate::{config, images::EntryName, oci::Reference, spec::Annotation};
@@ -123,10 +124,11 @@ pub(super) struct BuildArgs {
     /// Always ask registries for newer base images
     #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", value_name = "BOOL")]
     pub(super) pull: bool,
-    /// Publish under the given names; short for --output=type=registry
+    /// Publish under the given names; short for --output=type=registry, or push=true of each type=image
     #[arg(long)]
     pub(super) push: bool,
-    /// Where the image goes ("type=oci,dest=FILE", "type=oci,dest=DIR,tar=false", "type=registry")
+    /// Where the result goes: "FOLDER" or "type=local,dest=FOLDER" for files, "type=tar,dest=FILE", "type=oci,dest=FILE",
+    /// "type=image,push=true" and "type=registry"; "-" is standard output
     #[arg(short, long = "output", value_name = "OUTPUT")]
     pub(super) outputs: Vec<OutputOption>,
     /// A secret for RUN --mount=type=secret ("id=ID[,src=FILE]" or "id=ID,env=VARIABLE")

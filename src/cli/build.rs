@@ -1,7 +1,7 @@
 //! `polyarch build`.
 
 use std::{
-    fs,
+    env, fs,
     io::{self, IsTerminal, Read},
     path::{Path, PathBuf},
     time::Duration,
@@ -15,7 +15,7 @@ use super::{
     args::{BuildArgs, EmulationArg, Progress, RegistryArgs},
     check,
     further::further_command,
-    options,
+    options, output_option,
     progress::{self, Screen, Style},
     report::Failure,
     run::print,
@@ -25,7 +25,7 @@ use super::{
 use crate::{
     BuildSpec, ContextInput, Orchestrator, Receipt,
     sources::is_http,
-    spec::{DockerfileInput, Output},
+    spec::{DockerfileInput, EPOCH},
 };
 
 /// How long the orchestrator may take to end after its only build has ended.
@@ -167,17 +167,18 @@ fn spec(args: &BuildArgs) -> Result<BuildSpec, Failure> {
     spec.backend = args.backend.as_deref().filter(|name| !name.is_empty()).map(BackendId::new);
     spec.emulation = args.emulation.into();
     spec.steps = args.steps.options();
-    for option in &args.outputs {
-        spec.tags.extend(option.names.iter().cloned());
-        spec.outputs.extend(option.output.clone());
+    spec.outputs = args.outputs.iter().filter_map(|option| option.0.clone()).collect();
+    if spec.outputs.is_empty() && !args.outputs.is_empty() {
+        // Nothing is to be kept but what later builds use.
+        spec.tags.clear();
     }
-    if args.push && !spec.outputs.contains(&Output::Registry) {
-        spec.outputs.push(Output::Registry);
+    if args.push {
+        output_option::push(&mut spec.outputs);
     }
-    if spec.outputs.contains(&Output::OciStream) && io::stdout().is_terminal() {
-        return Err(Failure::usage("an archive is not written to a terminal")
-            .hint("name a file with dest=FILE, or send standard output elsewhere"));
+    if let Some(date) = env::var(EPOCH).ok().filter(|date| !date.is_empty()) {
+        spec.build_args.entry(EPOCH.into()).or_insert(date);
     }
+    output_option::check_streams(&spec.outputs)?;
     Ok(spec)
 }
 

@@ -14,6 +14,7 @@ mod images;
 mod index;
 mod manifest;
 mod options;
+mod output_option;
 mod progress;
 #[cfg(unix)]
 mod prune;

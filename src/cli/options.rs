@@ -4,57 +4,7 @@ use std::{collections::BTreeMap, env, path::PathBuf, str::FromStr};
 
 use polyarch_actors::{SecretRef, SecretSource, SshRef};
 
-use crate::{NamedInput, oci::Reference, spec::Output};
-
-/// `--output`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct OutputOption {
-    pub(super) output: Option<Output>,
-    pub(super) names: Vec<Reference>,
-}
-
-impl FromStr for OutputOption {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let supported = "type=oci,dest=FILE or type=registry";
-        if !text.contains('=') {
-            return Err(format!(
-                "writing the files of an image to a folder is not supported (use {supported})"
-            ));
-        }
-        let mut fields = fields(text)?;
-        let mut take = |name: &str| fields.remove(name);
-        let kind = take("type").ok_or_else(|| format!("no type is given (use {supported})"))?;
-        if !["oci", "registry", "image"].contains(&kind.as_str()) {
-            return Err(format!("outputs of type {kind:?} are not supported (use {supported})"));
-        }
-        let dest = take("dest");
-        let tar = take("tar");
-        let push = take("push");
-        let name = take("name");
-        if let Some(unknown) = fields.keys().next() {
-            return Err(format!("{unknown:?} is no field of an output of type {kind}"));
-        }
-        let only_for = |field: &Option<String>, name: &str, what: &str| match field {
-            Some(_) if kind != what => Err(format!("{name} is no field of an output of type {kind}")),
-            _ => Ok(()),
-        };
-        only_for(&dest, "dest", "oci")?;
-        only_for(&tar, "tar", "oci")?;
-        only_for(&push, "push", "image")?;
-        let output = match (kind.as_str(), dest.as_deref()) {
-            ("oci", None | Some("-")) if switch(tar.as_deref(), true)? => Some(Output::OciStream),
-            ("oci", None | Some("-")) => return Err("a layout that is no archive needs a dest".into()),
-            ("oci", Some(dest)) if switch(tar.as_deref(), true)? => Some(Output::OciArchive(dest.into())),
-            ("oci", Some(dest)) => Some(Output::OciDirectory(dest.into())),
-            ("registry", _) => Some(Output::Registry),
-            _ => switch(push.as_deref(), false)?.then_some(Output::Registry),
-        };
-        let names = name.iter().flat_map(|names| names.split(',')).map(Reference::from_str);
-        Ok(Self { output, names: names.collect::<Result<_, _>>().map_err(|error| error.to_string())? })
-    }
-}
+use crate::{NamedInput, bake::split_fields};
 
 /// `--secret`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -152,10 +102,10 @@ pub(super) fn pairs(what: &str, pairs: &[String]) -> Result<BTreeMap<String, Str
     pairs.iter().map(read).collect()
 }
 
-/// `key=value,key=value`, each key once.
+/// `key=value,key=value`, each key once; a field with a comma stands in quotes.
 pub(super) fn fields(text: &str) -> Result<BTreeMap<String, String>, String> {
     let mut fields = BTreeMap::new();
-    for field in text.split(',') {
+    for field in split_fields(text) {
         let (key, value) = field.split_once('=').ok_or_else(|| format!("{field:?} is not KEY=VALUE"))?;
         if fields.insert(key.trim().to_ascii_lowercase(), value.to_owned()).is_some() {
             return Err(format!("{key} is given twice"));
@@ -178,40 +128,6 @@ fn absolute(path: &str) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn outputs_are_read_as_buildx_writes_them() {
-        for (text, output) in [
-            ("type=oci,dest=a.tar", Some(Output::OciArchive("a.tar".into()))),
-            ("type=oci", Some(Output::OciStream)),
-            ("type=oci,dest=-", Some(Output::OciStream)),
-            ("type=oci,dest=d,tar=false", Some(Output::OciDirectory("d".into()))),
-            ("type=registry", Some(Output::Registry)),
-            ("type=image,push=true", Some(Output::Registry)),
-            ("type=image", None),
-        ] {
-            assert_eq!(text.parse::<OutputOption>().map(|option| option.output), Ok(output), "{text}");
-        }
-        let named: OutputOption = "type=image,name=a/b:1,push=true".parse().expect("an output");
-        assert_eq!(named.names, ["a/b:1".parse().expect("a name")]);
-    }
-
-    #[test]
-    fn what_is_no_output_says_why() {
-        for (text, reason) in [
-            ("out", "is not supported"),
-            ("type=local,dest=out,compression=zstd", "outputs of type \"local\" are not supported"),
-            ("dest=a.tar", "no type is given"),
-            ("type=oci,tar=false", "needs a dest"),
-            ("type=oci,dest=a,compression=zstd", "\"compression\" is no field"),
-            ("type=registry,dest=a", "dest is no field of an output of type registry"),
-            ("type=oci,tar=maybe,dest=a", "neither true nor false"),
-            ("type=oci,type=oci", "type is given twice"),
-        ] {
-            let error = text.parse::<OutputOption>().expect_err(text);
-            assert!(error.contains(reason), "{text}: {error}");
-        }
-    }
 
     #[test]
     fn secrets_are_references() {

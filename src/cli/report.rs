@@ -12,6 +12,7 @@ use crate::{
     error::{Error, FailedBuild, SpecError, first_error},
     fetch::{FetchError, GitFault},
     oci::StoreError,
+    output::OutputError,
     registry::RegistryError,
 };
 
@@ -144,6 +145,7 @@ impl From<Error> for Failure {
                         spec,
                         SpecError::DuplicatePlatform { .. }
                             | SpecError::DigestInTag { .. }
+                            | SpecError::Epoch { .. }
                             | SpecError::NothingToPush
                             | SpecError::CacheOverImage { .. }
                             | SpecError::UnusedAnnotation { .. }
@@ -184,7 +186,7 @@ impl From<Error> for Failure {
                 }
             }
             Error::Duplicate(duplicate) => Self::new(exit::INPUT, duplicate.to_string()),
-            Error::Store(store) => store.into(),
+            Error::Store(store) | Error::Output(OutputError::Store(store)) => store.into(),
             Error::Output(output) => {
                 let full = std::error::Error::source(&output)
                     .and_then(|source| source.downcast_ref::<io::Error>())

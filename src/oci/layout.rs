@@ -5,7 +5,7 @@
 
 use std::{
     collections::BTreeSet,
-    fs::{self, File},
+    fs,
     io::{self, Write},
     path::{Path, PathBuf},
 };
@@ -156,27 +156,6 @@ pub fn write_archive(
     archive.into_inner().and_then(|mut out| out.flush()).map_err(failed)
 }
 
-/// Writes a layout as a tar archive that appears under its name only when it is complete.
-pub fn write_archive_file(
-    store: &Store,
-    root: &Descriptor,
-    names: &[Reference],
-    path: &Path,
-) -> Result<(), LayoutError> {
-    let failed = |source| LayoutError::Io { path: path.to_owned(), source };
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new().prefix(".polyarch-").tempfile_in(folder).map_err(failed)?;
-    let with_path = |error| match error {
-        LayoutError::Io { source, .. } => failed(source),
-        other => other,
-    };
-    write_archive(store, root, names, io::BufWriter::with_capacity(1 << 20, &mut file)).map_err(with_path)?;
-    share(file.as_file()).map_err(failed)?;
-    file.as_file().sync_all().map_err(failed)?;
-    file.persist(path).map_err(|error| failed(error.error))?;
-    Ok(())
-}
-
 /// Writes a layout as a directory that appears under its name only when it is complete.
 pub fn write_directory(
     store: &Store,
@@ -239,18 +218,6 @@ fn header(size: u64, kind: tar::EntryType, mode: u32) -> tar::Header {
     header
 }
 
-/// Temporary files are private by default; what a person asked for is theirs to share.
-#[cfg(unix)]
-fn share(file: &File) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    file.set_permissions(fs::Permissions::from_mode(0o644))
-}
-
-#[cfg(not(unix))]
-fn share(_: &File) -> io::Result<()> {
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -275,28 +242,23 @@ mod tests {
     }
 
     #[test]
-    fn an_archive_is_complete_reproducible_and_never_half_written() {
+    fn an_archive_is_complete_and_reproducible() {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Store::open(folder.path().join("store")).expect("a store");
         let root = image(&store);
         let names = ["app:1".parse().expect("a name")];
-        let paths = [folder.path().join("a.tar"), folder.path().join("b.tar")];
-        for path in &paths {
-            write_archive_file(&store, &root, &names, path).expect("written");
-        }
-        let bytes = fs::read(&paths[0]).expect("read");
-        assert_eq!(bytes, fs::read(&paths[1]).expect("read"));
+        let [bytes, again] = [(); 2].map(|()| {
+            let mut bytes = Vec::new();
+            write_archive(&store, &root, &names, &mut bytes).expect("written");
+            bytes
+        });
+        assert_eq!(bytes, again);
         let mut archive = tar::Archive::new(&bytes[..]);
         let entries = archive.entries().expect("entries").map(|entry| entry.expect("entry"));
         let names_in: Vec<_> =
             entries.map(|entry| entry.path().expect("path").display().to_string()).collect();
         assert_eq!(names_in.iter().filter(|name| name.starts_with("blobs/sha256/")).count(), 5);
         assert_eq!(names_in[names_in.len() - 2..], ["index.json", "oci-layout"]);
-
-        fs::remove_file(store.blob_path(&root.digest)).expect("removed");
-        let missing = folder.path().join("c.tar");
-        assert!(write_archive_file(&store, &root, &names, &missing).is_err());
-        assert_eq!(fs::read_dir(folder.path()).expect("list").count(), 3, "something half-written stayed");
     }
 
     #[test]

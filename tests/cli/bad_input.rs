@@ -97,9 +97,10 @@ fn a_wrong_stage_or_option_is_refused_before_anything_runs() {
         (2, &["--tag", ""], &["empty"]),
         (2, &["--tag", DIGEST], &[DIGEST, "digest"]),
         (2, &["--push", "--output", "type=registry,dest=x"], &["dest"]),
-        (2, &["--output", "type=docker"], &["\"docker\"", "not supported"]),
-        (2, &["--output", "type=local,dest=x"], &["\"local\"", "not supported"]),
-        (2, &["--output", "folder"], &["not supported"]),
+        (2, &["--output", "type=nydus"], &["no output of type \"nydus\""]),
+        (2, &["--output", "type=loca,dest=x"], &["did you mean local?"]),
+        (2, &["--output", "type=local,dest=x,platform-spilt=true"], &["did you mean platform-split?"]),
+        (2, &["--build-arg", "SOURCE_DATE_EPOCH=noon"], &["SOURCE_DATE_EPOCH=noon", "seconds"]),
         (2, &["--progress", "loud"], &["loud"]),
     ] {
         let ended = build(&desk, &[options, &[&context]].concat());
@@ -177,6 +178,8 @@ fn outputs_that_cannot_be_written_are_refused_before_the_build() {
         (&["-o", "type=oci,dest=full"], &["full", "is a directory"]),
         (&["-o", "type=oci,dest=full/keep,tar=false"], &["full/keep", "no directory"]),
         (&["-o", "type=oci,dest=full,tar=false"], &["full", "not empty"]),
+        (&["-o", "full/keep"], &["full/keep", "no directory"]),
+        (&["-o", "type=tar,dest=no/such/a.tar"], &["no/such", "does not exist"]),
         (&["--metadata-file", "no/such/m.json"], &["no/such", "does not exist"]),
         (&["--metadata-file", "full"], &["full", "is a directory"]),
     ] {

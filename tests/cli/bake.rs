@@ -203,10 +203,10 @@ fn what_cannot_be_built_is_told_with_its_file_target_and_attribute() {
     let desk = desk();
     for (text, arguments, code, words) in [
         (
-            "target \"a\" { output = [\"type=docker\"] }",
+            "target \"a\" { output = [\"type=docke\"] }",
             &["a"][..],
             3,
-            &["x.hcl: target a: output: ", "\"docker\""][..],
+            &["x.hcl: target a: output: ", "\"docke\""][..],
         ),
         (
             "target \"a\" { attest = [\"type=sbom\"] }",

@@ -10,7 +10,10 @@ use std::{
 use polyarch_actors::Platform;
 
 use super::super::report::Failure;
-use crate::bake::{Definition, Resolved, Surroundings};
+use crate::{
+    bake::{Definition, Resolved, Surroundings},
+    spec::EPOCH,
+};
 
 /// The files that are read if none is named, as far as they are there.
 ///
@@ -29,8 +32,6 @@ const DEFAULT_FILES: [&str; 8] = [
 const DOTENV: &str = ".env";
 /// With this variable set, the environment changes no variable.
 const NO_ENVIRONMENT: &str = "BUILDX_BAKE_DISABLE_VARS_ENV_LOOKUP";
-/// The moment that images say they were made.
-const SOURCE_DATE: &str = "SOURCE_DATE_EPOCH";
 
 /// Reads the files that are named, or else those that there are.
 pub(super) fn read(names: &[String], variables: &[String]) -> Result<Definition, Failure> {
@@ -100,9 +101,9 @@ fn dotenv(text: &str) -> BTreeMap<String, String> {
 
 /// Gives every target the moment that the environment gives, as buildx does.
 pub(super) fn add_source_date(resolved: &mut Resolved) {
-    if let Some(date) = env::var(SOURCE_DATE).ok().filter(|date| !date.is_empty()) {
+    if let Some(date) = env::var(EPOCH).ok().filter(|date| !date.is_empty()) {
         for target in resolved.targets.values_mut() {
-            target.args.entry(SOURCE_DATE.into()).or_insert_with(|| date.clone());
+            target.args.entry(EPOCH.into()).or_insert_with(|| date.clone());
         }
     }
 }

@@ -1,10 +1,6 @@
 //! Targets as builds.
 
-use std::{
-    fmt::Display,
-    io::{self, IsTerminal},
-    path::Path,
-};
+use std::{fmt::Display, path::Path};
 
 use polyarch_actors::{BackendId, CachePolicy, HostEntry, Platform, PullPolicy, StepOptions, Ulimit};
 
@@ -12,7 +8,8 @@ use super::{
     super::{
         cache_options::{CacheFromOption, CacheToOption},
         check::{Call, CheckCall},
-        options::{OutputOption, SecretOption, SshOption},
+        options::{SecretOption, SshOption},
+        output_option::{OutputOption, check_streams},
         report::Failure,
         steps::{self, NO_ATTESTATIONS},
     },
@@ -22,7 +19,7 @@ use crate::{
     BuildSpec, ContextInput, NamedInput,
     bake::{Entry, Resolved, TARGET_CONTEXT, Target, needs},
     sources::is_http,
-    spec::{DockerfileInput, Output},
+    spec::DockerfileInput,
 };
 
 /// A target that is to be built or checked.
@@ -83,15 +80,7 @@ pub(super) fn jobs(resolved: &Resolved, args: &BakeArgs) -> Result<Vec<Job>, Fai
     for (job, platforms) in jobs.iter_mut().zip(platforms) {
         job.spec.platforms = platforms;
     }
-    let streams = jobs.iter().filter(|job| job.spec.outputs.contains(&Output::OciStream)).count();
-    if streams > 1 {
-        return Err(Failure::usage("several archives cannot be written to standard output")
-            .hint("name a file for each with dest=FILE"));
-    }
-    if streams == 1 && io::stdout().is_terminal() {
-        return Err(Failure::usage("an archive is not written to a terminal")
-            .hint("name a file with dest=FILE, or send standard output elsewhere"));
-    }
+    check_streams(jobs.iter().flat_map(|job| &job.spec.outputs))?;
     Ok(jobs)
 }
 
@@ -251,9 +240,8 @@ fn outputs(spec: &mut BuildSpec, target: &Target) -> Result<(), String> {
         return Ok(());
     }
     for output in outputs.into_iter().filter(|output| !is_nothing(output)) {
-        let option: OutputOption = written(output)?.parse()?;
-        spec.tags.extend(option.names);
-        spec.outputs.extend(option.output.filter(|output| !spec.outputs.contains(output)));
+        let option = OutputOption::of_fields(output.clone())?;
+        spec.outputs.extend(option.0.filter(|output| !spec.outputs.contains(output)));
     }
     Ok(())
 }

@@ -15,7 +15,7 @@ impl From<IndexError> for Failure {
             IndexError::Store(error) | IndexError::Layout(LayoutReadError::Store(error)) => error.into(),
             IndexError::Registry(error) => error.into(),
             IndexError::Publish(report) => Error::Publish(report).into(),
-            IndexError::Output(error) => Error::Output(error).into(),
+            IndexError::Output(error) => Error::Output(error.into()).into(),
             IndexError::Gone { .. } => Self::input(sentence)
                 .hint("publish what builds make with --push, or merge on the machine and with the store that built it"),
             IndexError::UnknownDigest { .. } => {

@@ -7,7 +7,7 @@
 use super::entry::{EntryKind, LayerEntry};
 
 /// Everything in an archive is padded to this length.
-pub(super) const BLOCK: usize = 512;
+pub(crate) const BLOCK: usize = 512;
 /// How an extended attribute is spelled in a PAX record.
 const XATTR: &str = "SCHILY.xattr.";
 
@@ -17,7 +17,7 @@ const MOST_7: u64 = 0o777_7777;
 const MOST_11: u64 = 0o777_7777_7777;
 
 /// Appends everything that stands before the content of `entry`.
-pub(super) fn write(entry: &LayerEntry<'_>, archive: &mut Vec<u8>) {
+pub(crate) fn write(entry: &LayerEntry<'_>, archive: &mut Vec<u8>) {
     let mut name = entry.name.to_vec();
     if entry.kind == EntryKind::Directory {
         name.push(b'/');
@@ -80,7 +80,7 @@ pub(super) fn write(entry: &LayerEntry<'_>, archive: &mut Vec<u8>) {
 }
 
 /// Appends zeros up to the next block.
-pub(super) fn padding(size: u64) -> usize {
+pub(crate) fn padding(size: u64) -> usize {
     let over = usize::try_from(size % BLOCK as u64).unwrap_or_default();
     if over == 0 { 0 } else { BLOCK - over }
 }

@@ -13,4 +13,5 @@ pub use compression::{Compression, Level};
 pub(crate) use entry::is_kept;
 pub use entry::{EntryKind, LayerEntry, Mtime, Policy};
 pub use error::LayerError;
+pub(crate) use header::{BLOCK, padding, write as write_header};
 pub use writer::{Layer, LayerOptions, LayerWriter};

@@ -1,0 +1,83 @@
+//! Writing an archive where a person wants it: into a file as one step, straight into a pipe or a device.
+
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    path::Path,
+};
+
+use super::{error::OutputError, kind::Destination};
+
+/// How much is written at once, in bytes.
+const BUFFER: usize = 1 << 20;
+
+/// Calls `fill` with what writes to the destination. A file appears under its name only when it is complete.
+pub(super) fn write(
+    to: &Destination,
+    fill: impl FnOnce(&mut dyn Write) -> Result<(), OutputError>,
+) -> Result<(), OutputError> {
+    let path = match to {
+        Destination::Stdout => return into("standard output".as_ref(), io::stdout().lock(), fill),
+        Destination::File(path) => path,
+    };
+    // A rename would put a file in the place of a device, or of a link such as /dev/stdout.
+    match fs::metadata(path) {
+        Ok(there) if !there.is_file() => {
+            let out = fs::OpenOptions::new().write(true).open(path).map_err(OutputError::io(path))?;
+            into(path, out, fill)
+        }
+        Ok(_) => replace(&path.canonicalize().unwrap_or_else(|_| path.clone()), fill),
+        Err(_) => replace(path, fill),
+    }
+}
+
+fn into(
+    path: &Path,
+    out: impl Write,
+    fill: impl FnOnce(&mut dyn Write) -> Result<(), OutputError>,
+) -> Result<(), OutputError> {
+    let mut out = io::BufWriter::with_capacity(BUFFER, out);
+    fill(&mut out)?;
+    out.flush().map_err(OutputError::io(path))
+}
+
+fn replace(
+    path: &Path,
+    fill: impl FnOnce(&mut dyn Write) -> Result<(), OutputError>,
+) -> Result<(), OutputError> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let file = tempfile::Builder::new().prefix(".polyarch-").tempfile_in(folder);
+    let mut file = file.map_err(OutputError::io(path))?;
+    into(path, &mut file, fill)?;
+    share(file.as_file()).map_err(OutputError::io(path))?;
+    file.as_file().sync_all().map_err(OutputError::io(path))?;
+    file.persist(path).map_err(|error| OutputError::io(path)(error.error))?;
+    Ok(())
+}
+
+/// Temporary files are private by default; what a person asked for is theirs to share.
+fn share(file: &File) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    file.set_permissions(fs::Permissions::from_mode(0o644))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_there_when_it_is_complete_and_not_before() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a");
+        let to = Destination::File(path.clone());
+        let fails = |out: &mut dyn Write| {
+            out.write_all(&vec![0; 2 * BUFFER]).expect("written");
+            Err(OutputError::Cancelled)
+        };
+        assert!(write(&to, fails).is_err());
+        assert_eq!(fs::read_dir(folder.path()).expect("list").count(), 0, "something half-written stayed");
+        write(&to, |out| out.write_all(b"whole").map_err(OutputError::io("a"))).expect("written");
+        assert!(write(&to, fails).is_err());
+        assert_eq!(fs::read(&path).expect("read"), b"whole");
+    }
+}

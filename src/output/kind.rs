@@ -1,0 +1,109 @@
+//! Where a finished build goes, and in which form.
+
+use std::path::PathBuf;
+
+use crate::oci::Reference;
+
+/// Where a finished build goes, beside the store.
+///
+/// Source: buildx, `docs/reference/buildx_build.md`, "Set the export action".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// The root file systems, in a folder, as this user's files. What is there already stays unless it has a name that
+    /// the image has too.
+    Local {
+        /// The folder, which is made where it is missing.
+        folder: PathBuf,
+        /// Whether each platform has a folder of its own, such as `linux_amd64`; by default where there are several.
+        split: Option<bool>,
+    },
+    /// The root file systems as a tar archive, with owners and devices.
+    Tar {
+        /// Where it goes.
+        to: Destination,
+        /// Whether each platform has a folder of its own; by default where there are several.
+        split: Option<bool>,
+    },
+    /// An OCI layout as a tar archive.
+    OciArchive {
+        /// Where it goes.
+        to: Destination,
+        /// What the image is like.
+        image: ImageOptions,
+    },
+    /// An OCI layout as a directory, which must be new or empty.
+    OciDirectory {
+        /// The directory.
+        folder: PathBuf,
+        /// What the image is like.
+        image: ImageOptions,
+    },
+    /// The index in the store, and in registries.
+    Image {
+        /// Whether it goes to the registries of its names.
+        push: bool,
+        /// What the image is like.
+        image: ImageOptions,
+    },
+}
+
+/// Where an archive goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// To standard output.
+    Stdout,
+    /// To a file, a pipe or a device.
+    File(PathBuf),
+}
+
+/// What is done with the images of one output before they go there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ImageOptions {
+    /// Names beside the tags of the build.
+    pub names: Vec<Reference>,
+}
+
+impl Output {
+    /// An OCI layout as a tar archive in a file.
+    pub fn oci_archive(file: impl Into<PathBuf>) -> Self {
+        Self::OciArchive { to: Destination::File(file.into()), image: ImageOptions::default() }
+    }
+
+    /// The registries of the build's tags.
+    pub fn registry() -> Self {
+        Self::Image { push: true, image: ImageOptions::default() }
+    }
+
+    /// Whether it goes to registries.
+    pub fn pushes(&self) -> bool {
+        matches!(self, Self::Image { push: true, .. })
+    }
+
+    /// Whether it goes to standard output.
+    pub fn is_stream(&self) -> bool {
+        matches!(
+            self,
+            Self::Tar { to: Destination::Stdout, .. } | Self::OciArchive { to: Destination::Stdout, .. }
+        )
+    }
+
+    /// What is done with its images; absent where files go out instead of images.
+    pub fn image(&self) -> Option<&ImageOptions> {
+        match self {
+            Self::OciArchive { image, .. } | Self::OciDirectory { image, .. } | Self::Image { image, .. } => {
+                Some(image)
+            }
+            Self::Local { .. } | Self::Tar { .. } => None,
+        }
+    }
+
+    /// The file or folder that it writes.
+    pub fn path(&self) -> Option<&PathBuf> {
+        match self {
+            Self::Local { folder, .. } | Self::OciDirectory { folder, .. } => Some(folder),
+            Self::Tar { to: Destination::File(path), .. }
+            | Self::OciArchive { to: Destination::File(path), .. } => Some(path),
+            _ => None,
+        }
+    }
+}

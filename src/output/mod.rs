@@ -1,0 +1,15 @@
+//! Outputs of a build: what is made of the images in the store, once for every backend.
+
+mod contents;
+mod destination;
+mod error;
+mod kind;
+mod local;
+mod merge;
+mod rootfs;
+mod tar;
+mod write;
+
+pub use error::OutputError;
+pub use kind::{Destination, ImageOptions, Output};
+pub(crate) use write::Writer;

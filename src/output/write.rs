@@ -1,0 +1,111 @@
+//! Writes one output.
+
+use std::{collections::HashMap, path::PathBuf};
+
+use polyarch_actors::{BuiltImage, Descriptor, Platform};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    destination,
+    error::OutputError,
+    kind::{Destination, Output},
+    local,
+    rootfs::{Kind, RootFs},
+    tar,
+};
+use crate::oci::{Reference, Store, layout};
+
+/// What an output is written from.
+#[derive(Clone, Debug)]
+pub(crate) struct Writer {
+    pub(crate) store: Store,
+    /// The platforms, in the order of the index.
+    pub(crate) images: Vec<BuiltImage>,
+    pub(crate) index: Descriptor,
+    /// What the image is called.
+    pub(crate) names: Vec<Reference>,
+    /// `SOURCE_DATE_EPOCH`, which files that go out get as their times.
+    pub(crate) epoch: Option<i64>,
+    pub(crate) cancel: CancellationToken,
+}
+
+/// What became of an output.
+#[derive(Debug, Default)]
+pub(crate) struct Written {
+    /// The file or folder; absent for standard output.
+    pub(crate) path: Option<PathBuf>,
+    /// What a person should know.
+    pub(crate) warning: Option<String>,
+}
+
+/// How root file systems are written.
+#[derive(Debug)]
+pub(super) struct Roots {
+    /// Whether each has a folder of its own.
+    pub(super) split: bool,
+    /// The time of every file, if it is not its own.
+    pub(super) epoch: Option<i64>,
+}
+
+impl Writer {
+    /// Writes an output; it blocks. Absent where the output is no file.
+    pub(crate) fn write(&self, output: &Output) -> Result<Option<Written>, OutputError> {
+        let mut written = Written { path: output.path().cloned(), warning: None };
+        match output {
+            Output::Image { .. } => return Ok(None),
+            Output::Local { folder, split } => {
+                let devices =
+                    local::write(&self.store, &self.images, &self.roots(*split), folder, &self.cancel)?;
+                if devices > 0 {
+                    let folder = folder.display();
+                    written.warning = Some(format!(
+                        "{devices} devices of the image are not in {folder}: type=tar keeps them"
+                    ));
+                }
+            }
+            Output::Tar { to, split } => destination::write(to, |out| {
+                tar::write(&self.store, &self.images, &self.roots(*split), out, &self.cancel)
+            })?,
+            Output::OciArchive { to, .. } => self.layout(to)?,
+            Output::OciDirectory { folder, .. } => {
+                layout::write_directory(&self.store, &self.index, &self.names, folder)?;
+            }
+        }
+        Ok(Some(written))
+    }
+
+    fn layout(&self, to: &Destination) -> Result<(), OutputError> {
+        destination::write(to, |out| Ok(layout::write_archive(&self.store, &self.index, &self.names, out)?))
+    }
+
+    fn roots(&self, split: Option<bool>) -> Roots {
+        Roots { split: split.unwrap_or(self.images.len() > 1), epoch: self.epoch }
+    }
+}
+
+/// The folder of a platform: `linux_arm_v7`.
+///
+/// Source: BuildKit, `exporter/local/export.go`.
+pub(super) fn folder_of(platform: &Platform) -> String {
+    let os = platform.os().to_string();
+    [os.as_str(), platform.arch()].into_iter().chain(platform.variant()).collect::<Vec<_>>().join("_")
+}
+
+/// Which platform brought which file, where all go to one folder.
+#[derive(Debug, Default)]
+pub(super) struct Seen(HashMap<Vec<u8>, Platform>);
+
+impl Seen {
+    pub(super) fn add(&mut self, root: &RootFs, platform: &Platform) -> Result<(), OutputError> {
+        for (path, entry) in &root.entries {
+            if entry.kind == Kind::Directory {
+                continue;
+            }
+            if let Some(one) = self.0.insert(path.clone(), platform.clone()) {
+                let path = String::from_utf8_lossy(path).into_owned();
+                return Err(OutputError::Clash { path, one, other: platform.clone() });
+            }
+        }
+        Ok(())
+    }
+}
