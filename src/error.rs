@@ -66,6 +66,20 @@ pub enum SpecError {
         /// The name.
         name: String,
     },
+    /// An output holds one image, and the build makes several.
+    #[error(
+        "an output of type docker holds one platform, and {platforms} are built: use type=oci, or name one platform"
+    )]
+    SeveralPlatforms {
+        /// How many.
+        platforms: usize,
+    },
+    /// There is nothing that an image could be loaded into.
+    #[error(
+        "there is no docker, podman or buildah here that an image could be loaded into: write it to a file with \
+         --output type=docker,dest=FILE"
+    )]
+    NothingToLoadInto,
     /// The moment that images should say they were made at is none.
     #[error("SOURCE_DATE_EPOCH={text} is no number of seconds since 1970")]
     Epoch {

@@ -180,10 +180,7 @@ impl Flow {
             };
             let to_write = output.clone();
             let Some(written) = blocking(move || Ok(writer.write(&to_write)?)).await? else { continue };
-            let path = written.path.as_ref();
-            let destination =
-                path.map_or_else(|| "standard output".into(), |path| path.display().to_string());
-            self.events.emit(EventKind::Exported { destination });
+            self.events.emit(EventKind::Exported { destination: written.place });
             if let Some(message) = written.warning {
                 self.events.emit(EventKind::Warned { message });
             }

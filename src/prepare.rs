@@ -17,7 +17,7 @@ use crate::{
     error::{Error, SpecError},
     gather::Gathered,
     oci::check_layout,
-    output::Output,
+    output::{Loader, Output},
     sources::NamedInput,
     spec::BuildSpec,
 };
@@ -181,6 +181,13 @@ pub(crate) fn check_files(spec: &BuildSpec) -> Result<(), SpecError> {
     spec.epoch()?;
     for output in &spec.outputs {
         check_output(output)?;
+        let platforms = spec.platforms.len();
+        if matches!(output, Output::Docker { .. } | Output::Load { .. }) && platforms > 1 {
+            return Err(SpecError::SeveralPlatforms { platforms });
+        }
+        if matches!(output, Output::Load { .. }) && Loader::find().is_none() {
+            return Err(SpecError::NothingToLoadInto);
+        }
     }
     for export in &spec.cache_to {
         match export {
@@ -231,7 +238,9 @@ fn check_output(output: &Output) -> Result<(), SpecError> {
         Output::OciDirectory { .. } if has_entries(path) => {
             "it is not empty; name another directory, or remove it first"
         }
-        Output::Tar { .. } | Output::OciArchive { .. } if path.is_dir() => "it is a directory",
+        Output::Tar { .. } | Output::OciArchive { .. } | Output::Docker { .. } if path.is_dir() => {
+            "it is a directory"
+        }
         _ => return Ok(()),
     };
     Err(SpecError::Occupied { path: path.clone(), reason })

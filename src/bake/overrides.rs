@@ -133,9 +133,14 @@ fn one(target: &mut Target, change: &Override) -> Result<(), String> {
             return Ok(());
         }
         "load" if Value::from(value.as_str()).bool()? => {
-            return Err(
-                "there is no engine here that images are loaded into (use output=type=oci,dest=FILE)".into(),
-            );
+            let outputs = target.outputs.get_or_insert_default();
+            let is_loaded = |output: &Entry| {
+                output.get("type").is_some_and(|kind| kind == "docker") && !output.contains_key("dest")
+            };
+            if !outputs.iter().any(is_loaded) {
+                outputs.push([("type".into(), "docker".into())].into());
+            }
+            return Ok(());
         }
         "load" => return Ok(()),
         _ => {}

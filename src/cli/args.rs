@@ -127,7 +127,10 @@ pub(super) struct BuildArgs {
     /// Publish under the given names; short for --output=type=registry, or push=true of each type=image
     #[arg(long)]
     pub(super) push: bool,
-    /// Where the result goes: "FOLDER" or "type=local,dest=FOLDER" for files, "type=tar,dest=FILE", "type=oci,dest=FILE",
+    /// Load the image into docker, podman or buildah, whichever works here first; short for --output=type=docker
+    #[arg(long)]
+    pub(super) load: bool,
+    /// Where the result goes: "FOLDER" or "type=local,dest=FOLDER" for files, "type=tar,dest=FILE", "type=oci,dest=FILE", "type=docker[,dest=FILE]",
     /// "type=image,push=true" and "type=registry"; "-" is standard output
     #[arg(short, long = "output", value_name = "OUTPUT")]
     pub(super) outputs: Vec<OutputOption>,

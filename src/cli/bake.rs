@@ -50,8 +50,8 @@ pub(super) struct BakeArgs {
     /// Publish every image; short for --set=*.push=true
     #[arg(long)]
     push: bool,
-    /// Refused: there is no engine here that images are loaded into
-    #[arg(long, hide = true)]
+    /// Load every image into docker, podman or buildah; short for --set=*.load=true
+    #[arg(long)]
     load: bool,
     /// Run every step, whatever earlier builds left; short for --set=*.no-cache=true
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
@@ -108,16 +108,13 @@ impl From<BakeError> for Failure {
 }
 
 pub(super) async fn run(store: Option<PathBuf>, args: BakeArgs) -> Result<(), Failure> {
-    if args.load {
-        return Err(Failure::usage("there is no engine here that images are loaded into")
-            .hint("give targets output = [\"type=oci,dest=FILE\"], or --push them to a registry"));
-    }
     let definition = inputs::read(&args.files, &args.variables)?;
     if let Some(list) = args.list {
         return print(&listed(&definition, list));
     }
     let flags = [
         args.push.then(|| "*.push=true".to_owned()),
+        args.load.then(|| "*.load=true".to_owned()),
         args.check.then(|| "*.call=check".to_owned()),
         args.call.as_ref().map(|call| format!("*.call={call}")),
         args.no_cache.map(|value| format!("*.no-cache={value}")),

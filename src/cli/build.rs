@@ -175,6 +175,9 @@ fn spec(args: &BuildArgs) -> Result<BuildSpec, Failure> {
     if args.push {
         output_option::push(&mut spec.outputs);
     }
+    if args.load {
+        output_option::load(&mut spec.outputs);
+    }
     if let Some(date) = env::var(EPOCH).ok().filter(|date| !date.is_empty()) {
         spec.build_args.entry(EPOCH.into()).or_insert(date);
     }

@@ -16,10 +16,11 @@ use crate::{
 };
 
 /// The types, and the fields that each has.
-const TYPES: [(&str, &[&str]); 6] = [
+const TYPES: [(&str, &[&str]); 7] = [
     ("local", &["dest", "platform-split"]),
     ("tar", &["dest", "platform-split"]),
     ("oci", &["dest", "tar", "name"]),
+    ("docker", &["dest", "name"]),
     ("image", &["push", "name"]),
     ("registry", &["name"]),
     ("cacheonly", &[]),
@@ -83,6 +84,8 @@ impl OutputOption {
                 Destination::File(folder) => Output::OciDirectory { folder, image: image(&fields)? },
                 Destination::Stdout => return Err("a layout that is no archive needs a dest".into()),
             },
+            "docker" if dest.is_none() => Output::Load { image: image(&fields)? },
+            "docker" => Output::Docker { to, image: image(&fields)? },
             "image" => Output::Image { push, image: image(&fields)? },
             "registry" => Output::Image { push: true, image: image(&fields)? },
             _ => return Ok(Self(None)),
@@ -109,6 +112,13 @@ pub(super) fn push(outputs: &mut Vec<Output>) {
     }
     if !found {
         outputs.push(Output::registry());
+    }
+}
+
+/// Makes the image go into a local store too.
+pub(super) fn load(outputs: &mut Vec<Output>) {
+    if !outputs.iter().any(|output| matches!(output, Output::Load { .. })) {
+        outputs.push(Output::Load { image: ImageOptions::default() });
     }
 }
 
@@ -152,6 +162,9 @@ mod tests {
             ("type=oci", Output::OciArchive { to: Destination::Stdout, image: image() }),
             ("type=oci,dest=-", Output::OciArchive { to: Destination::Stdout, image: image() }),
             ("type=oci,dest=d,tar=false", Output::OciDirectory { folder: "d".into(), image: image() }),
+            ("type=docker", Output::Load { image: image() }),
+            ("type=docker,dest=-", Output::Docker { to: Destination::Stdout, image: image() }),
+            ("type=docker,dest=a.tar", Output::Docker { to: file("a.tar"), image: image() }),
             ("type=registry", pushed(true)),
             ("type=image,push=true", pushed(true)),
             ("type=image", pushed(false)),

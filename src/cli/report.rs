@@ -146,6 +146,8 @@ impl From<Error> for Failure {
                         SpecError::DuplicatePlatform { .. }
                             | SpecError::DigestInTag { .. }
                             | SpecError::Epoch { .. }
+                            | SpecError::SeveralPlatforms { .. }
+                            | SpecError::NothingToLoadInto
                             | SpecError::NothingToPush
                             | SpecError::CacheOverImage { .. }
                             | SpecError::UnusedAnnotation { .. }

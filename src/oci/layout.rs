@@ -137,6 +137,17 @@ pub fn write_archive(
     names: &[Reference],
     out: impl Write,
 ) -> Result<(), LayoutError> {
+    write_archive_with(store, root, names, [], out)
+}
+
+/// The same with further documents.
+pub(crate) fn write_archive_with(
+    store: &Store,
+    root: &Descriptor,
+    names: &[Reference],
+    further: impl IntoIterator<Item = (&'static str, Vec<u8>)>,
+    out: impl Write,
+) -> Result<(), LayoutError> {
     let failed = |source| LayoutError::Io { path: "the archive".into(), source };
     let mut archive = tar::Builder::new(out);
     let blobs = closure(store, root)?;
@@ -149,7 +160,7 @@ pub fn write_archive(
         let mut header = header(store.size(&digest)?, tar::EntryType::Regular, 0o644);
         archive.append_data(&mut header, format!("blobs/sha256/{}", digest.hex()), file).map_err(failed)?;
     }
-    for (name, bytes) in documents(root, names)? {
+    for (name, bytes) in documents(root, names)?.into_iter().chain(further) {
         let mut header = header(bytes.len() as u64, tar::EntryType::Regular, 0o644);
         archive.append_data(&mut header, name, &bytes[..]).map_err(failed)?;
     }

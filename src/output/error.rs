@@ -47,6 +47,17 @@ pub enum OutputError {
         /// The directory.
         path: PathBuf,
     },
+    /// A program that images are loaded into did not take one.
+    #[error("{program} cannot load the image: {reason}")]
+    Load {
+        /// The program.
+        program: &'static str,
+        /// What it says.
+        reason: String,
+    },
+    /// There is no such program.
+    #[error("there is no docker, podman or buildah here that an image could be loaded into")]
+    NoLoader,
     /// A root file system cannot be unpacked.
     #[error(transparent)]
     Unpack(#[from] UnpackError),

@@ -38,6 +38,18 @@ pub enum Output {
         /// What the image is like.
         image: ImageOptions,
     },
+    /// One image as `docker save` writes it.
+    Docker {
+        /// Where it goes.
+        to: Destination,
+        /// What the image is like.
+        image: ImageOptions,
+    },
+    /// One image in the store of docker, podman or buildah, whichever works here first.
+    Load {
+        /// What the image is like.
+        image: ImageOptions,
+    },
     /// The index in the store, and in registries.
     Image {
         /// Whether it goes to the registries of its names.
@@ -83,16 +95,20 @@ impl Output {
     pub fn is_stream(&self) -> bool {
         matches!(
             self,
-            Self::Tar { to: Destination::Stdout, .. } | Self::OciArchive { to: Destination::Stdout, .. }
+            Self::Tar { to: Destination::Stdout, .. }
+                | Self::OciArchive { to: Destination::Stdout, .. }
+                | Self::Docker { to: Destination::Stdout, .. }
         )
     }
 
     /// What is done with its images; absent where files go out instead of images.
     pub fn image(&self) -> Option<&ImageOptions> {
         match self {
-            Self::OciArchive { image, .. } | Self::OciDirectory { image, .. } | Self::Image { image, .. } => {
-                Some(image)
-            }
+            Self::OciArchive { image, .. }
+            | Self::OciDirectory { image, .. }
+            | Self::Docker { image, .. }
+            | Self::Load { image }
+            | Self::Image { image, .. } => Some(image),
             Self::Local { .. } | Self::Tar { .. } => None,
         }
     }
@@ -102,6 +118,7 @@ impl Output {
         match self {
             Self::Local { folder, .. } | Self::OciDirectory { folder, .. } => Some(folder),
             Self::Tar { to: Destination::File(path), .. }
+            | Self::Docker { to: Destination::File(path), .. }
             | Self::OciArchive { to: Destination::File(path), .. } => Some(path),
             _ => None,
         }

@@ -2,8 +2,10 @@
 
 mod contents;
 mod destination;
+mod docker;
 mod error;
 mod kind;
+mod load;
 mod local;
 mod merge;
 mod rootfs;
@@ -12,4 +14,5 @@ mod write;
 
 pub use error::OutputError;
 pub use kind::{Destination, ImageOptions, Output};
+pub(crate) use load::Loader;
 pub(crate) use write::Writer;

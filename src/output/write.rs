@@ -6,9 +6,10 @@ use polyarch_actors::{BuiltImage, Descriptor, Platform};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    destination,
+    destination, docker,
     error::OutputError,
     kind::{Destination, Output},
+    load::Loader,
     local,
     rootfs::{Kind, RootFs},
     tar,
@@ -34,6 +35,8 @@ pub(crate) struct Writer {
 pub(crate) struct Written {
     /// The file or folder; absent for standard output.
     pub(crate) path: Option<PathBuf>,
+    /// Where it went, in a person's words.
+    pub(crate) place: String,
     /// What a person should know.
     pub(crate) warning: Option<String>,
 }
@@ -50,7 +53,9 @@ pub(super) struct Roots {
 impl Writer {
     /// Writes an output; it blocks. Absent where the output is no file.
     pub(crate) fn write(&self, output: &Output) -> Result<Option<Written>, OutputError> {
-        let mut written = Written { path: output.path().cloned(), warning: None };
+        let path = output.path().cloned();
+        let place = path.as_ref().map_or_else(|| "standard output".into(), |path| path.display().to_string());
+        let mut written = Written { path, place, warning: None };
         match output {
             Output::Image { .. } => return Ok(None),
             Output::Local { folder, split } => {
@@ -67,6 +72,15 @@ impl Writer {
                 tar::write(&self.store, &self.images, &self.roots(*split), out, &self.cancel)
             })?,
             Output::OciArchive { to, .. } => self.layout(to)?,
+            Output::Docker { to, .. } => self.docker(to)?,
+            Output::Load { .. } => {
+                let loader = Loader::find().ok_or(OutputError::NoLoader)?;
+                let scratch = self.store.scratch_dir("load")?;
+                let archive = scratch.path().join("image.tar");
+                self.docker(&Destination::File(archive.clone()))?;
+                loader.load(&archive, &self.cancel)?;
+                written.place = loader.program().into();
+            }
             Output::OciDirectory { folder, .. } => {
                 layout::write_directory(&self.store, &self.index, &self.names, folder)?;
             }
@@ -76,6 +90,10 @@ impl Writer {
 
     fn layout(&self, to: &Destination) -> Result<(), OutputError> {
         destination::write(to, |out| Ok(layout::write_archive(&self.store, &self.index, &self.names, out)?))
+    }
+
+    fn docker(&self, to: &Destination) -> Result<(), OutputError> {
+        destination::write(to, |out| docker::write(&self.store, &self.index, &self.names, out))
     }
 
     fn roots(&self, split: Option<bool>) -> Roots {

@@ -228,7 +228,12 @@ fn what_cannot_be_built_is_told_with_its_file_target_and_attribute() {
             &["target a: the context nothing does not exist"],
         ),
         ("target \"a\" {}", &[], 3, &["there is no target \"default\""]),
-        ("target \"a\" {}", &["a", "--load"], 2, &["no engine here"]),
+        (
+            "target \"a\" { platforms = [\"linux/amd64\", \"linux/arm64\"] }",
+            &["a", "--load"],
+            2,
+            &["target a: an output of type docker holds one platform, and 2 are built"],
+        ),
         (
             "target \"a\" {\n  tags = [TAGG]\n}\nvariable \"TAG\" {}",
             &["a"],

@@ -11,7 +11,7 @@ use polyarch::oci::Store;
 
 use crate::support::{
     buildah::run,
-    command::{Desk, is_root, ready},
+    command::{Desk, Ended, is_root, ready},
     images::{CHAR_DEVICE, DIRECTORY, FIFO, HARD_LINK, Layer, SYMLINK, Tar, image},
 };
 
@@ -174,4 +174,50 @@ fn files_get_the_time_of_the_source_date() {
     }
     let listed = run(Command::new("tar").args(["--utc", "-tvf"]).arg(desk.path("root.tar")));
     assert!(listed.lines().all(|line| line.contains("2023-11-14 22:13")), "{listed}");
+}
+
+#[test]
+fn a_docker_archive_is_read_by_other_tools_under_its_names() {
+    if !ready() {
+        return;
+    }
+    let desk = Desk::new();
+    let output = "type=docker,dest=app.tar,name=other:2";
+    desk.ok(["build", "--platform", "linux/arm64", "-t", "app:1", "-o", output, HELLO]);
+    for name in ["app:1", "other:2"] {
+        let archive = format!("docker-archive:{}:{name}", desk.path("app.tar").display());
+        let files = desk.unpack(&archive, "arm64");
+        assert!(fs::read_to_string(files.join("notes.txt")).expect("read").contains("arm64"));
+    }
+    desk.run(["build", "--platform", BOTH, "-o", "type=docker,dest=two.tar", HELLO])
+        .fails(2, &["holds one platform, and 2 are built"]);
+}
+
+#[test]
+fn a_loaded_image_keeps_its_name() {
+    if !ready() || !is_root() {
+        return;
+    }
+    let desk = Desk::new();
+    let root = desk.path("containers");
+    let storage =
+        format!("[storage]\ndriver = \"vfs\"\ngraphroot = {root:?}\nrunroot = {:?}\n", desk.path("run"));
+    fs::write(desk.path("storage.conf"), storage).expect("written");
+    // buildah alone, whatever else is installed.
+    let found = run(Command::new("sh").args(["-c", "command -v buildah"]));
+    fs::create_dir(desk.path("bin")).expect("a folder");
+    symlink(found.trim(), desk.path("bin/buildah")).expect("a link");
+    let with = |program: &mut Command| {
+        let program = program.env("PATH", desk.path("bin"));
+        Ended::of(program.env("CONTAINERS_STORAGE_CONF", desk.path("storage.conf")))
+    };
+    let context = desk.context("app", "FROM scratch\nCOPY a.txt /\n");
+    let build = ["build", "--backend", "sandbox", "--load", "-t", "loaded:1", &context];
+    with(&mut desk.command(build)).success();
+    let listed =
+        with(Command::new(found.trim()).args(["images", "--format", "{{.Name}}:{{.Tag}}"])).success();
+    // What buildah makes of a short name, its own builds' too.
+    assert_eq!(listed.trim(), "localhost/loaded:1");
+    fs::remove_file(desk.path("bin/buildah")).expect("removed");
+    with(&mut desk.command(build)).fails(2, &["there is no docker, podman or buildah here"]);
 }
