@@ -238,6 +238,9 @@ pub(super) fn metadata(receipt: &Receipt) -> Value {
         "containerimage.descriptor": receipt.index,
         "containerimage.digest": receipt.index.digest,
     });
+    if let [image] = &receipt.images[..] {
+        metadata["containerimage.config.digest"] = image.config.as_str().into();
+    }
     if !names.is_empty() {
         metadata["image.name"] = names.join(",").into();
     }

@@ -155,7 +155,7 @@ fn the_command_line_changes_targets_as_it_does_in_buildx() {
         ("app.tag=x", "there is no key for --set \"tag\" (did you mean \"tags\"?)"),
         ("ap.tags=x", "there is no target \"ap\""),
         ("app.no-cache=maybe", "expected a bool"),
-        ("app.load=true", "no engine"),
+        ("app.load=maybe", "expected a bool"),
     ] {
         let error = printed(&[("x.hcl", text)], &["app"], &[change]).expect_err(change);
         assert!(error.contains(reason), "{change}: {error}");
