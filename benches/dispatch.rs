@@ -156,6 +156,7 @@ fn answer((message, reply): Question) {
     let id = BackendId::new("channel");
     let ended = |platform: &Platform| PlatformOutcome {
         platform: platform.clone(),
+        optional: false,
         result: Ok(testing::image(&id, platform)),
     };
     let platforms = message.requests.iter().map(|request| ended(&request.platform)).collect();

@@ -13,6 +13,7 @@ use crate::{
     gather::GatherError,
     oci::{StoreError, index::DuplicatePlatform, layout::LayoutError},
     output::OutputError,
+    pattern::PlatformPattern,
     registry::{PublishReport, RegistryError},
 };
 
@@ -59,6 +60,17 @@ pub enum SpecError {
         key: String,
         /// Its platform.
         platform: Platform,
+    },
+    /// A pattern is about no platform that is built.
+    #[error(
+        "{pattern} is none of the platforms of the build ({})",
+        platforms.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    )]
+    UnusedPattern {
+        /// The pattern.
+        pattern: PlatformPattern,
+        /// The platforms.
+        platforms: Vec<Platform>,
     },
     /// A name for the image says which image it is already.
     #[error("{name} cannot be a tag: what has a digest cannot be given another meaning")]

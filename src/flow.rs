@@ -32,7 +32,7 @@ use crate::{
     orchestrator::gone,
     output::{Output, Writer},
     prepare::{Prepared, check_files, prepare},
-    receipt::{PushedReference, Receipt},
+    receipt::{MissingPlatform, PushedReference, Receipt},
     registry::{ClientOptions, RegistryError, RetryLimits, TransferCx, TransferEvent},
     spec::{Annotation, AnnotationLevel, BuildSpec},
 };
@@ -108,6 +108,12 @@ impl Flow {
                 })));
             }
         };
+        let missing = outcome.missing().map(|(platform, error)| {
+            let message = format!("{platform} is missing in the index: {error}");
+            self.events.emit(EventKind::Warned { message });
+            MissingPlatform { platform: platform.clone(), error: error.clone() }
+        });
+        let missing = missing.collect();
         let index = self.assemble(built.clone()).await?;
         self.events.emit(EventKind::IndexAssembled { index: index.clone() });
         let exported = self.export(&built, &index).await?;
@@ -119,6 +125,7 @@ impl Flow {
             build: self.id.clone(),
             index,
             images: built,
+            missing,
             tags: self.spec.names(),
             pushed,
             exported,

@@ -46,6 +46,7 @@ mod machine;
 pub mod oci;
 mod orchestrator;
 mod output;
+mod pattern;
 mod prepare;
 #[cfg(unix)]
 pub mod prune;
@@ -65,8 +66,9 @@ pub use gather::GatherError;
 pub use helper::init;
 pub use orchestrator::{BuildHandle, Orchestrator, OrchestratorBuilder};
 pub use output::{Destination, ImageOptions, Output, OutputError};
+pub use pattern::PlatformPattern;
 pub use polyarch_actors as actors;
-pub use receipt::{PushedReference, Receipt, ReceiptError};
+pub use receipt::{MissingPlatform, PushedReference, Receipt, ReceiptError};
 pub use sources::{ContextInput, NamedInput, SourceTextError};
 pub use spec::{Annotation, AnnotationError, AnnotationLevel, BuildSpec, DockerfileInput};
 

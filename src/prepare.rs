@@ -18,6 +18,7 @@ use crate::{
     gather::Gathered,
     oci::check_layout,
     output::{Loader, Output},
+    pattern::PlatformPattern,
     sources::NamedInput,
     spec::BuildSpec,
 };
@@ -45,6 +46,10 @@ impl<'g> Parsed<'g> {
             return Err(SpecError::DuplicatePlatform { platform: platform.clone() }.into());
         }
         check_annotations(spec, &platforms)?;
+        let is_used = |pattern: &&PlatformPattern| platforms.iter().any(|platform| pattern.matches(platform));
+        if let Some(pattern) = spec.optional.iter().find(|pattern| !is_used(pattern)) {
+            return Err(SpecError::UnusedPattern { pattern: pattern.clone(), platforms }.into());
+        }
         let dockerfile = Dockerfile::parse(&source.name, &source.text)
             .map_err(|error| Error::Dockerfile { snippet: error.snippet(&source.text), error })?;
         let contexts = spec.build_contexts.keys().cloned().collect();
@@ -154,6 +159,7 @@ fn request(
         emulation: spec.emulation,
         steps: spec.steps.clone(),
         insecure: plan.first_insecure().is_some(),
+        optional: spec.optional.iter().any(|pattern| pattern.matches(platform)),
         ..BuildRequest::new(
             build.clone(),
             platform.clone(),

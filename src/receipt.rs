@@ -6,7 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use polyarch_actors::{BuildId, BuiltImage, Descriptor, Digest, ProtocolVersion, Timestamp};
+use polyarch_actors::{
+    BuildError, BuildId, BuiltImage, Descriptor, Digest, Platform, ProtocolVersion, Timestamp,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::oci::{LARGEST_DOCUMENT, Reference, make_readable};
@@ -22,6 +24,9 @@ pub struct Receipt {
     pub index: Descriptor,
     /// Each platform in the requested order.
     pub images: Vec<BuiltImage>,
+    /// The optional platforms that the index lacks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<MissingPlatform>,
     /// The names in the store that point at the index.
     pub tags: Vec<Reference>,
     /// The references in registries that point at the index.
@@ -32,6 +37,15 @@ pub struct Receipt {
     pub started: Timestamp,
     /// When it ended.
     pub finished: Timestamp,
+}
+
+/// A platform without which the build succeeded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MissingPlatform {
+    /// The platform as it was asked for.
+    pub platform: Platform,
+    /// Why it could not be built.
+    pub error: BuildError,
 }
 
 /// Why a receipt cannot be read.

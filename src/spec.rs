@@ -12,6 +12,7 @@ use crate::{
     error::SpecError,
     oci::Reference,
     output::Output,
+    pattern::PlatformPattern,
     sources::{ContextInput, NamedInput},
 };
 
@@ -66,6 +67,9 @@ pub struct BuildSpec {
     pub steps: StepOptions,
     /// What the failure of one platform means for the others.
     pub policy: FailurePolicy,
+    /// The platforms without which the build succeeds: what cannot be built of them is missing in the index, and the
+    /// receipt says why.
+    pub optional: Vec<PlatformPattern>,
     /// Where the index goes, beside the store.
     pub outputs: Vec<Output>,
 }
@@ -100,6 +104,7 @@ impl BuildSpec {
             emulation: Emulation::default(),
             steps: StepOptions::default(),
             policy: FailurePolicy::default(),
+            optional: Vec::new(),
             outputs: Vec::new(),
         }
     }

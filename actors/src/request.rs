@@ -65,6 +65,9 @@ pub struct BuildRequest {
     /// Whether the plan has a step that asks for all rights (`RUN --security=insecure`).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub insecure: bool,
+    /// Whether the build succeeds without this platform.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub optional: bool,
 }
 
 /// A Dockerfile as it was read.
@@ -246,6 +249,7 @@ impl BuildRequest {
             emulation: Emulation::default(),
             steps: StepOptions::default(),
             insecure: false,
+            optional: false,
         }
     }
 }

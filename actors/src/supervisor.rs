@@ -161,8 +161,7 @@ impl Handler<RunBuild> for BuildSupervisor {
 
     fn handle(&mut self, message: RunBuild, cx: &mut Self::Context) -> Self::Result {
         let (reply, outcome) = oneshot::channel();
-        let platforms: Vec<_> = message.requests.iter().map(|request| request.platform.clone()).collect();
-        let fallback = Collector::new(message.build.clone(), platforms, message.policy);
+        let fallback = Collector::new(message.build.clone(), &message.requests, message.policy);
         if self.builds.contains_key(&message.build) {
             let error = BuildError::invalid(format!("a build with the id {} is running", message.build));
             return Box::pin(fut::ready(fallback.fail(&error)));

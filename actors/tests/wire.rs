@@ -224,8 +224,8 @@ fn every_error_has_its_golden_form() {
 #[test]
 fn an_outcome_has_its_golden_form() {
     let platforms = vec![
-        PlatformOutcome { platform: platform(), result: Ok(image()) },
-        PlatformOutcome { platform: platform(), result: Err(BuildError::Cancelled) },
+        PlatformOutcome { platform: platform(), optional: false, result: Ok(image()) },
+        PlatformOutcome { platform: platform(), optional: false, result: Err(BuildError::Cancelled) },
     ];
     holds("outcome.json", &Outcome { build: build(), platforms });
 }

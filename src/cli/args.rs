@@ -16,7 +16,7 @@ use super::{
     output_option::OutputOption,
     steps::{AttestationArgs, StepArgs},
 };
-use crate::{config, images::EntryName, oci::Reference, spec::Annotation};
+use crate::{config, images::EntryName, oci::Reference, pattern::PlatformPattern, spec::Annotation};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -169,6 +169,15 @@ pub(super) struct BuildArgs {
     /// When RUN steps for another CPU may be emulated
     #[arg(long, value_name = "WHEN", default_value = "fallback")]
     pub(super) emulation: EmulationArg,
+    /// Build the other platforms to their end when one fails [default: stop them]
+    #[arg(long, overrides_with = "fail_fast")]
+    pub(super) keep_going: bool,
+    /// Stop the other platforms when one fails; the default
+    #[arg(long, overrides_with = "keep_going")]
+    pub(super) fail_fast: bool,
+    /// Platforms that may fail: the index is published without them ("linux/riscv64", "windows/*")
+    #[arg(long, value_name = "PLATFORM|PATTERN", value_delimiter = ',')]
+    pub(super) optional: Vec<PlatformPattern>,
     /// Show what the build checks find in the Dockerfile, and build nothing; short for --call=check
     #[arg(long)]
     pub(super) check: bool,

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use polyarch_actors::{BackendId, CachePolicy, Emulation, PullPolicy};
+use polyarch_actors::{BackendId, CachePolicy, Emulation, FailurePolicy, PullPolicy};
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
@@ -166,6 +166,8 @@ fn spec(args: &BuildArgs) -> Result<BuildSpec, Failure> {
     // An empty variable is as good as none.
     spec.backend = args.backend.as_deref().filter(|name| !name.is_empty()).map(BackendId::new);
     spec.emulation = args.emulation.into();
+    spec.policy = if args.keep_going { FailurePolicy::KeepGoing } else { FailurePolicy::FailFast };
+    spec.optional.clone_from(&args.optional);
     spec.steps = args.steps.options();
     spec.outputs = args.outputs.iter().filter_map(|option| option.0.clone()).collect();
     if spec.outputs.is_empty() && !args.outputs.is_empty() {

@@ -151,6 +151,7 @@ impl From<Error> for Failure {
                             | SpecError::NothingToPush
                             | SpecError::CacheOverImage { .. }
                             | SpecError::UnusedAnnotation { .. }
+                            | SpecError::UnusedPattern { .. }
                             | SpecError::CheckOption { .. }
                     ) {
                         exit::USAGE

@@ -129,3 +129,34 @@ fn output_that_is_no_text_passes_through_unchanged() {
     let ended = desk.run(["build", "--no-cache", "--progress", "rawjson", &context]);
     ended.says("\"data\":{\"hex\":\"636166e920ff0a\"}");
 }
+
+#[test]
+fn an_optional_platform_may_fail_and_the_others_go_on_when_they_are_told_to() {
+    let Some(base) = (ready() && runs_both()).then(busybox).flatten() else { return };
+    let desk = Desk::new();
+    let context = desk.context("app", format!("FROM {base}\nRUN test `uname -m` = x86_64 || exit 7\n"));
+    let build = |more: &[&str]| {
+        let arguments = ["build", "-t", "app:1", "--platform", "linux/arm64,linux/amd64", &context];
+        desk.run(arguments.iter().chain(more))
+    };
+    // Told to go on, the other platform is built, and nothing has a name yet.
+    let ended = build(&["--keep-going"]);
+    ended.fails(4, &["linux/arm64", "exit code 7"]);
+    assert!(!ended.stderr.contains("stopped because"), "{}", ended.stderr);
+    assert!(!desk.ok(["images"]).contains("app"));
+    // What finished is there.
+    let receipt = desk.path("receipt.json");
+    let path = receipt.to_str().expect("text").to_owned();
+    let ended = build(&["--optional", "*/arm64", "--receipt", &path, "--progress=plain"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    ended.says("linux/arm64 is missing in the index");
+    let receipt: serde_json::Value = serde_json::from_slice(&fs::read(receipt).expect("read")).expect("json");
+    assert_eq!(receipt["missing"][0]["platform"], "linux/arm64");
+    assert_eq!(receipt["images"].as_array().expect("a list").len(), 1);
+    let index = desk.index(receipt["index"]["digest"].as_str().expect("text"));
+    assert_eq!(index["manifests"].as_array().expect("a list").len(), 1);
+    assert_eq!(index["manifests"][0]["platform"]["architecture"], "amd64");
+    assert!(desk.ok(["images"]).contains("app"));
+    build(&["--optional", "windows/*"]).fails(2, &["windows/* is none of the platforms", "linux/arm64"]);
+    build(&["--optional", "lin*/arm64"]).fails(2, &["lin*/arm64"]);
+}

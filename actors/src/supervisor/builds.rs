@@ -51,7 +51,7 @@ impl BuildSupervisor {
         let platforms: Vec<_> = requests.iter().map(|request| request.platform.clone()).collect();
         self.board.insert(build.clone(), &platforms);
         let running = Running {
-            collector: Collector::new(build.clone(), platforms, policy),
+            collector: Collector::new(build.clone(), &requests, policy),
             tickets: Vec::new(),
             stop: CancellationToken::new(),
             stopped: None,
