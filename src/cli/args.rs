@@ -154,7 +154,7 @@ pub(super) struct BuildArgs {
     /// Print nothing but the digest of the index
     #[arg(short, long)]
     pub(super) quiet: bool,
-    /// Write the digest of the index to a file
+    /// Write what identifies the image to a file: the digest of its config where one platform is built, else of the index
     #[arg(long, value_name = "FILE")]
     pub(super) iidfile: Option<PathBuf>,
     /// Write what was built to a file, as JSON with buildx's keys

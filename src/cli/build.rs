@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use polyarch_actors::{BackendId, CachePolicy, Emulation, FailurePolicy, PullPolicy};
+use polyarch_actors::{BackendId, CachePolicy, Digest, Emulation, FailurePolicy, PullPolicy};
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
@@ -219,7 +219,7 @@ fn write_files(receipt: &Receipt, args: &BuildArgs) -> Result<(), Failure> {
             .map_err(|error| Failure::host(format!("cannot write {}: {error}", path.display())))
     };
     if let Some(path) = &args.iidfile {
-        write(path, receipt.index.digest.to_string())?;
+        write(path, image_id(receipt).to_string())?;
     }
     if let Some(path) = &args.metadata_file {
         write(path, format!("{:#}\n", metadata(receipt)))?;
@@ -230,6 +230,16 @@ fn write_files(receipt: &Receipt, args: &BuildArgs) -> Result<(), Failure> {
             .map_err(|error| Failure::host(format!("cannot write {}: {error}", path.display())))?;
     }
     Ok(())
+}
+
+/// What identifies the image: its config where there is one, as for docker, else the index.
+///
+/// Source: buildx, `commands/build.go`, `getImageID`.
+fn image_id(receipt: &Receipt) -> &Digest {
+    match &receipt.images[..] {
+        [image] => &image.config,
+        _ => &receipt.index.digest,
+    }
 }
 
 /// What was built, with buildx's keys.

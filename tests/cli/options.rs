@@ -37,6 +37,26 @@ fn the_digest_goes_to_files_and_to_quiet_output() {
     assert_eq!(metadata["containerimage.digest"], digest.trim());
     assert_eq!(metadata["containerimage.descriptor"]["digest"], digest.trim());
     assert_eq!(metadata["image.name"], "docker.io/a/b:1,docker.io/library/c:2");
+    assert_eq!(metadata.get("containerimage.config.digest"), None, "several platforms have no one config");
+}
+
+#[test]
+fn one_platform_is_identified_by_the_digest_of_its_config() {
+    if !ready() {
+        return;
+    }
+    let desk = Desk::new();
+    let context = desk.context("app", COPY);
+    let files = ["--iidfile", "id", "--metadata-file", "meta.json", "--annotation", "a=b"];
+    let digest = desk.ok(["build", "-q", "--platform", "linux/arm64", &context].iter().chain(&files));
+    let index = desk.index(&digest);
+    let manifest = desk.index(index["manifests"][0]["digest"].as_str().expect("a digest"));
+    let config = manifest["config"]["digest"].as_str().expect("a digest");
+    assert_eq!(fs::read_to_string(desk.path("id")).expect("read"), config);
+    let text = fs::read(desk.path("meta.json")).expect("read");
+    let metadata: Value = serde_json::from_slice(&text).expect("json");
+    assert_eq!(metadata["containerimage.config.digest"], config);
+    assert_eq!(metadata["containerimage.digest"], digest.trim());
 }
 
 #[test]

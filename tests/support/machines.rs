@@ -79,12 +79,18 @@ impl Machines {
     }
 
     pub(crate) fn command(&self, machine: &str, arguments: &[&str]) -> Command {
-        let iid = self.desk.path(&format!("{machine}.iid"));
+        let metadata = self.metadata(machine);
         let mut command = self.desk.command(["--store", machine, "build", "--progress", "rawjson"]);
         // It is what keeps steps; arguments may name another, or none.
         command.env("POLYARCH_BACKEND", "sandbox");
-        command.args(["--platform", self.platforms, "--iidfile"]).arg(iid).args(arguments).arg(&self.context);
+        command.args(["--platform", self.platforms, "--metadata-file"]).arg(metadata);
+        command.args(arguments).arg(&self.context);
         command
+    }
+
+    /// Where the last build of a machine said what it built.
+    fn metadata(&self, machine: &str) -> PathBuf {
+        self.desk.path(&format!("{machine}.metadata"))
     }
 
     pub(crate) fn try_build(&self, machine: &str, arguments: &[&str]) -> Ended {
@@ -95,7 +101,9 @@ impl Machines {
         let ended = self.try_build(machine, arguments);
         assert_eq!(ended.code, Some(0), "{}", ended.stderr);
         let events = ended.stderr.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-        let digest = fs::read_to_string(self.desk.path(&format!("{machine}.iid"))).expect("read");
+        let metadata = fs::read(self.metadata(machine)).expect("read");
+        let metadata: Value = serde_json::from_slice(&metadata).expect("json");
+        let digest = metadata["containerimage.digest"].as_str().expect("a digest").to_owned();
         Built { digest, events }
     }
 
