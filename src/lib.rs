@@ -31,6 +31,7 @@ pub mod cli;
 pub mod config;
 pub mod context;
 pub mod dockerfile;
+mod draft;
 #[cfg(target_os = "linux")]
 pub mod engine;
 mod error;

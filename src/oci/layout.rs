@@ -21,6 +21,7 @@ use super::{
     reference::Reference,
     store::Store,
 };
+use crate::draft::Draft;
 
 /// Why an output could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -183,7 +184,7 @@ pub fn write_directory(
         Err(error) => return Err(failed(error)),
     }
     let parent = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let draft = tempfile::Builder::new().prefix(".polyarch-").tempdir_in(parent).map_err(failed)?;
+    let draft = Draft::new(parent).map_err(failed)?;
     let layout = draft.path().join("layout");
     let blobs = layout.join("blobs/sha256");
     fs::create_dir_all(&blobs).map_err(failed)?;

@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::{error::OutputError, kind::Destination};
+use crate::draft::Draft;
 
 /// How much is written at once, in bytes.
 const BUFFER: usize = 1 << 20;
@@ -46,19 +47,12 @@ fn replace(
     fill: impl FnOnce(&mut dyn Write) -> Result<(), OutputError>,
 ) -> Result<(), OutputError> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let file = tempfile::Builder::new().prefix(".polyarch-").tempfile_in(folder);
-    let mut file = file.map_err(OutputError::io(path))?;
-    into(path, &mut file, fill)?;
-    share(file.as_file()).map_err(OutputError::io(path))?;
-    file.as_file().sync_all().map_err(OutputError::io(path))?;
-    file.persist(path).map_err(|error| OutputError::io(path)(error.error))?;
-    Ok(())
-}
-
-/// Temporary files are private by default; what a person asked for is theirs to share.
-fn share(file: &File) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    file.set_permissions(fs::Permissions::from_mode(0o644))
+    let draft = Draft::new(folder).map_err(OutputError::io(path))?;
+    let whole = draft.path().join("archive");
+    let file = File::create_new(&whole).map_err(OutputError::io(path))?;
+    into(path, &file, fill)?;
+    file.sync_all().map_err(OutputError::io(path))?;
+    fs::rename(&whole, path).map_err(OutputError::io(path))
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ use super::{
 use crate::{
     archive::{Member, MemberKind, PIECE, Place, fill},
     context::RelPath,
+    draft::Draft,
     oci::Store,
 };
 
@@ -38,7 +39,7 @@ pub(super) fn write(
         fs::create_dir_all(parent).map_err(failed())?;
     }
     let beside = there.as_deref().unwrap_or(parent);
-    let draft = tempfile::Builder::new().prefix(".polyarch-").tempdir_in(beside).map_err(failed())?;
+    let draft = Draft::new(beside).map_err(failed())?;
     let new = draft.path().join("new");
     make(&new)?;
     let mut devices = 0;

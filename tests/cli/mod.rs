@@ -16,6 +16,8 @@ mod help;
 mod lists;
 mod options;
 #[cfg(target_os = "linux")]
+mod output_kills;
+#[cfg(target_os = "linux")]
 mod outputs;
 #[cfg(target_os = "linux")]
 mod places;
