@@ -14,6 +14,8 @@ mod registry;
 mod registry_faults;
 mod registry_tokens;
 #[cfg(target_os = "linux")]
+mod reproducible;
+#[cfg(target_os = "linux")]
 mod sandbox;
 #[cfg(target_os = "linux")]
 mod session;
