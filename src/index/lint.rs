@@ -4,61 +4,12 @@
 //! (`core/images/image.go`); moby (`distribution/pull_v2.go`); OCI image specification, `image-index.md`, `config.md`.
 
 use super::{
+    known::{CPUS, SYSTEMS},
     platform::{PlatformKey, completed, contradicts, is_unknown, written},
     rule::{Finding, IndexRule},
     tree::{Content, ImageFacts, Node, Tree},
 };
 use crate::oci::{index::EntryPlatform, media_type};
-
-/// The operating systems and CPUs that Go knows, which are the names that the specification asks for.
-///
-/// Source: Go, `internal/syslist/syslist.go`.
-const SYSTEMS: [&str; 18] = [
-    "aix",
-    "android",
-    "darwin",
-    "dragonfly",
-    "freebsd",
-    "hurd",
-    "illumos",
-    "ios",
-    "js",
-    "linux",
-    "nacl",
-    "netbsd",
-    "openbsd",
-    "plan9",
-    "solaris",
-    "wasip1",
-    "windows",
-    "zos",
-];
-const CPUS: [&str; 24] = [
-    "386",
-    "amd64",
-    "amd64p32",
-    "arm",
-    "arm64",
-    "arm64be",
-    "armbe",
-    "loong64",
-    "mips",
-    "mips64",
-    "mips64le",
-    "mips64p32",
-    "mips64p32le",
-    "mipsle",
-    "ppc",
-    "ppc64",
-    "ppc64le",
-    "riscv",
-    "riscv64",
-    "s390",
-    "s390x",
-    "sparc",
-    "sparc64",
-    "wasm",
-];
 
 /// What is wrong with an index, in the order of its entries.
 pub fn lint(tree: &Tree) -> Vec<Finding> {
@@ -305,3 +256,7 @@ fn image_platform(node: &Node) -> Option<EntryPlatform> {
         (None, Err(_)) => None,
     }
 }
+
+#[cfg(test)]
+#[path = "lint_tests.rs"]
+mod tests;

@@ -198,3 +198,7 @@ impl Index {
         media_type.clone_into(&mut self.media_type);
     }
 }
+
+#[cfg(test)]
+#[path = "merge_tests.rs"]
+mod tests;

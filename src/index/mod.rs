@@ -9,6 +9,7 @@ mod copy;
 mod create;
 mod error;
 mod gather;
+mod known;
 mod lint;
 mod location;
 mod look;

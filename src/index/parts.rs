@@ -93,7 +93,7 @@ impl Walk<'_> {
             if !media_type::is_manifest(kind) {
                 return Err(odd(format!("its media type is {kind}")));
             }
-            let platform = config_platform(self.store, digest)?;
+            let platform = config_platform(self.store, digest)?.map_err(odd)?;
             if platform.os.is_empty() || platform.architecture.is_empty() {
                 return Err(odd("its config names no platform".to_owned()));
             }
@@ -104,8 +104,9 @@ impl Walk<'_> {
     }
 }
 
-/// What the config of an image says it is for; empty where the config is that of no image.
-fn config_platform(store: &Store, manifest: &Digest) -> Result<EntryPlatform, StoreError> {
+/// What the config of an image says it is for, empty where the config is that of no image; or why the manifest is that
+/// of no image.
+fn config_platform(store: &Store, manifest: &Digest) -> Result<Result<EntryPlatform, String>, StoreError> {
     #[derive(Deserialize)]
     struct Manifest {
         config: Config,
@@ -114,9 +115,14 @@ fn config_platform(store: &Store, manifest: &Digest) -> Result<EntryPlatform, St
     struct Config {
         digest: Digest,
     }
-    let Manifest { config } = serde_json::from_slice(&store.read_document(manifest)?).map_err(|error| {
-        StoreError::Malformed { what: format!("the manifest {manifest}"), reason: error.to_string() }
-    })?;
+    let Manifest { config } = match serde_json::from_slice(&store.read_document(manifest)?) {
+        Ok(manifest) => manifest,
+        Err(error) => return Ok(Err(error.to_string())),
+    };
     // Configs of charts, modules and signatures are of any form.
-    Ok(serde_json::from_slice(&store.read_document(&config.digest)?).unwrap_or_default())
+    Ok(Ok(serde_json::from_slice(&store.read_document(&config.digest)?).unwrap_or_default()))
 }
+
+#[cfg(test)]
+#[path = "parts_tests.rs"]
+mod tests;
