@@ -5,4 +5,5 @@ mod cli;
 mod conformance;
 mod dependencies;
 mod flows;
+mod receipts;
 mod support;

@@ -13,6 +13,8 @@ mod checks;
 mod contexts;
 mod hello;
 mod help;
+#[cfg(target_os = "linux")]
+mod indexes;
 mod lists;
 mod options;
 #[cfg(target_os = "linux")]
