@@ -101,6 +101,12 @@ pub enum SpecError {
     /// There is nothing to push to.
     #[error("nothing says where to push: the build has no tag")]
     NothingToPush,
+    /// Something is to have no name but its digest, and is given a tag.
+    #[error("cannot push {name} by digest: it has a tag")]
+    TagByDigest {
+        /// The name.
+        name: String,
+    },
     /// An output cannot go where it should.
     #[error("cannot write the output {path}: {reason}")]
     Occupied {

@@ -30,7 +30,7 @@ use crate::{
         index::{Index, IndexEntry, annotate_manifest},
     },
     orchestrator::gone,
-    output::{Output, Writer},
+    output::{Output, Push, Writer},
     prepare::{Prepared, check_files, prepare},
     receipt::{MissingPlatform, PushedReference, Receipt},
     registry::{ClientOptions, RegistryError, RetryLimits, TransferCx, TransferEvent},
@@ -89,7 +89,8 @@ impl Flow {
         let caches = self.caches(&images);
         if pushes {
             // A registry that cannot be reached should be known before hours of work, not after.
-            images.check_registries(&self.spec.pushed_names(), &self.transfer(quick())).await?;
+            let names = [Push::Tags, Push::ByDigest].map(|push| self.spec.pushed_names(push)).concat();
+            images.check_registries(&names, &self.transfer(quick())).await?;
         }
         caches.check().await?;
         let imports = caches.import(&prepared).await?;
@@ -205,7 +206,12 @@ impl Flow {
         let bases = prepared.requests.iter().flat_map(|request| &request.bases);
         let sources: Vec<Reference> = bases.filter_map(|base| base.reference.parse().ok()).collect();
         let report = images
-            .publish(index, &self.spec.pushed_names(), &sources, &self.transfer(RetryLimits::default()))
+            .publish(
+                index,
+                &self.spec.push_targets(&index.digest),
+                &sources,
+                &self.transfer(RetryLimits::default()),
+            )
             .await?;
         let pushed = report.targets.into_iter().map(|target| target.reference);
         let pushed: Vec<PushedReference> =

@@ -66,7 +66,7 @@ pub use error::{Error, FailedBuild, SpecError};
 pub use gather::GatherError;
 pub use helper::init;
 pub use orchestrator::{BuildHandle, Orchestrator, OrchestratorBuilder};
-pub use output::{Destination, ImageOptions, Output, OutputError};
+pub use output::{Destination, ImageOptions, Output, OutputError, Push};
 pub use pattern::PlatformPattern;
 pub use polyarch_actors as actors;
 pub use receipt::{MissingPlatform, PushedReference, Receipt, ReceiptError};

@@ -17,7 +17,7 @@ use crate::{
     error::{Error, SpecError},
     gather::Gathered,
     oci::check_layout,
-    output::{Loader, Output},
+    output::{Loader, Output, Push},
     pattern::PlatformPattern,
     sources::NamedInput,
     spec::BuildSpec,
@@ -209,7 +209,7 @@ pub(crate) fn check_files(spec: &BuildSpec) -> Result<(), SpecError> {
             }
             CacheExport::Separate { place: CachePlace::Registry(name), .. }
                 if spec
-                    .pushed_names()
+                    .pushed_names(Push::Tags)
                     .iter()
                     .any(|tag| (tag.name(), tag.tag_or_latest()) == (name.name(), name.tag_or_latest())) =>
             {
@@ -223,6 +223,9 @@ pub(crate) fn check_files(spec: &BuildSpec) -> Result<(), SpecError> {
     }
     if spec.outputs.iter().any(|output| output.pushes() && spec.names_of(output).is_empty()) {
         return Err(SpecError::NothingToPush);
+    }
+    if let Some(name) = spec.pushed_names(Push::ByDigest).iter().find(|name| name.tag().is_some()) {
+        return Err(SpecError::TagByDigest { name: name.familiar() });
     }
     Ok(())
 }

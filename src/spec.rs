@@ -3,15 +3,15 @@
 use std::{collections::BTreeMap, path::PathBuf, str::FromStr};
 
 use polyarch_actors::{
-    BackendId, CachePolicy, Emulation, FailurePolicy, Platform, PullPolicy, RegistryAccess, SecretRef,
-    SshRef, StepOptions,
+    BackendId, CachePolicy, Digest, Emulation, FailurePolicy, Platform, PullPolicy, RegistryAccess,
+    SecretRef, SshRef, StepOptions,
 };
 
 use crate::{
     cache::{CacheExport, CacheSource},
     error::SpecError,
     oci::Reference,
-    output::Output,
+    output::{Output, Push},
     pattern::PlatformPattern,
     sources::{ContextInput, NamedInput},
 };
@@ -143,17 +143,27 @@ impl BuildSpec {
         names
     }
 
-    /// The names in registries that outputs publish.
-    pub(crate) fn pushed_names(&self) -> Vec<Reference> {
+    /// The names in registries that outputs publish in this way.
+    pub(crate) fn pushed_names(&self, push: Push) -> Vec<Reference> {
         let mut names = Vec::new();
-        for name in
-            self.outputs.iter().filter(|output| output.pushes()).flat_map(|output| self.names_of(output))
+        for name in self
+            .outputs
+            .iter()
+            .filter(|output| output.push() == push)
+            .flat_map(|output| self.names_of(output))
         {
             if !names.contains(&name) {
                 names.push(name);
             }
         }
         names
+    }
+
+    /// Where an index goes in registries: to names, or only to its digest.
+    pub(crate) fn push_targets(&self, index: &Digest) -> Vec<Reference> {
+        let by_digest = self.pushed_names(Push::ByDigest).into_iter();
+        let by_digest = by_digest.map(|name| name.with_digest(index.clone()));
+        self.pushed_names(Push::Tags).into_iter().chain(by_digest).collect()
     }
 
     /// `SOURCE_DATE_EPOCH` in seconds since 1970, if the build has it.

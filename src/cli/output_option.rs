@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     dockerfile::nearest,
-    output::{Destination, ImageOptions, Output},
+    output::{Destination, ImageOptions, Output, Push},
 };
 
 /// The types, and the fields that each has.
@@ -21,8 +21,8 @@ const TYPES: [(&str, &[&str]); 7] = [
     ("tar", &["dest", "platform-split"]),
     ("oci", &["dest", "tar", "name"]),
     ("docker", &["dest", "name"]),
-    ("image", &["push", "name"]),
-    ("registry", &["name"]),
+    ("image", &["push", "push-by-digest", "name", "name-canonical"]),
+    ("registry", &["push-by-digest", "name", "name-canonical"]),
     ("cacheonly", &[]),
 ];
 
@@ -71,8 +71,15 @@ impl OutputOption {
             None | Some("-") => Destination::Stdout,
             Some(file) => Destination::File(file.into()),
         };
-        let push = switch(fields.get("push").map(String::as_str), false)?;
-        let archive = switch(fields.get("tar").map(String::as_str), true)?;
+        let is = |key: &str, default: bool| switch(fields.get(key).map(String::as_str), default);
+        let (push, archive) = (is("push", *kind == "registry")?, is("tar", true)?);
+        // What is in a registry is always found by its digest.
+        is("name-canonical", false)?;
+        let push = match (push, is("push-by-digest", false)?) {
+            (false, _) => Push::No,
+            (true, false) => Push::Tags,
+            (true, true) => Push::ByDigest,
+        };
         Ok(Self(Some(match *kind {
             "local" => match to {
                 Destination::File(folder) => Output::Local { folder, split },
@@ -86,8 +93,7 @@ impl OutputOption {
             },
             "docker" if dest.is_none() => Output::Load { image: image(&fields)? },
             "docker" => Output::Docker { to, image: image(&fields)? },
-            "image" => Output::Image { push, image: image(&fields)? },
-            "registry" => Output::Image { push: true, image: image(&fields)? },
+            "image" | "registry" => Output::Image { push, image: image(&fields)? },
             _ => return Ok(Self(None)),
         })))
     }
@@ -106,7 +112,9 @@ pub(super) fn push(outputs: &mut Vec<Output>) {
     let mut found = false;
     for output in outputs.iter_mut() {
         if let Output::Image { push, .. } = output {
-            *push = true;
+            if *push == Push::No {
+                *push = Push::Tags;
+            }
             found = true;
         }
     }
@@ -165,9 +173,12 @@ mod tests {
             ("type=docker", Output::Load { image: image() }),
             ("type=docker,dest=-", Output::Docker { to: Destination::Stdout, image: image() }),
             ("type=docker,dest=a.tar", Output::Docker { to: file("a.tar"), image: image() }),
-            ("type=registry", pushed(true)),
-            ("type=image,push=true", pushed(true)),
-            ("type=image", pushed(false)),
+            ("type=registry", pushed(Push::Tags)),
+            ("type=image,push=true", pushed(Push::Tags)),
+            ("type=image", pushed(Push::No)),
+            ("type=image,push-by-digest=true", pushed(Push::No)),
+            ("type=image,push-by-digest=true,name-canonical=true,push=true", pushed(Push::ByDigest)),
+            ("type=registry,push-by-digest=true", pushed(Push::ByDigest)),
         ] {
             assert_eq!(read(text), Ok(Some(output)), "{text}");
         }

@@ -149,6 +149,7 @@ impl From<Error> for Failure {
                             | SpecError::SeveralPlatforms { .. }
                             | SpecError::NothingToLoadInto
                             | SpecError::NothingToPush
+                            | SpecError::TagByDigest { .. }
                             | SpecError::CacheOverImage { .. }
                             | SpecError::UnusedAnnotation { .. }
                             | SpecError::UnusedPattern { .. }
@@ -163,6 +164,8 @@ impl From<Error> for Failure {
                 match spec {
                     SpecError::NoDockerfile { .. } => failure.hint("name another file with -f"),
                     SpecError::NothingToPush => failure.hint("name the image with -t REGISTRY/NAME:TAG"),
+                    SpecError::TagByDigest { .. } => failure
+                        .hint("leave the tag to polyarch index create -t NAME:TAG, when everything is there"),
                     _ => failure,
                 }
             }

@@ -52,11 +52,22 @@ pub enum Output {
     },
     /// The index in the store, and in registries.
     Image {
-        /// Whether it goes to the registries of its names.
-        push: bool,
+        /// Whether it goes to the registries of its names, and how.
+        push: Push,
         /// What the image is like.
         image: ImageOptions,
     },
+}
+
+/// Whether an image goes to the registries of its names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Push {
+    /// It goes nowhere.
+    No,
+    /// Every name means it afterwards.
+    Tags,
+    /// It is there afterwards and has no name but its digest, until somebody puts it into an index.
+    ByDigest,
 }
 
 /// Where an archive goes.
@@ -83,12 +94,17 @@ impl Output {
 
     /// The registries of the build's tags.
     pub fn registry() -> Self {
-        Self::Image { push: true, image: ImageOptions::default() }
+        Self::Image { push: Push::Tags, image: ImageOptions::default() }
     }
 
     /// Whether it goes to registries.
     pub fn pushes(&self) -> bool {
-        matches!(self, Self::Image { push: true, .. })
+        self.push() != Push::No
+    }
+
+    /// How it goes to registries.
+    pub fn push(&self) -> Push {
+        if let Self::Image { push, .. } = self { *push } else { Push::No }
     }
 
     /// Whether it goes to standard output.

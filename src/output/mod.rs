@@ -13,6 +13,6 @@ mod tar;
 mod write;
 
 pub use error::OutputError;
-pub use kind::{Destination, ImageOptions, Output};
+pub use kind::{Destination, ImageOptions, Output, Push};
 pub(crate) use load::Loader;
 pub(crate) use write::Writer;

@@ -93,6 +93,32 @@ fn every_tag_gets_the_index_in_the_store_and_in_its_registry() {
 }
 
 #[test]
+fn what_is_pushed_by_digest_has_no_tag_until_an_index_has_it() {
+    if !ready() {
+        return;
+    }
+    let (desk, registry) = (Desk::new(), TestRegistry::open());
+    let name = format!("{}/hello", registry.address);
+    let output = format!("type=image,name={name},push-by-digest=true,name-canonical=true,push=true");
+    for architecture in ["amd64", "arm64"] {
+        let (platform, receipt) = (format!("linux/{architecture}"), format!("{architecture}.json"));
+        let build = ["--store", architecture, "build", "-q", "--platform", &platform, "--receipt", &receipt];
+        let digest = desk.ok(build.into_iter().chain(["-o", &output, HELLO]));
+        let index = raw_json(&format!("{name}@{}", digest.trim()));
+        let manifest = index["manifests"][0]["digest"].as_str().expect("a digest");
+        assert!(raw_json(&format!("{name}@{manifest}"))["layers"].is_array());
+    }
+    desk.ok(["index", "create", "-t", &format!("{name}:1"), "amd64.json", "arm64.json"]);
+    assert_eq!(platforms(&raw_json(&format!("{name}:1"))), ["linux/amd64", "linux/arm64"]);
+    let source = format!("docker://{name}");
+    let listed = run(Command::new("skopeo").args(["list-tags", "--tls-verify=false", &source]));
+    let listed: serde_json::Value = serde_json::from_str(&listed).expect("json");
+    assert_eq!(listed["Tags"], serde_json::json!(["1"]));
+    desk.run(["build", "-t", &format!("{name}:2"), "-o", &output, HELLO])
+        .fails(2, &["hello:2 by digest: it has a tag"]);
+}
+
+#[test]
 fn an_archive_is_an_oci_layout_with_the_index() {
     if !ready() {
         return;
