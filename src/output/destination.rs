@@ -37,9 +37,42 @@ fn into(
     out: impl Write,
     fill: impl FnOnce(&mut dyn Write) -> Result<(), OutputError>,
 ) -> Result<(), OutputError> {
-    let mut out = io::BufWriter::with_capacity(BUFFER, out);
-    fill(&mut out)?;
-    out.flush().map_err(OutputError::io(path))
+    let mut out = io::BufWriter::with_capacity(BUFFER, Told { out, failure: None });
+    let end = fill(&mut out).and_then(|()| out.flush().map_err(OutputError::io(path)));
+    match out.get_mut().failure.take() {
+        Some(failure) => Err(OutputError::io(path)(failure)),
+        None => end,
+    }
+}
+
+/// Keeps why it could not be written: what fills an archive does not know where it goes.
+struct Told<W> {
+    out: W,
+    failure: Option<io::Error>,
+}
+
+impl<W: Write> Told<W> {
+    fn told<T>(&mut self, end: io::Result<T>) -> io::Result<T> {
+        end.map_err(|error| {
+            let kind = error.kind();
+            if kind != io::ErrorKind::Interrupted {
+                self.failure.get_or_insert(error);
+            }
+            kind.into()
+        })
+    }
+}
+
+impl<W: Write> Write for Told<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let end = self.out.write(bytes);
+        self.told(end)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let end = self.out.flush();
+        self.told(end)
+    }
 }
 
 fn replace(
