@@ -192,7 +192,8 @@ impl Flow {
             if let Some(message) = written.warning {
                 self.events.emit(EventKind::Warned { message });
             }
-            exported.extend(written.path);
+            // A receipt is read elsewhere too, where a path relative to this folder says nothing.
+            exported.extend(written.path.map(|path| std::path::absolute(&path).unwrap_or(path)));
         }
         Ok(exported)
     }

@@ -31,7 +31,7 @@ pub struct Receipt {
     pub tags: Vec<Reference>,
     /// The references in registries that point at the index.
     pub pushed: Vec<PushedReference>,
-    /// The files and directories that hold the index.
+    /// The files and directories that outputs wrote, as absolute paths.
     pub exported: Vec<PathBuf>,
     /// When the build began.
     pub started: Timestamp,

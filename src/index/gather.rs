@@ -140,9 +140,13 @@ impl Indexes {
         if blocking(move || Ok(is_whole(&store, &root))).await? {
             return Ok(Gathered { root: receipt.index, repositories, pulled: None });
         }
+        let mut failed = None;
         for repository in &repositories {
             match self.pulled(repository, purpose, cx).await {
                 Err(IndexError::Registry(RegistryError::NotFound { .. })) => {}
+                Err(IndexError::Registry(error)) if !matches!(error, RegistryError::Cancelled) => {
+                    failed.get_or_insert(error);
+                }
                 end => return end,
             }
         }
@@ -153,7 +157,11 @@ impl Indexes {
                 return Ok(Gathered { root, repositories: Vec::new(), pulled: None });
             }
         }
-        Err(IndexError::Gone { receipt: path.to_owned(), digest: receipt.index.digest })
+        // A registry that could not be asked may have it.
+        Err(failed.map_or_else(
+            || IndexError::Gone { receipt: path.to_owned(), digest: receipt.index.digest },
+            IndexError::Registry,
+        ))
     }
 }
 

@@ -107,7 +107,7 @@ fn indexes_may_be_nested_eight_deep_and_no_deeper() {
 }
 
 #[test]
-fn an_index_that_lists_itself_over_and_over_costs_little() {
+fn an_index_that_leads_to_more_manifests_than_anybody_needs_is_refused() {
     let (_folder, store) = store();
     let mut root = linux(&store, "amd64");
     for _ in 0..7 {

@@ -14,6 +14,8 @@ mod contexts;
 mod hello;
 mod help;
 #[cfg(target_os = "linux")]
+mod index_options;
+#[cfg(target_os = "linux")]
 mod indexes;
 mod lists;
 mod options;
