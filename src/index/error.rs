@@ -20,7 +20,7 @@ pub enum IndexError {
     #[error(transparent)]
     Receipt(#[from] ReceiptError),
     /// What a receipt is about is not to be had.
-    #[error("the image of {} is gone: {digest} is neither in the store nor where it was pushed or exported to", receipt.display())]
+    #[error("the image of {} is gone: {digest} is neither in the store nor where it was exported or pushed to", receipt.display())]
     Gone {
         /// The receipt.
         receipt: PathBuf,

@@ -125,7 +125,7 @@ impl Indexes {
         Ok(Gathered { root, repositories: vec![name.clone()], pulled: Some(name.clone()) })
     }
 
-    /// What a build made: in the store, where it was pushed to, or in a layout that it wrote.
+    /// What a build made: in the store, in a layout that it wrote, or where it was pushed to.
     async fn of_receipt(
         &self,
         path: &Path,
@@ -140,6 +140,13 @@ impl Indexes {
         if blocking(move || Ok(is_whole(&store, &root))).await? {
             return Ok(Gathered { root: receipt.index, repositories, pulled: None });
         }
+        for folder in receipt.exported.into_iter().filter(|folder| folder.join("oci-layout").is_file()) {
+            let (store, digest) = (self.store().clone(), receipt.index.digest.clone());
+            let read = move || Ok(read_layout(&store, &folder, None, Some(&digest)));
+            if let Ok(root) = blocking(read).await? {
+                return Ok(Gathered { root, repositories: Vec::new(), pulled: None });
+            }
+        }
         let mut failed = None;
         for repository in &repositories {
             match self.pulled(repository, purpose, cx).await {
@@ -148,13 +155,6 @@ impl Indexes {
                     failed.get_or_insert(error);
                 }
                 end => return end,
-            }
-        }
-        for folder in receipt.exported.into_iter().filter(|folder| folder.join("oci-layout").is_file()) {
-            let (store, digest) = (self.store().clone(), receipt.index.digest.clone());
-            let read = move || Ok(read_layout(&store, &folder, None, Some(&digest)));
-            if let Ok(root) = blocking(read).await? {
-                return Ok(Gathered { root, repositories: Vec::new(), pulled: None });
             }
         }
         // A registry that could not be asked may have it.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::{
     command::{Desk, platforms, ready},
-    registry::{OCI_MANIFEST, image, layer_of, put, sample_index},
+    registry::{OCI_MANIFEST, TestRegistry, image, layer_of, put, sample_index},
     tools::require,
 };
 
@@ -43,11 +43,40 @@ fn a_receipt_leads_to_the_layout_that_its_build_wrote_from_any_folder() {
     ]);
     fs::remove_dir_all(desk.store()).expect("removed");
     let receipt = desk.path("it.json");
+    // No registry is asked for what is here.
+    let mut written: Value = serde_json::from_slice(&fs::read(&receipt).expect("read")).expect("json");
+    written["pushed"] =
+        json!([{"reference": "127.0.0.1:1/team/app:1", "digest": written["index"]["digest"]}]);
+    fs::write(&receipt, written.to_string()).expect("written");
     other.ok(["index", "create", "-t", "store://app:1", receipt.to_str().expect("text")]);
     assert_eq!(platforms(&stored(&other, "store://app:1")), ["linux/amd64", "linux/arm64"]);
     assert_eq!(other.ok(["index", "lint", "store://app:1"]), "");
     let files = other.unpack(&format!("oci:{}:1", other.store().display()), "arm64");
     assert_eq!(fs::read_to_string(files.join("a.txt")).expect("read"), "hello\n");
+}
+
+#[test]
+fn a_receipt_leads_to_whichever_registry_has_its_image() {
+    if !ready() || !require("htpasswd") {
+        return;
+    }
+    let (desk, open, locked) = (Desk::new(), TestRegistry::open(), TestRegistry::with_password());
+    let context = desk.context("app", "FROM scratch\nCOPY a.txt /\n");
+    let name = format!("{}/team/app:1", open.address);
+    desk.ok(["build", "--push", "-t", &name, "--receipt", "it.json", &context]);
+    let mut receipt: Value =
+        serde_json::from_slice(&fs::read(desk.path("it.json")).expect("read")).expect("json");
+    let digest = receipt["index"]["digest"].clone();
+    let pushed = |address: &str| json!({"reference": format!("{address}/team/app:1"), "digest": digest});
+    let mut create = |pushed: Value| {
+        receipt["pushed"] = pushed;
+        let other = Desk::new();
+        fs::write(other.path("it.json"), receipt.to_string()).expect("written");
+        other.run(["index", "create", "-t", "store://app:1", "it.json"])
+    };
+    let ended = create(json!([pushed(&locked.address), pushed(&open.address)]));
+    assert_eq!(ended.success(), format!("store://app:1@{}\n", digest.as_str().expect("a digest")));
+    create(json!([pushed(&locked.address)])).fails(8, &[&locked.address]);
 }
 
 #[test]
