@@ -121,7 +121,7 @@ pub(super) struct Setup {
 /// Work that this program itself does in a cell.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Work {
-    /// What to do, as the function understands it that was given to [`crate::guard::serve`].
+    /// What to do, as whatever does it understands it: see `polyarch::init`.
     pub order: String,
     /// Whether more work is about to follow: its cell is made meanwhile.
     pub more: bool,

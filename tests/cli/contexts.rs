@@ -251,10 +251,11 @@ fn cut_off(arguments: &[&str], signal: Signal, code: Option<i32>) {
     // Waiting for the process would close it, and its end could be seen before the signal.
     let _input = process.stdin.take();
     let tmp = desk.store().join("tmp");
-    // A file beside the lock, in the folder of the process.
+    // A file beside the lock, in the folder of the process. A folder that gets its final name meanwhile is no failure.
     let busy = || {
         let files = ["-mindepth", "2", "!", "-name", "lock"];
-        !run(Command::new("find").arg(&tmp).args(files)).is_empty()
+        let found = Command::new("find").arg(&tmp).args(files).output().expect("find runs");
+        !found.stdout.is_empty()
     };
     let begun = Instant::now();
     while !(tmp.exists() && busy()) {
