@@ -150,7 +150,8 @@ async fn an_agent_answers_whoever_may_reach_it() {
         "/run/buildkit/ssh_agent.0",
         MountKind::Ssh { socket, mode: 0o600, uid: 1000, gid: 1000 },
     )];
-    let script = "stat -c '%a %u %F' $SSH_AUTH_SOCK; echo ping | nc local:$SSH_AUTH_SOCK || echo failed";
+    let script =
+        "stat -c '%a %u %F' $SSH_AUTH_SOCK; echo ping | nc local:$SSH_AUTH_SOCK 2> /dev/null || echo failed";
     let step = Step { mounts, user: "app".into(), ..bench.step(script) };
     let (outcome, text) = bench.run(step).await;
     assert_eq!(outcome.expect("an outcome").ended, Ended::Code(0), "{text}");
