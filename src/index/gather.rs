@@ -39,7 +39,7 @@ pub(super) struct Purpose<'p> {
     pub(super) repositories: Vec<&'p Reference>,
     /// Whether it goes elsewhere too.
     pub(super) elsewhere: bool,
-    /// Whether it is only looked at for now.
+    /// Whether manifests and configs are enough, because nothing is published.
     pub(super) look: bool,
 }
 

@@ -38,6 +38,14 @@ pub(super) struct Entry {
     layer: usize,
 }
 
+impl Entry {
+    /// How much memory what is said of it takes beside its name, in bytes.
+    fn weight(&self) -> usize {
+        let target = if let Kind::Symlink(target) = &self.kind { target.len() } else { 0 };
+        target + self.xattrs.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
+    }
+}
+
 /// What kind of thing it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -137,7 +145,7 @@ impl RootFs {
 
     /// Puts an entry at a path. Parents that are missing are made, and whatever else stands in the way goes.
     fn put(&mut self, path: &RelPath, entry: Entry) -> Result<(), String> {
-        self.memory += ENTRY + path.as_bytes().len();
+        self.memory += ENTRY + path.as_bytes().len() + entry.weight();
         let mut above = RelPath::root();
         for name in path.split().map(|(parent, _)| parent).unwrap_or_default().components() {
             above = above.child(name);
