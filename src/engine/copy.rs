@@ -3,8 +3,6 @@
 //! Source: fsutil, `copy/copy.go` (`Copy`, `prepareTargetDir`, `copyDirectory`); BuildKit,
 //! `frontend/dockerfile/dockerfile2llb/convert.go` (`dispatchCopy`).
 
-use tokio_util::sync::CancellationToken;
-
 use super::{
     changes::Changes,
     error::EngineError,
@@ -57,14 +55,13 @@ pub(super) fn pick(
     patterns: &[String],
     parents: bool,
     exclude: &Ignore,
-    cancel: &CancellationToken,
 ) -> Result<Vec<Picked>, EngineError> {
     let mut picked = Vec::new();
     for pattern in patterns {
         if parents {
-            picked.extend(source::pick_with_parents(source, pattern, exclude, cancel)?);
+            picked.extend(source::pick_with_parents(source, pattern, exclude)?);
         } else {
-            picked.extend(source.pick(pattern, exclude, cancel)?);
+            picked.extend(source.pick(pattern, exclude)?);
         }
     }
     Ok(picked)

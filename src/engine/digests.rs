@@ -7,7 +7,7 @@ use std::{
     io::Write as _,
     path::{Path, PathBuf},
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{error::EngineError, index, time};
 use crate::{
-    context::{Context, Entry, Stamp, Time},
+    context::{Context, Entry, Reader, Stamp, Time},
     error::with_sources,
     oci::{Store, digest_of},
 };
@@ -30,6 +30,8 @@ const FOLDER: &str = "backends/sandbox/digests";
 const RACY: i64 = 3;
 /// How many files a thread takes at once.
 const BATCH: usize = 32;
+/// How much is read at once, in bytes.
+const BUFFER: usize = 256 << 10;
 /// How many files are remembered of one context.
 const MOST: usize = 2_000_000;
 
@@ -45,6 +47,15 @@ struct Known {
     modified: (i64, u32),
     changed: (i64, u32),
     digest: Hash,
+}
+
+/// A file of a context, and its digest once somebody has read it.
+#[derive(Debug)]
+pub(super) struct ContextFile {
+    pub(super) context: Arc<Context>,
+    pub(super) entry: Entry,
+    digests: Arc<Digests>,
+    digest: OnceLock<Hash>,
 }
 
 /// The digests of one context. The default remembers nothing longer than it lives.
@@ -67,58 +78,22 @@ impl Digests {
         Self { file: Some(file), known: Mutex::new(known), is_new: AtomicBool::new(false) }
     }
 
-    /// The digests of `files`, in their order. Those that are not remembered are read, by all CPUs.
-    pub(super) fn of(
-        &self,
-        context: &Context,
-        files: &[&Entry],
-        cancel: &CancellationToken,
-    ) -> Result<Vec<Hash>, EngineError> {
-        let mut digests = vec![[0; 32]; files.len()];
-        let mut unknown = Vec::new();
-        {
-            let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            for (at, entry) in files.iter().enumerate() {
-                match known
-                    .get(&(entry.stamp.device, entry.stamp.inode))
-                    .filter(|known| known.is(&entry.stamp))
-                {
-                    Some(known) => digests[at] = known.digest,
-                    None => unknown.push(at),
-                }
-            }
-        }
-        if unknown.is_empty() {
-            return Ok(digests);
-        }
-        let next = AtomicUsize::new(0);
-        let work = || read_some(context, files, &unknown, &next, cancel);
-        let threads = thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let threads = threads.min(unknown.len().div_ceil(BATCH));
-        let found: Vec<(usize, Hash)> = if threads == 1 {
-            work()?
-        } else {
-            thread::scope(|scope| {
-                let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-                let mut found = Vec::with_capacity(unknown.len());
-                for thread in threads {
-                    let lost = |_| EngineError::Invalid("a thread that reads the context was lost".into());
-                    found.extend(thread.join().map_err(lost)??);
-                }
-                Ok::<_, EngineError>(found)
-            })?
-        };
+    /// What is remembered of a file.
+    fn recall(&self, stamp: &Stamp) -> Option<Hash> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(&(stamp.device, stamp.inode)).filter(|known| known.is(stamp)).map(|known| known.digest)
+    }
+
+    /// Remembers the digest of a file, unless it changed a moment ago.
+    fn learn(&self, stamp: Stamp, digest: Hash) {
         let settled = time::now() - RACY;
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        for (at, digest) in found {
-            digests[at] = digest;
-            let stamp = files[at].stamp;
-            if stamp.changed.seconds < settled && stamp.modified.seconds < settled && known.len() < MOST {
+        if stamp.changed.seconds < settled && stamp.modified.seconds < settled {
+            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            if known.len() < MOST {
                 known.insert((stamp.device, stamp.inode), Known::new(stamp, digest));
                 self.is_new.store(true, Ordering::Relaxed);
             }
         }
-        Ok(digests)
     }
 
     /// Keeps what was learned. It is not worth an error, nor a wait for the disk.
@@ -168,31 +143,109 @@ impl Known {
     }
 }
 
+impl ContextFile {
+    /// The file that a walk has found in `context`.
+    pub(super) fn new(context: &Arc<Context>, entry: Entry, digests: &Arc<Digests>) -> Self {
+        let digest = digests.recall(&entry.stamp).map_or_else(OnceLock::new, OnceLock::from);
+        Self { context: Arc::clone(context), entry, digests: Arc::clone(digests), digest }
+    }
+
+    /// The digest, for which the file is read if nobody has done so.
+    pub(super) fn digest(&self) -> Result<Hash, EngineError> {
+        let mut reading = Reading::new(&self.context, CancellationToken::new());
+        self.digest.get().map_or_else(|| reading.digest(self), |digest| Ok(*digest))
+    }
+
+    /// Whether nobody knows the digest yet. What others have learned since the walk counts.
+    pub(super) fn is_unread(&self) -> bool {
+        if self.digest.get().is_none()
+            && let Some(known) = self.digests.recall(&self.entry.stamp)
+        {
+            // Whoever was quicker read the same file.
+            let _ = self.digest.set(known);
+        }
+        self.digest.get().is_none()
+    }
+
+    /// Takes the digest from somebody who has read the file, and has seen afterwards that it is the same.
+    pub(super) fn learn(&self, digest: Hash) {
+        if self.digest.set(digest).is_ok() {
+            self.digests.learn(self.entry.stamp, digest);
+        }
+    }
+}
+
+/// Those that nobody has read, of which nothing is remembered.
+pub(super) fn unread<'f>(files: impl IntoIterator<Item = &'f Arc<ContextFile>>) -> Vec<Arc<ContextFile>> {
+    files.into_iter().filter(|file| file.is_unread()).cloned().collect()
+}
+
+/// Reads the files, by all CPUs.
+pub(super) fn read(files: &[Arc<ContextFile>], cancel: &CancellationToken) -> Result<(), EngineError> {
+    let next = AtomicUsize::new(0);
+    let work = || read_some(files, &next, cancel);
+    let threads = thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let threads = threads.min(files.len().div_ceil(BATCH));
+    if threads <= 1 {
+        return work();
+    }
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().try_for_each(|thread| {
+            let lost = |_| EngineError::Invalid("a thread that reads the context was lost".into());
+            thread.join().map_err(lost)?
+        })
+    })
+}
+
 /// What one thread does: takes some files until there are none.
 fn read_some(
-    context: &Context,
-    files: &[&Entry],
-    unknown: &[usize],
+    files: &[Arc<ContextFile>],
     next: &AtomicUsize,
     cancel: &CancellationToken,
-) -> Result<Vec<(usize, Hash)>, EngineError> {
-    let mut reader = context.reader();
-    let mut buffer = vec![0; 256 << 10];
-    let mut found = Vec::new();
+) -> Result<(), EngineError> {
+    let Some(first) = files.first() else { return Ok(()) };
+    let mut reading = Reading::new(&first.context, cancel.clone());
     loop {
         let begin = next.fetch_add(BATCH, Ordering::Relaxed);
-        let Some(batch) = unknown.get(begin..).filter(|rest| !rest.is_empty()) else { return Ok(found) };
-        for at in batch.iter().take(BATCH) {
-            if cancel.is_cancelled() {
-                return Err(EngineError::Cancelled);
+        let Some(batch) = files.get(begin..).filter(|rest| !rest.is_empty()) else { return Ok(()) };
+        for file in batch.iter().take(BATCH) {
+            if !Arc::ptr_eq(&file.context, reading.context) {
+                reading = Reading::new(&file.context, cancel.clone());
             }
-            let entry = files[*at];
-            let unreadable = |error| EngineError::Invalid(with_sources(&error));
-            let mut file = reader.open(entry).map_err(unreadable)?;
-            let read = EngineError::io(format!("read {}", entry.path));
-            let digest = index::hash(&mut file, &mut buffer, cancel).map_err(read)?;
-            reader.check(entry, &file).map_err(unreadable)?;
-            found.push((*at, digest));
+            reading.digest(file)?;
         }
+    }
+}
+
+/// One thread that reads files of a context.
+struct Reading<'c> {
+    context: &'c Arc<Context>,
+    reader: Reader<'c>,
+    buffer: Vec<u8>,
+    cancel: CancellationToken,
+}
+
+impl<'c> Reading<'c> {
+    fn new(context: &'c Arc<Context>, cancel: CancellationToken) -> Self {
+        Self { context, reader: context.reader(), buffer: Vec::new(), cancel }
+    }
+
+    fn digest(&mut self, file: &ContextFile) -> Result<Hash, EngineError> {
+        if self.cancel.is_cancelled() {
+            return Err(EngineError::Cancelled);
+        }
+        self.buffer.resize(BUFFER, 0);
+        let entry = &file.entry;
+        let unreadable = |error| EngineError::Invalid(with_sources(&error));
+        let mut opened = self.reader.open(entry).map_err(unreadable)?;
+        let read = EngineError::io(format!("read {}", entry.path));
+        let digest = index::hash(&mut opened, &mut self.buffer, &self.cancel).map_err(read)?;
+        self.reader.check(entry, &opened).map_err(unreadable)?;
+        if self.cancel.is_cancelled() {
+            return Err(EngineError::Cancelled);
+        }
+        file.learn(digest);
+        Ok(digest)
     }
 }

@@ -59,6 +59,15 @@ impl Flights {
         Ok((record, how))
     }
 
+    /// Waits until nobody else, in this process or another, has the turn of `key`, and takes it.
+    pub(super) async fn turn(
+        key: &Digest,
+        records: &Records,
+        cancel: &CancellationToken,
+    ) -> Result<Lock, EngineError> {
+        lock(records, &slot(key, records), cancel).await
+    }
+
     async fn find(
         &self,
         key: &Digest,
@@ -69,11 +78,7 @@ impl Flights {
         if let Some(record) = recall(records, key).await? {
             return Ok((record, How::Cached));
         }
-        // Who ignores what others have made shares with the platforms of its own build only.
-        let slot = match records.policy {
-            CachePolicy::Use => key.clone(),
-            CachePolicy::Ignore => Key::new("flight").field(key.as_str()).field(records.build.as_str()).end(),
-        };
+        let slot = slot(key, records);
         let flight =
             Flight { flights: self, slot: self.open.entry(slot.clone()).or_default().clone(), key: slot };
         let mut turn = tokio::select! {
@@ -99,6 +104,14 @@ impl Flights {
             *turn = Some(result.clone());
         }
         Ok((result?, How::Done))
+    }
+}
+
+/// Who ignores what others have made shares with the platforms of its own build only.
+fn slot(key: &Digest, records: &Records) -> Digest {
+    match records.policy {
+        CachePolicy::Use => key.clone(),
+        CachePolicy::Ignore => Key::new("flight").field(key.as_str()).field(records.build.as_str()).end(),
     }
 }
 
@@ -137,8 +150,8 @@ async fn lock(records: &Records, key: &Digest, cancel: &CancellationToken) -> Re
     }
 }
 
-/// A locked file, which is removed before it is unlocked.
-struct Lock {
+/// A locked file, which is removed before it is unlocked. Nobody else has the turn while it is there.
+pub(super) struct Lock {
     path: std::path::PathBuf,
     _file: File,
 }

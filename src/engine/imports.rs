@@ -100,6 +100,11 @@ impl Imports {
         imports
     }
 
+    /// Whether nothing was imported.
+    pub(super) fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
     fn add(&mut self, found: Steps, layers: &LayerSource) {
         let place = self.sources.len();
         self.sources.push(Source { layers: layers.clone(), dead: AtomicBool::new(false) });

@@ -9,6 +9,7 @@ use std::{
 use polyarch_actors::{Descriptor, Digest};
 
 use super::{
+    digests::{ContextFile, Hash},
     error::EngineError,
     index::{self, IndexEntry, IndexKind},
     key::Key,
@@ -17,7 +18,7 @@ use super::{
     spool::{Bytes, Spools},
 };
 use crate::{
-    context::{Context, Entry, Reader, Xattr},
+    context::{Context, Reader, Xattr},
     error::with_sources,
     oci::layer::{
         Compression, EntryKind, LayerEntry, LayerError, LayerOptions, LayerWriter, Mtime, Policy, is_kept,
@@ -53,8 +54,8 @@ pub(super) enum NewKind {
 /// Where the bytes of a new file come from.
 #[derive(Clone, Debug)]
 pub(super) enum Content {
-    /// A build context, and the BLAKE3 of what it was a moment ago.
-    Context(Arc<Context>, Box<Entry>, [u8; 32]),
+    /// A build context.
+    Context(Arc<ContextFile>),
     /// The Dockerfile.
     Inline(Vec<u8>),
     /// Another layer, or an archive.
@@ -63,19 +64,19 @@ pub(super) enum Content {
 
 impl Content {
     /// The BLAKE3 of the bytes.
-    fn digest(&self) -> [u8; 32] {
+    fn digest(&self) -> Result<Hash, EngineError> {
         match self {
-            Self::Context(_, _, digest) => *digest,
-            Self::Inline(bytes) => blake3::hash(bytes).into(),
-            Self::Stored(bytes) => bytes.digest,
+            Self::Context(file) => file.digest(),
+            Self::Inline(bytes) => Ok(blake3::hash(bytes).into()),
+            Self::Stored(bytes) => Ok(bytes.digest),
         }
     }
 
     /// A reader of the bytes.
     pub(super) fn open(&self, spools: &Spools) -> Result<Box<dyn io::Read + Send>, EngineError> {
         Ok(match self {
-            Self::Context(context, entry, _) => {
-                Box::new(context.reader().open(entry).map_err(|error| vanished(&error))?)
+            Self::Context(file) => {
+                Box::new(file.context.reader().open(&file.entry).map_err(|error| vanished(&error))?)
             }
             Self::Inline(bytes) => Box::new(io::Cursor::new(bytes.clone())),
             Self::Stored(bytes) => Box::new(bytes.open(spools)?),
@@ -85,7 +86,8 @@ impl Content {
     /// What files that are hard links to each other have in common.
     fn identity(&self) -> Option<(u64, u64)> {
         match self {
-            Self::Context(_, entry, _) => {
+            Self::Context(file) => {
+                let ContextFile { entry, .. } = &**file;
                 (entry.links > 1).then_some((entry.stamp.device, entry.stamp.inode))
             }
             Self::Inline(_) => None,
@@ -98,12 +100,15 @@ impl Content {
 pub(super) type Entries = BTreeMap<Vec<u8>, NewEntry>;
 
 /// What decides the bytes of a layer. Times do not count: a file that was only touched is the same file.
-pub(super) fn key(entries: &Entries, latest: Option<i64>) -> Digest {
+pub(super) fn key(entries: &Entries, latest: Option<i64>) -> Result<Digest, EngineError> {
     key_of(&entries.iter().map(|(path, entry)| (path.as_slice(), entry)).collect(), latest)
 }
 
 /// The same of entries that belong to somebody else.
-pub(super) fn key_of(entries: &BTreeMap<&[u8], &NewEntry>, latest: Option<i64>) -> Digest {
+pub(super) fn key_of(
+    entries: &BTreeMap<&[u8], &NewEntry>,
+    latest: Option<i64>,
+) -> Result<Digest, EngineError> {
     let mut key = Key::new("layer").option(latest.map(i64::to_le_bytes));
     let links = links(entries.iter().map(|(path, entry)| (*path, *entry)));
     for (path, entry) in entries {
@@ -112,7 +117,7 @@ pub(super) fn key_of(entries: &BTreeMap<&[u8], &NewEntry>, latest: Option<i64>) 
             NewKind::Directory => key.add("directory"),
             NewKind::File { content, .. } => {
                 key.add("file");
-                key.add(content.digest());
+                key.add(content.digest()?);
             }
             NewKind::Symlink(target) => {
                 key.add("symlink");
@@ -129,7 +134,17 @@ pub(super) fn key_of(entries: &BTreeMap<&[u8], &NewEntry>, latest: Option<i64>) 
             key.add(value);
         }
     }
-    key.end()
+    Ok(key.end())
+}
+
+/// The files of contexts among these entries.
+pub(super) fn files<'e>(
+    entries: impl IntoIterator<Item = &'e NewEntry>,
+) -> impl Iterator<Item = &'e Arc<ContextFile>> {
+    entries.into_iter().filter_map(|entry| match &entry.kind {
+        NewKind::File { content: Content::Context(file), .. } => Some(file),
+        _ => None,
+    })
 }
 
 /// Paths that are hard links to a path before them.
@@ -251,27 +266,50 @@ fn append<'e>(
         NewKind::File { size, content } => {
             let kind = EntryKind::File { size: *size };
             let mut xattrs = entry.xattrs.clone();
-            let offset = match content {
-                Content::Inline(bytes) => writer.append(&written(kind, &xattrs), bytes.as_slice())?,
-                Content::Stored(bytes) => {
-                    writer.append(&written(kind, &xattrs), bytes.open(files.spools)?)?
+            let (offset, digest) = match content {
+                Content::Inline(bytes) => {
+                    (writer.append(&written(kind, &xattrs), bytes.as_slice())?, content.digest()?)
                 }
-                Content::Context(context, found, _) => {
-                    let reader = files.reader(context);
-                    let file = reader.open(found).map_err(|error| vanished(&error))?;
-                    xattrs = reader.xattrs(found, &file).map_err(|error| vanished(&error))?;
+                Content::Stored(bytes) => {
+                    (writer.append(&written(kind, &xattrs), bytes.open(files.spools)?)?, content.digest()?)
+                }
+                Content::Context(found) => {
+                    let reader = files.reader(&found.context);
+                    let opened = reader.open(&found.entry).map_err(|error| vanished(&error))?;
+                    xattrs = reader.xattrs(&found.entry, &opened).map_err(|error| vanished(&error))?;
                     xattrs.retain(|(name, _)| is_kept(name));
-                    let offset = writer.append(&written(kind, &xattrs), &file)?;
-                    reader.check(found, &file).map_err(|error| vanished(&error))?;
-                    offset
+                    let mut hash = found.is_unread().then(blake3::Hasher::new);
+                    let hashed = Hashed { source: &opened, hash: hash.as_mut() };
+                    let offset = writer.append(&written(kind, &xattrs), hashed)?;
+                    reader.check(&found.entry, &opened).map_err(|error| vanished(&error))?;
+                    if let Some(hash) = hash {
+                        found.learn(hash.finalize().into());
+                    }
+                    (offset, found.digest()?)
                 }
             };
-            let (size, digest) = (*size, content.digest());
+            let size = *size;
             return Ok(indexed(IndexKind::File { size, digest, offset }, &xattrs));
         }
     };
     writer.append(&written(kind, &entry.xattrs), io::empty())?;
     Ok(indexed(shown, &entry.xattrs))
+}
+
+/// Reads, and hashes if the hash is not known.
+struct Hashed<'h, R> {
+    source: R,
+    hash: Option<&'h mut blake3::Hasher>,
+}
+
+impl<R: io::Read> io::Read for Hashed<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.source.read(buffer)?;
+        if let Some(hash) = &mut self.hash {
+            hash.update(&buffer[..read]);
+        }
+        Ok(read)
+    }
 }
 
 fn vanished(error: &dyn std::error::Error) -> EngineError {

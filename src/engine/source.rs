@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    digests::{Digests, Hash},
+    digests::{self, ContextFile, Digests},
     error::EngineError,
     key::Key,
     layer::{self, Content, NewEntry, NewKind},
@@ -26,7 +26,7 @@ pub(super) enum Source {
 }
 
 /// What one pattern selected.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Picked {
     /// The name it goes by.
     pub(super) name: Vec<u8>,
@@ -36,7 +36,7 @@ pub(super) struct Picked {
 }
 
 /// One thing to copy.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Item {
     /// Its path below the directory that was selected; empty for a file that was.
     pub(super) below: Vec<u8>,
@@ -46,20 +46,16 @@ pub(super) struct Item {
 }
 
 impl Source {
-    /// What a pattern selects, in the order of names. Names without wildcards must be there.
-    pub(super) fn pick(
-        &self,
-        pattern: &str,
-        exclude: &Ignore,
-        cancel: &CancellationToken,
-    ) -> Result<Vec<Picked>, EngineError> {
+    /// What a pattern selects, in the order of names. Names without wildcards must be there. Nothing is read that
+    /// lies in files.
+    pub(super) fn pick(&self, pattern: &str, exclude: &Ignore) -> Result<Vec<Picked>, EngineError> {
         let mut picked = match self {
             Self::Context(context, digests) => {
                 let selected =
                     select(&**context, pattern.as_bytes()).map_err(|error| not_there(error, None))?;
                 let mut picked = Vec::with_capacity(selected.len());
                 for selected in selected {
-                    picked.push(pick_from_context(context, digests, selected, cancel)?);
+                    picked.push(pick_from_context(context, digests, selected)?);
                 }
                 picked
             }
@@ -89,7 +85,6 @@ pub(super) fn pick_with_parents(
     source: &Source,
     pattern: &str,
     exclude: &Ignore,
-    cancel: &CancellationToken,
 ) -> Result<Vec<Picked>, EngineError> {
     let written = pattern;
     let (base, pattern) = pattern.split_once("/./").unwrap_or(("/", pattern));
@@ -97,7 +92,7 @@ pub(super) fn pick_with_parents(
     let wanted = Ignore::from_patterns([pattern.as_bytes()])
         .map_err(|error| EngineError::Invalid(format!("{pattern}: {error}")))?;
     let base = if base.is_empty() { "/" } else { base };
-    let mut picked = source.pick(base, exclude, cancel)?;
+    let mut picked = source.pick(base, exclude)?;
     for one in picked.iter_mut().filter(|one| one.is_directory) {
         let mut kept: Vec<Item> = Vec::new();
         let mut parents: Vec<Item> = Vec::new();
@@ -125,26 +120,22 @@ fn is_below(path: &[u8], directory: &[u8]) -> bool {
 
 fn pick_from_context(
     context: &Arc<Context>,
-    digests: &Digests,
+    digests: &Arc<Digests>,
     selected: context::Selected,
-    cancel: &CancellationToken,
 ) -> Result<Picked, EngineError> {
     let mut found = context.walk(&selected.path).map_err(unreadable)?.unwrap_or_default();
     // A directory's own entry is not copied, but what is in it.
     found.retain(|entry| (entry.path == selected.path) != selected.is_directory);
-    let files: Vec<&Entry> = found.iter().filter(|entry| entry.kind == Kind::File).collect();
-    let mut files = digests.of(context, &files, cancel)?.into_iter();
     let items = found.into_iter().filter_map(|entry| {
-        let digest = if entry.kind == Kind::File { files.next()? } else { [0; 32] };
         let below = entry.path.below(&selected.path)?.to_vec();
         let path = entry.path.clone();
-        Some(Item { below, path, entry: of_context(context, entry, digest) })
+        Some(Item { below, path, entry: of_context(context, digests, entry) })
     });
     Ok(Picked { name: selected.name, is_directory: selected.is_directory, items: items.collect() })
 }
 
 /// What a context holds belongs to root, as BuildKit has it.
-fn of_context(context: &Arc<Context>, entry: Entry, digest: Hash) -> NewEntry {
+fn of_context(context: &Arc<Context>, digests: &Arc<Digests>, entry: Entry) -> NewEntry {
     let (mode, modified) = (entry.mode, entry.stamp.modified.seconds);
     let kind = match &entry.kind {
         Kind::Directory => NewKind::Directory,
@@ -154,14 +145,16 @@ fn of_context(context: &Arc<Context>, entry: Entry, digest: Hash) -> NewEntry {
         Kind::BlockDevice { major, minor } => NewKind::BlockDevice { major: *major, minor: *minor },
         Kind::File => {
             let size = entry.stamp.size;
-            NewKind::File { size, content: Content::Context(Arc::clone(context), Box::new(entry), digest) }
+            let file = ContextFile::new(context, entry, digests);
+            NewKind::File { size, content: Content::Context(Arc::new(file)) }
         }
     };
     NewEntry { kind, mode, uid: 0, gid: 0, modified, xattrs: Vec::new() }
 }
 
-/// What decides what was picked, but for times.
-pub(super) fn key(picked: &[Picked]) -> Key {
+/// What decides what was picked, but for times. Files that nobody has read yet are read, by all CPUs.
+pub(super) fn key(picked: &[Picked], cancel: &CancellationToken) -> Result<Key, EngineError> {
+    digests::read(&unread(picked), cancel)?;
     let mut key = Key::new("picked");
     for one in picked {
         key.add(&one.name);
@@ -169,9 +162,34 @@ pub(super) fn key(picked: &[Picked]) -> Key {
         // In the order of paths, as layers have them.
         let items: BTreeMap<&[u8], &NewEntry> =
             one.items.iter().map(|item| (item.below.as_slice(), &item.entry)).collect();
-        key.add(layer::key_of(&items, None).as_str());
+        key.add(layer::key_of(&items, None)?.as_str());
     }
-    key
+    Ok(key)
+}
+
+/// The files that must be read to know the key.
+pub(super) fn unread(picked: &[Picked]) -> Vec<Arc<ContextFile>> {
+    let entries = picked.iter().flat_map(|one| &one.items).map(|item| &item.entry);
+    digests::unread(layer::files(entries))
+}
+
+/// What the key decides as far as it can be seen without reading files: what was picked by the names, the kinds, the
+/// permissions and the lengths. Equal keys have equal shapes.
+pub(super) fn shape(picked: &[Picked]) -> Key {
+    let mut shape = Key::new("shape");
+    for one in picked {
+        shape.add(&one.name);
+        for Item { below, entry, .. } in &one.items {
+            shape.add(below);
+            shape.add(entry.mode.to_le_bytes());
+            let size = match &entry.kind {
+                NewKind::File { size, .. } => *size,
+                _ => u64::MAX,
+            };
+            shape.add(size.to_le_bytes());
+        }
+    }
+    shape
 }
 
 fn pick_from_tree(tree: &Tree, selected: context::Selected) -> Picked {

@@ -16,6 +16,7 @@ mod room;
 mod scratch;
 mod store;
 mod sweep;
+mod writeback;
 
 pub use error::StoreError;
 pub(crate) use format::make_readable;

@@ -21,6 +21,7 @@ use super::{
     lease::Pins,
     room::check_room,
     scratch::Scratch,
+    writeback::Writeback,
 };
 
 /// The largest manifest, index or config that is read into memory, in bytes.
@@ -168,7 +169,8 @@ impl Store {
     pub fn writer(&self) -> Result<BlobWriter, StoreError> {
         let folder = &self.inner.scratch.folder;
         let file = tempfile::NamedTempFile::new_in(folder).map_err(at("make a file in", folder))?;
-        Ok(BlobWriter { store: self.clone(), file, hash: Sha256::new(), size: 0 })
+        let (hash, writeback) = (Sha256::new(), Writeback::default());
+        Ok(BlobWriter { store: self.clone(), file, hash, size: 0, writeback })
     }
 
     /// A blob of a known size in bytes that is written piece by piece; an error where it cannot fit.
@@ -229,6 +231,7 @@ pub struct BlobWriter {
     file: tempfile::NamedTempFile,
     hash: Sha256,
     size: u64,
+    writeback: Writeback,
 }
 
 impl BlobWriter {
@@ -255,6 +258,7 @@ impl Write for BlobWriter {
         let written = self.file.write(bytes)?;
         self.hash.update(&bytes[..written]);
         self.size += written as u64;
+        self.writeback.written(self.file.as_file(), self.size);
         Ok(written)
     }
 

@@ -1,6 +1,7 @@
 //! The sandbox backend beside the real buildah: the same Dockerfiles give the same file systems and configs.
 
 mod cases;
+mod large;
 mod refusals;
 mod steps;
 

@@ -51,10 +51,15 @@ impl Step<'_> {
         for path in &ready.paths {
             found.push(self.look(path, stage, instruction, &ready, &mut key).await?);
         }
-        for one in &found {
-            key.add([u8::from(one.unpack)]);
-            key.add(source::key(&one.picked).end().as_str());
-        }
+        let cancel = self.build.cancel.clone();
+        let (key, found) = blocking(move || {
+            for one in &found {
+                key.add([u8::from(one.unpack)]);
+                key.add(source::key(&one.picked, &cancel)?.end().as_str());
+            }
+            Ok((key, found))
+        })
+        .await?;
         let (parent, created_by) = (stage.chain.clone(), ready.created_by.clone());
         let make = move |build: &Build| {
             let mut plain = Vec::new();
@@ -163,5 +168,5 @@ fn pick_tree(tree: FetchedTree, exclude: &Ignore, build: &Build) -> Result<Vec<P
         .map_err(|error| EngineError::Invalid(with_sources(&error)))?;
     let source = Source::Context(Arc::new(context), Arc::new(Digests::default()));
     build.keep(tree);
-    copy::pick(&source, &["/".to_owned()], false, exclude, &build.cancel)
+    copy::pick(&source, &["/".to_owned()], false, exclude)
 }

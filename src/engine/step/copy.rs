@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use polyarch_actors::Place;
 
-use super::ready::{Flags, Ready};
+use super::{
+    dispatch,
+    ready::{Flags, Ready},
+};
 use crate::{
     context::Ignore,
     dockerfile::{Copy, InstructionKind},
@@ -12,12 +15,18 @@ use crate::{
         build::Build,
         copy::{self, Destination},
         error::{EngineError, blocking},
+        flight::Flights,
+        key::Key,
         origins::Origin,
+        records::Record,
         source::{self, Picked},
         stage::Stage,
         step::Step,
     },
 };
+
+/// How much, in bytes.
+const WORTH_READING_ONCE: u64 = 4 << 20;
 
 impl Step<'_> {
     pub(super) async fn copy(&self, stage: &mut Stage, copy: &Copy) -> Result<bool, EngineError> {
@@ -42,21 +51,67 @@ impl Step<'_> {
                 let (parent, created_by) = (stage.chain.clone(), ready.created_by.clone());
                 let make = move |build: &Build| {
                     let source = origin.open(build)?;
-                    let picked =
-                        copy::pick(&source, &ready.paths, ready.parents, &ready.exclude, &build.cancel)?;
+                    let picked = copy::pick(&source, &ready.paths, ready.parents, &ready.exclude)?;
                     ready.put(picked, build, &parent)
                 };
                 self.change(stage, &created_by, key, reads, make).await
             }
             Origin::Context(_) => {
                 let (picked, ready) = self.pick(origin, ready).await?;
-                let key = key.field("context").field(source::key(&picked).end().as_str()).end();
-                let (parent, created_by) = (stage.chain.clone(), ready.created_by.clone());
-                let make = move |build: &Build| ready.put(picked, build, &parent);
-                let reads = vec![stage.chain.clone()];
-                self.change(stage, &created_by, key, reads, make).await
+                self.put(stage, key.field("context"), picked, ready).await
             }
         }
+    }
+
+    /// Puts what was picked in a context on top of the stage.
+    ///
+    /// Files that nobody remembers are read to find what was made of them before. Where nothing of their shape was ever
+    /// put anywhere there is nothing to find, and they are read once, for the layer.
+    async fn put(
+        &self,
+        stage: &mut Stage,
+        key: Key,
+        picked: Vec<Picked>,
+        ready: Ready,
+    ) -> Result<bool, EngineError> {
+        let (build, parent, created_by) = (self.build, stage.chain.clone(), ready.created_by.clone());
+        let shape = ready.shape(&picked, build.epoch);
+        let turn = if worth_reading_once(&picked) && build.records.imports.is_empty() {
+            // Another platform may be at it. Who comes later finds all of it.
+            Some(Flights::turn(&shape, self.records, &build.cancel).await?)
+        } else {
+            None
+        };
+        let mut entries = None;
+        if turn.is_some() && self.records.own(&shape).is_none() {
+            build.complete(&parent).await?;
+            let (owned, records, last) = (Arc::clone(build), self.records.clone(), self.last(&created_by));
+            let (picked, ready, parent) = (picked.clone(), ready.clone(), parent.clone());
+            let made = blocking(move || {
+                let entries = ready.put(picked, &owned, &parent)?;
+                dispatch::to_layer(&owned, &records, &entries, &last)?;
+                Ok(entries)
+            });
+            entries = Some(made.await?);
+        }
+        let cancel = build.cancel.clone();
+        let read = move || Ok((source::key(&picked, &cancel)?.end(), picked));
+        let (of_picked, picked) = blocking(read).await?;
+        let make = move |build: &Build| match entries {
+            Some(entries) => Ok(entries),
+            None => ready.put(picked, build, &parent),
+        };
+        let reads = vec![stage.chain.clone()];
+        let cached =
+            self.change(stage, &created_by, key.field(of_picked.as_str()).end(), reads, make).await?;
+        if !cached {
+            let (records, created) = (self.records.clone(), dispatch::created(build));
+            let build = build.request.build.clone();
+            let seen = Record { layer: None, created, build, imported: false };
+            blocking(move || Ok(records.remember(&shape, &seen)?)).await?;
+        }
+        drop(turn);
+        Ok(cached)
     }
 
     /// Looks at a context, which is no part of any chain.
@@ -71,7 +126,7 @@ impl Step<'_> {
                 return Ok((Vec::new(), ready));
             }
             let source = origin.open(&build)?;
-            Ok((copy::pick(&source, &ready.paths, ready.parents, &ready.exclude, &build.cancel)?, ready))
+            Ok((copy::pick(&source, &ready.paths, ready.parents, &ready.exclude)?, ready))
         })
         .await
     }
@@ -99,10 +154,14 @@ pub(in crate::engine) async fn copy_context(
         created_by: text.clone(),
     };
     let (picked, ready) = step.pick(Origin::Context(Some(name.to_owned())), ready).await?;
-    let key = ready.key("context", stage, build.epoch).field(source::key(&picked).end().as_str()).end();
-    let parent = stage.chain.clone();
-    let make = move |build: &Build| ready.put(picked, build, &parent);
-    step.change(stage, &text, key, Vec::new(), make).await.map(drop)
+    let key = ready.key("context", stage, build.epoch);
+    step.put(stage, key, picked, ready).await.map(drop)
+}
+
+/// Whether so much of this must be read that reading it twice takes longer than asking whether once is enough.
+fn worth_reading_once(picked: &[Picked]) -> bool {
+    let sizes = source::unread(picked).into_iter().map(|file| file.entry.stamp.size);
+    sizes.sum::<u64>() >= WORTH_READING_ONCE
 }
 
 /// Whether an instruction goes on over further lines with documents.

@@ -10,6 +10,7 @@ use crate::{
     engine::{
         build::Build,
         chain::Chain,
+        digests,
         error::{EngineError, blocking},
         flight::How,
         key::Key,
@@ -82,7 +83,7 @@ impl Step<'_> {
             }
             let (owned, records) = (Arc::clone(build), self.records.clone());
             let last = self.last(created_by);
-            let made = blocking(move || to_layer(&owned, &records, make(&owned)?, &last)).await;
+            let made = blocking(move || to_layer(&owned, &records, &make(&owned)?, &last)).await;
             made.map_err(|error| error.at(self.place))
         };
         let done = build.engine.flights.once(&key, self.records, &build.cancel, work).await?;
@@ -107,11 +108,12 @@ pub(super) fn created(build: &Build) -> String {
     time::rfc3339(build.epoch.unwrap_or_else(time::now))
 }
 
-/// The layer that holds `entries`: the same entries have become one before, perhaps on top of other layers.
+/// The layer that holds `entries`: the same entries have become one before, perhaps on top of other layers. That is
+/// not asked where nobody has read their files yet.
 pub(super) fn to_layer(
     build: &Build,
     records: &Records,
-    entries: Entries,
+    entries: &Entries,
     last: &Reuse,
 ) -> Result<Record, EngineError> {
     let record = |layer| Record {
@@ -123,11 +125,15 @@ pub(super) fn to_layer(
     if entries.is_empty() {
         return Ok(record(None));
     }
-    let key = layer::key(&entries, build.epoch);
-    if let Some(known) = records.own(&key) {
+    let unread = || digests::unread(layer::files(entries.values()));
+    if unread().is_empty()
+        && let Some(known) = records.own(&layer::key(entries, build.epoch)?)
+    {
         return Ok(known);
     }
-    let made = record(Some(layer::write(&entries, build.epoch, last, &build.spools)?));
-    records.remember(&key, &made)?;
+    let made = record(Some(layer::write(entries, build.epoch, last, &build.spools)?));
+    // What is a hard link in the layer was not read.
+    digests::read(&unread(), &build.cancel)?;
+    records.remember(&layer::key(entries, build.epoch)?, &made)?;
     Ok(made)
 }

@@ -229,8 +229,8 @@ fn selection(
 ) -> Result<(Chain, Key), EngineError> {
     let opened = origin.open(build)?;
     let pattern = format!("/{path}");
-    let picked = copy::pick(&opened, &[pattern], false, &Ignore::default(), &build.cancel)?;
-    let key = source::key(&picked);
+    let picked = copy::pick(&opened, &[pattern], false, &Ignore::default())?;
+    let key = source::key(&picked, &build.cancel)?;
     let is_directory = picked.first().is_none_or(|one| one.is_directory);
     let target = if is_directory { format!("/{path}/") } else { format!("/{path}") };
     let mut changes = Changes::new(Tree::default(), 0);
@@ -239,7 +239,7 @@ fn selection(
         changes.make_directories(path, (0, 0))?;
     }
     copy::put(picked, &destination, &mut changes)?;
-    let record = super::dispatch::to_layer(build, &build.records, changes.finish(), last)?;
+    let record = super::dispatch::to_layer(build, &build.records, &changes.finish(), last)?;
     let mut chain = Chain::default();
     if let Some(layer) = record.layer {
         chain.push(layer.blob, layer.diff_id, LayerOrigin::Here);

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use polyarch_actors::Digest;
+
 use crate::{
     context::Ignore,
     dockerfile::{Expander, Heredoc, Sources},
@@ -14,7 +16,7 @@ use crate::{
         key::Key,
         layer::Entries,
         mode::Mode,
-        source::Picked,
+        source::{self, Picked},
         stage::Stage,
         step::Step,
         tree::Tree,
@@ -102,10 +104,17 @@ impl Step<'_> {
 impl Ready {
     /// What decides the result besides what is picked.
     pub(super) fn key(&self, kind: &str, stage: &Stage, epoch: Option<i64>) -> Key {
+        self.add_to(Key::new(kind).field(stage.chain.id()), epoch)
+    }
+
+    /// What can be known of the result without reading a file, on whatever it is put. Equal results have equal shapes.
+    pub(super) fn shape(&self, picked: &[Picked], epoch: Option<i64>) -> Digest {
+        self.add_to(source::shape(picked), epoch).end()
+    }
+
+    fn add_to(&self, key: Key, epoch: Option<i64>) -> Key {
         let documents = self.documents.iter().flat_map(|(name, text)| [name, text]);
-        Key::new(kind)
-            .field(stage.chain.id())
-            .field(self.destination.path.as_bytes())
+        key.field(self.destination.path.as_bytes())
             .field(&self.target)
             .field([self.destination.link, self.destination.is_directory, self.parents].map(u8::from))
             .option(self.chown.as_ref())

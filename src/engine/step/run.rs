@@ -220,7 +220,7 @@ fn script(build: &Build, name: &str, text: String, last: &Reuse) -> Result<Chain
     let entry = NewEntry { kind, mode: 0o755, uid: 0, gid: 0, modified: 0, xattrs: Vec::new() };
     let entries = Entries::from([(name.as_bytes().to_vec(), entry)]);
     let mut chain = Chain::default();
-    if let Some(layer) = super::dispatch::to_layer(build, &build.records, entries, last)?.layer {
+    if let Some(layer) = super::dispatch::to_layer(build, &build.records, &entries, last)?.layer {
         chain.push(layer.blob, layer.diff_id, LayerOrigin::Here);
     }
     Ok(chain)

@@ -27,7 +27,7 @@ fn request(folder: &Path, platform: &str, dockerfile: &str) -> BuildRequest {
 }
 
 /// How many steps ran, and how many were there, of those whose instruction begins with `start`.
-fn ran(events: &[EventKind], start: &str) -> (usize, usize) {
+pub(super) fn ran(events: &[EventKind], start: &str) -> (usize, usize) {
     let begun = events.iter().filter_map(|event| match event {
         EventKind::StepStarted { step, instruction } if instruction.starts_with(start) => Some(*step),
         _ => None,
