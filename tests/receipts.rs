@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
 use polyarch::{
     MissingPlatform, PushedReference, Receipt, ReceiptError,
-    actors::{BackendId, BuildError, BuiltImage, Descriptor, Digest, ProtocolVersion, Timestamp},
+    actors::{BackendId, BuildError, BuiltImage, Descriptor, Digest, Materials, ProtocolVersion, Timestamp},
 };
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/receipt.json");
@@ -26,6 +26,7 @@ fn image(platform: &str, byte: u8, emulated: bool) -> BuiltImage {
         manifest: descriptor("manifest", byte, 725),
         config: Digest::from_sha256(&[byte + 1; 32]),
         steps: None,
+        materials: Materials::default(),
         backend: BackendId::new("sandbox"),
         emulated,
         retries: u32::from(emulated),

@@ -127,7 +127,7 @@ impl Collector {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{BackendId, ContextSource, Descriptor, Digest, DockerfileSource};
+    use crate::{BackendId, ContextSource, Descriptor, Digest, DockerfileSource, Materials};
     use proptest::prelude::*;
     use std::{collections::BTreeMap, time::Duration};
 
@@ -157,6 +157,7 @@ mod tests {
             },
             config: digest,
             steps: None,
+            materials: Materials::default(),
             backend: BackendId::new("x"),
             emulated: false,
             retries: 0,

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BackendId, Digest, Platform};
+use crate::{BackendId, Digest, Materials, Platform};
 
 /// Points at content in the store.
 ///
@@ -35,6 +35,9 @@ pub struct BuiltImage {
     /// What the steps of the build led to, a document in the store; absent unless it was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steps: Option<Descriptor>,
+    /// What it is made of that is from elsewhere.
+    #[serde(default, skip_serializing_if = "Materials::is_unknown")]
+    pub materials: Materials,
     /// Who built it.
     pub backend: BackendId,
     /// Whether a step ran under emulation.

@@ -12,7 +12,7 @@ use futures::{FutureExt, future::BoxFuture};
 use crate::{
     Availability, BackendId, BuildBackend, BuildCx, BuildError, BuildId, BuildRequest, BuiltImage,
     Capabilities, ContextSource, Descriptor, Digest, DockerfileSource, EventKind, ImageOs, LogBytes,
-    Platform,
+    Materials, Platform,
 };
 
 /// What the scripted backend does with one attempt.
@@ -146,6 +146,7 @@ pub fn image(id: &BackendId, platform: &Platform) -> BuiltImage {
         },
         config: digest,
         steps: None,
+        materials: Materials::default(),
         backend: id.clone(),
         emulated: false,
         retries: 0,

@@ -7,9 +7,9 @@ use std::{collections::BTreeMap, fmt::Debug, fs, path::Path, time::Duration};
 use polyarch_actors::{
     BackendId, BaseImage, BuildError, BuildEvent, BuildId, BuildRequest, BuiltImage, CachePolicy,
     ContextSource, Descriptor, Digest, DockerfileSource, Emulation, EventKind, HostEntry, ImportedSteps,
-    LayerSource, LogBytes, NamedContext, Outcome, Place, Platform, PlatformOutcome, ProtocolVersion,
-    PullPolicy, RegistryAccess, RuledOut, SecretRef, SecretSource, SshRef, StepNetwork, StepOptions,
-    Timestamp, Ulimit,
+    LayerSource, LogBytes, Material, Materials, NamedContext, Outcome, Place, Platform, PlatformOutcome,
+    ProtocolVersion, PullPolicy, RegistryAccess, RuledOut, SecretRef, SecretSource, SshRef, StepNetwork,
+    StepOptions, Timestamp, Ulimit,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -42,6 +42,16 @@ fn steps() -> Descriptor {
     }
 }
 
+fn materials() -> Vec<Material> {
+    let digest = Digest::from_sha256(&[0x55; 32]);
+    vec![
+        Material::Image { reference: "alpine:3".into(), platform: platform(), digest: digest.clone() },
+        Material::LocalImage { name: "base".into(), platform: platform(), digest: digest.clone() },
+        Material::Git { address: "https://h/a.git#main".into(), commit: "5f".repeat(20) },
+        Material::File { address: "https://h/a.tar".into(), digest },
+    ]
+}
+
 fn image() -> BuiltImage {
     let manifest = Descriptor {
         media_type: "application/vnd.oci.image.manifest.v1+json".into(),
@@ -54,6 +64,7 @@ fn image() -> BuiltImage {
         manifest,
         config: Digest::from_sha256(&[0x22; 32]),
         steps: Some(steps()),
+        materials: Materials { found: materials(), complete: true },
         backend: BackendId::new("buildah"),
         emulated: true,
         retries: 1,
@@ -238,9 +249,9 @@ fn what_an_older_sender_leaves_out_is_what_it_did_not_know() {
     for field in ["anew", "imports", "notes_steps"] {
         assert!(value.get(field).is_none(), "{field}");
     }
-    let image = BuiltImage { steps: None, ..image() };
+    let image = BuiltImage { steps: None, materials: Materials::default(), ..image() };
     let value = serde_json::to_value(&image).expect("written");
-    assert!(value.get("steps").is_none());
+    assert!(value.get("steps").is_none() && value.get("materials").is_none());
     assert_eq!(serde_json::from_value::<BuiltImage>(value).expect("read"), image);
 }
 

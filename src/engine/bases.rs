@@ -34,6 +34,8 @@ pub(super) struct Base {
     pub(super) config: ImageConfig,
     /// Its layers, with OCI's media types.
     pub(super) layers: Vec<Descriptor>,
+    /// The digest of its manifest.
+    pub(super) manifest: Digest,
     /// What it is fetched by; absent where all of it is in the store.
     name: Option<Name>,
     /// Whether its layers are in the store.
@@ -105,7 +107,7 @@ impl Puller {
         self.client.pull_blob(&name.reference, &image.config, &self.store, &self.cx).await.map_err(failed)?;
         let (store, digest) = (self.store.clone(), image.config.digest.clone());
         let config = blocking(move || Ok(store.read_document(&digest)?)).await.map_err(failed_here)?;
-        let base = read(&image, &config, platform, Some(name)).map_err(&missing)?;
+        let base = read(&manifest.0, &image, &config, platform, Some(name)).map_err(&missing)?;
         let store = self.store.clone();
         let (text, wanted) = (reference.to_owned(), platform.clone());
         blocking(move || {
@@ -140,16 +142,18 @@ impl Puller {
                 read.map_err(|error| error.of(name))
             }
         };
-        let mut manifest = document(found.digest.clone()).await?;
+        let mut digest = found.digest.clone();
+        let mut manifest = document(digest.clone()).await?;
         if media_type::is_index(&found.media_type) {
             let chosen = of_index(&manifest, platform).map_err(&missing)?;
-            manifest = document(chosen.digest).await?;
+            digest = chosen.digest;
+            manifest = document(digest.clone()).await?;
         }
         let image: ImageManifest = serde_json::from_slice(&manifest)
             .map_err(|error| missing(format!("its manifest is malformed: {error}")))?;
         check(&image).map_err(&missing)?;
         let config = document(image.config.digest.clone()).await?;
-        read(&image, &config, platform, None).map_err(missing)
+        read(&digest, &image, &config, platform, None).map_err(missing)
     }
 
     /// Fetches the layers that are not in the store yet, once.
@@ -251,7 +255,13 @@ fn check(image: &ImageManifest) -> Result<(), String> {
 }
 
 /// What a manifest and its config say, if they are for the platform.
-fn read(image: &ImageManifest, config: &[u8], wanted: &Platform, name: Option<Name>) -> Result<Base, String> {
+fn read(
+    manifest: &Digest,
+    image: &ImageManifest,
+    config: &[u8],
+    wanted: &Platform,
+    name: Option<Name>,
+) -> Result<Base, String> {
     let mut config: ImageConfig =
         serde_json::from_slice(config).map_err(|error| format!("its config is malformed: {error}"))?;
     let found = config.platform.to_platform();
@@ -270,7 +280,8 @@ fn read(image: &ImageManifest, config: &[u8], wanted: &Platform, name: Option<Na
     let os = std::mem::take(&mut config.platform);
     let (os_version, os_features) = (os.os_version, os.os_features);
     config.platform = EntryPlatform { os_version, os_features, ..EntryPlatform::from(wanted) };
-    Ok(Base { layers: layers.collect(), config, name, complete: OnceCell::new() })
+    let manifest = manifest.clone();
+    Ok(Base { layers: layers.collect(), config, manifest, name, complete: OnceCell::new() })
 }
 
 /// Docker's names of layers in OCI's words.
@@ -293,7 +304,7 @@ fn recall(store: &Store, slot: &Digest, platform: &Platform, name: Name) -> Opti
     check(&image).ok()?;
     let config = store.read_document(&image.config.digest).ok()?;
     touch(&path);
-    read(&image, &config, platform, Some(name)).ok()
+    read(&remembered.manifest, &image, &config, platform, Some(name)).ok()
 }
 
 fn remember(store: &Store, slot: &Digest, remembered: &Remembered) -> Result<(), StoreError> {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use dashmap::DashMap;
-use polyarch_actors::{BuildError, ContextSource, NamedContext, Platform};
+use polyarch_actors::{BuildError, ContextSource, Material, Materials, NamedContext, Platform};
 use tokio::sync::OnceCell;
 
 use super::{
@@ -37,6 +37,7 @@ pub(super) struct Found {
     trees: Mutex<HashMap<String, Tree>>,
     /// What was fetched for ADD and is read until the end.
     fetched: Mutex<Vec<FetchedTree>>,
+    materials: Mutex<Materials>,
 }
 
 /// A base image that was looked for.
@@ -79,7 +80,22 @@ impl Build {
             };
             found.map(Arc::new).map_err(|error| self.plan.blame(error, &self.dockerfile.file))
         };
-        cell.get_or_init(find).await.clone()
+        let found = cell.get_or_init(find).await.clone()?;
+        let (reference, platform, digest) = (reference.to_owned(), platform.clone(), found.manifest.clone());
+        self.took(Material::Image { reference, platform, digest });
+        Ok(found)
+    }
+
+    /// Notes that something from elsewhere is in the build.
+    pub(super) fn took(&self, material: Material) {
+        self.found.materials.lock().unwrap_or_else(PoisonError::into_inner).add(material);
+    }
+
+    /// Everything from elsewhere that is in the build so far.
+    pub(super) fn materials(&self) -> Materials {
+        let found = self.found.materials.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        // Whatever an instruction takes goes through this engine, in imported and cached steps too.
+        Materials { complete: true, ..found }
     }
 
     /// The image that a named context is, if it is one.
@@ -94,7 +110,10 @@ impl Build {
                 let key = (format!("context {name}"), platform.clone());
                 let cell = Arc::clone(&self.found.images.entry(key).or_default());
                 let find = || async { self.puller.stored(name, found, platform).await.map(Arc::new) };
-                cell.get_or_init(find).await.clone().map(Some)
+                let found = cell.get_or_init(find).await.clone()?;
+                let (name, platform, digest) = (name.to_owned(), platform.clone(), found.manifest.clone());
+                self.took(Material::LocalImage { name, platform, digest });
+                Ok(Some(found))
             }
             Some(NamedContext::Directory(_)) | None => Ok(None),
         }

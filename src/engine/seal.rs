@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use polyarch_actors::{BuildError, Descriptor, Digest, Platform};
+use polyarch_actors::{BuildError, Descriptor, Digest, Materials, Platform};
 
 use super::{
     build::Build,
@@ -30,6 +30,8 @@ pub struct Assembled {
     pub platform: Platform,
     /// What its steps led to, a document in the store, if the request wants it.
     pub steps: Option<Descriptor>,
+    /// What it is made of that is from elsewhere.
+    pub materials: Materials,
 }
 
 /// Writes the config and the manifest.
@@ -97,6 +99,7 @@ fn write(build: &Build, stage: Stage) -> Result<Assembled, EngineError> {
     let steps = build.request.notes_steps.then(|| imports::noted(&build.records, &chain).save(store));
     Ok(Assembled {
         steps: steps.transpose()?,
+        materials: build.materials(),
         manifest: descriptor(media_type::MANIFEST, &manifest_digest, manifest.len()),
         config: digest,
         platform: platform.clone().with_os_version(config.platform.os_version),

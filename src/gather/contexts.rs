@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use polyarch_actors::{DockerfileSource, NamedContext};
+use polyarch_actors::{DockerfileSource, Material, Materials, NamedContext};
 
 use super::{
     dockerfile::{self, text_of},
@@ -42,6 +42,8 @@ pub(crate) struct Gathered {
     pub(crate) build_contexts: BTreeMap<String, NamedContext>,
     /// What a person should know, one sentence each.
     pub(crate) warnings: Vec<String>,
+    /// What of it is from elsewhere.
+    pub(crate) materials: Materials,
     _kept: Vec<Kept>,
 }
 
@@ -68,14 +70,16 @@ pub(crate) async fn gather(
         secrets: spec.secrets.clone(),
         ssh: spec.ssh.clone(),
     };
-    let mut gathering = Gathering { store, access, cx, fetched, kept: Vec::new(), warnings: Vec::new() };
+    let (kept, warnings, materials) = (Vec::new(), Vec::new(), Materials::default());
+    let mut gathering = Gathering { store, access, cx, fetched, kept, warnings, materials };
     let (context, dockerfile) = gathering.context(spec).await?;
     let mut build_contexts = BTreeMap::new();
     for (name, input) in &spec.build_contexts {
         build_contexts.insert(name.clone(), gathering.named(name, input).await?);
     }
-    let Gathering { kept, warnings, .. } = gathering;
-    Ok(Gathered { context, dockerfile, build_contexts, warnings, _kept: kept })
+    let Gathering { kept, warnings, mut materials, .. } = gathering;
+    materials.complete = !reads_this_machine(spec);
+    Ok(Gathered { context, dockerfile, build_contexts, warnings, materials, _kept: kept })
 }
 
 struct Gathering<'g> {
@@ -85,6 +89,7 @@ struct Gathering<'g> {
     fetched: &'g Told<'g>,
     kept: Vec<Kept>,
     warnings: Vec<String>,
+    materials: Materials,
 }
 
 impl Gathering<'_> {
@@ -208,16 +213,18 @@ impl Gathering<'_> {
     async fn git(&mut self, source: &GitSource, keep: bool, what: &str) -> Result<PathBuf, GatherError> {
         let fetched = fetch::git(source, keep, &self.access, self.store, self.cx).await;
         let tree = fetched.map_err(|source| failed(what, source))?;
+        self.materials.add(Material::Git { address: source.to_string(), commit: tree.commit().to_owned() });
         (self.fetched)(source.to_string());
         let folder = tree.directory().to_owned();
         self.kept.push(Kept::Tree { _tree: tree });
         Ok(folder)
     }
 
-    async fn file(&self, url: &str, what: &str) -> Result<FetchedFile, GatherError> {
+    async fn file(&mut self, url: &str, what: &str) -> Result<FetchedFile, GatherError> {
         let file = fetch::http(url, None, &self.access.secrets, self.store, self.cx)
             .await
             .map_err(|source| failed(what, source))?;
+        self.materials.add(Material::File { address: shown(url), digest: file.digest.clone() });
         (self.fetched)(shown(url));
         Ok(file)
     }
@@ -271,6 +278,18 @@ impl Gathering<'_> {
             self.warnings.push(format!("{devices} devices of the context's archive were left out"));
         }
     }
+}
+
+/// Whether files of a build are of this machine, or came on standard input, so that nobody can tell which they were.
+fn reads_this_machine(spec: &BuildSpec) -> bool {
+    let is_here = matches!(spec.context, ContextInput::Directory(_) | ContextInput::Stdin);
+    let is_named = |input: &NamedInput| matches!(input, NamedInput::Directory(_));
+    let dockerfile = match &spec.dockerfile {
+        DockerfileInput::InContext | DockerfileInput::Url(_) => false,
+        DockerfileInput::Path(path) => path.is_absolute(),
+        DockerfileInput::Text { .. } => true,
+    };
+    is_here || dockerfile || spec.build_contexts.values().any(is_named)
 }
 
 /// The absolute path of a directory that must be there.

@@ -6,7 +6,8 @@
 use std::{collections::BTreeMap, fs, io, path::PathBuf};
 
 use polyarch_actors::{
-    BaseImage, BuildError, BuildRequest, Descriptor, EventKind, EventSink, NamedContext, Platform, PullPolicy,
+    BaseImage, BuildError, BuildRequest, Descriptor, Digest, EventKind, EventSink, Material, Materials,
+    NamedContext, Platform, PullPolicy,
 };
 use serde::{Deserialize, Serialize};
 
@@ -150,6 +151,21 @@ impl Bases<'_> {
         Ok(pinned(remembered.image))
     }
 
+    /// What a request is made of, as far as it is known: what buildah fetches for ADD, and for the triggers of a base, it
+    /// does not tell.
+    pub(super) fn materials(&self, request: &BuildRequest, pinned: &[Pinned]) -> Materials {
+        let mut materials = Materials::default();
+        for base in pinned {
+            let needed = BaseImage { reference: base.reference.clone(), platform: base.platform.clone() };
+            let root = self.layout.images(&name(&needed));
+            let digest = storage::manifest_digest(&root, &self.worker.driver, &base.image);
+            if let Some(digest) = digest {
+                materials.add(material(request, base, digest));
+            }
+        }
+        materials
+    }
+
     fn remembered(&self, path: &PathBuf, base: &BaseImage) -> Option<String> {
         let remembered: Remembered = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
         let root = self.layout.images(&name(base));
@@ -209,6 +225,19 @@ impl Bases<'_> {
             Ok(folder)
         };
         link().map_err(|error| host(io::Error::other(error)))
+    }
+}
+
+/// What a base is for those who want to know what an image is made of.
+fn material(request: &BuildRequest, base: &Pinned, digest: Digest) -> Material {
+    let platform = base.platform.clone();
+    let is_it = |context: &NamedContext| {
+        matches!(context, NamedContext::Stored(_)) && reference_of(context).as_ref() == Some(&base.reference)
+    };
+    let named = request.build_contexts.iter().find(|(_, context)| is_it(context));
+    match named {
+        Some((name, _)) => Material::LocalImage { name: name.clone(), platform, digest },
+        None => Material::Image { reference: base.reference.clone(), platform, digest },
     }
 }
 

@@ -8,8 +8,8 @@ use std::{
 };
 
 use polyarch_actors::{
-    BackendId, BuildCx, BuildError, BuildRequest, BuiltImage, ContextSource, EventKind, ImageOs, Platform,
-    StepNetwork,
+    BackendId, BuildCx, BuildError, BuildRequest, BuiltImage, ContextSource, EventKind, ImageOs, Materials,
+    Platform, StepNetwork,
 };
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -89,12 +89,13 @@ impl Builder<'_> {
                            the next build";
             cx.events.emit(EventKind::Warned { message: message.into() });
         }
-        let exported = result.map_err(|error| attempt.planned.blame(error, request))?;
+        let (exported, materials) = result.map_err(|error| attempt.planned.blame(error, request))?;
         Ok(BuiltImage {
             platform: request.platform.clone(),
             manifest: exported.manifest,
             config: exported.config,
             steps: None,
+            materials,
             backend: self.id.clone(),
             emulated: cx.emulated,
             retries: 0,
@@ -128,7 +129,7 @@ struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    async fn run(&mut self, guard: &mut Guard) -> Result<Exported, BuildError> {
+    async fn run(&mut self, guard: &mut Guard) -> Result<(Exported, Materials), BuildError> {
         self.ready_worker(guard).await?;
         let Builder { machine, layout, store, .. } = *self.builder;
         let bases = Bases { machine, layout, store, events: &self.cx.events, worker: &self.storage };
@@ -142,7 +143,8 @@ impl Attempt<'_> {
         pins.by_name.extend(bases::named(self.request, &pinned));
         let names = pinned.iter().map(|base| (base.image.clone(), base.reference.clone())).collect();
         let image = self.build(guard, &pins, names, &build_platform).await?;
-        self.export(guard, &image).await
+        let exported = self.export(guard, &image).await?;
+        Ok((exported, bases.materials(self.request, &pinned)))
     }
 
     /// Cleans up after a build that was cut off, and forgets a cache that rests on images that are gone.

@@ -11,6 +11,8 @@ use std::{
 use polyarch_actors::{Digest, Platform};
 use serde::{Deserialize, Deserializer};
 
+use crate::oci::digest_of;
+
 /// The parts of an image config that matter here.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct ImageConfig {
@@ -81,6 +83,13 @@ impl ImageConfig {
 pub(super) fn read_config(root: &Path, driver: &str, image: &str) -> io::Result<ImageConfig> {
     let name = format!("={}", base64(format!("sha256:{image}").as_bytes()));
     ImageConfig::parse(&fs::read(image_folder(root, driver, image).join(name))?)
+}
+
+/// The digest of the manifest that an image of a storage root was pulled with.
+pub(super) fn manifest_digest(root: &Path, driver: &str, image: &str) -> Option<Digest> {
+    // Its name is kept as it is, without an encoding, and its bytes are those of the registry.
+    let bytes = fs::read(image_folder(root, driver, image).join("manifest")).ok()?;
+    Some(digest_of(&bytes))
 }
 
 /// Whether a storage root has an image.

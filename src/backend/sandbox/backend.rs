@@ -101,12 +101,22 @@ impl SandboxBackend {
         let (dockerfile, plan) = read(&request)?;
         let (wanted, emulated) = (request.platform.clone(), cx.emulated);
         let built = self.engine.build(request, dockerfile, plan, cx).await?;
-        let Assembled { manifest, config, platform, steps } = built;
+        let Assembled { manifest, config, platform, steps, materials } = built;
         if !wanted.is_satisfied_by(&platform) {
             return Err(BuildError::WrongPlatform { requested: wanted, built: platform.to_string() });
         }
         let (backend, duration) = (self.id(), started.elapsed());
-        Ok(BuiltImage { platform, manifest, config, steps, backend, emulated, retries: 0, duration })
+        Ok(BuiltImage {
+            platform,
+            manifest,
+            config,
+            steps,
+            materials,
+            backend,
+            emulated,
+            retries: 0,
+            duration,
+        })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::UNIX_EPOCH};
 
-use polyarch_actors::EventKind;
+use polyarch_actors::{EventKind, Material};
 
 use super::ready::{Flags, Ready};
 use crate::{
@@ -120,7 +120,9 @@ impl Step<'_> {
         let fetched = fetch::http(address, checksum.as_ref(), secrets, store, &build.puller.cx).await;
         let FetchedFile { digest, size, name, modified } =
             fetched.map_err(|error| EngineError::Build(error.into()))?;
-        build.events.emit(EventKind::Fetched { address: fetch::shown(address) });
+        let shown = fetch::shown(address);
+        build.took(Material::File { address: shown.clone(), digest: digest.clone() });
+        build.events.emit(EventKind::Fetched { address: shown });
         let blob = build.engine.store.open_blob(&digest)?;
         let bytes = Spools::of_file(blob, size, &digest);
         let seconds = modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
@@ -154,6 +156,8 @@ impl Step<'_> {
         let (store, cx) = (&build.engine.store, &build.puller.cx);
         let tree = fetch::git(source, keep_git_dir, &access, store, cx).await;
         let tree = tree.map_err(|error| EngineError::Build(error.into()))?;
+        let commit = tree.commit().to_owned();
+        build.took(Material::Git { address: source.to_string(), commit });
         build.events.emit(EventKind::Fetched { address: fetch::shown(&source.to_string()) });
         key.add(tree.commit());
         let (owned, exclude) = (Arc::clone(build), exclude.clone());
