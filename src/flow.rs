@@ -19,11 +19,12 @@ use polyarch_actors::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    attest::{Facts, attest},
     cache::{CacheExport, INLINE},
     caches::Caches,
     dockerfile::snippet,
     error::{Error, FailedBuild, first_error, with_sources},
-    gather::gather,
+    gather::{Gathered, gather},
     images::{Images, blocking, quick},
     oci::{
         Reference, Store,
@@ -115,7 +116,8 @@ impl Flow {
             MissingPlatform { platform: platform.clone(), error: error.clone() }
         });
         let missing = missing.collect();
-        let index = self.assemble(built.clone()).await?;
+        let facts = self.facts(&prepared, &gathered, started);
+        let index = self.assemble(built.clone(), facts).await?;
         self.events.emit(EventKind::IndexAssembled { index: index.clone() });
         let exported = self.export(&built, &index).await?;
         let pushed = if pushes { self.push(&images, &index, &prepared).await? } else { Vec::new() };
@@ -146,14 +148,30 @@ impl Flow {
         self.supervisor.send(message).await.map_err(gone)
     }
 
-    /// Puts the images into one index, in the requested order.
-    async fn assemble(&self, built: Vec<BuiltImage>) -> Result<Descriptor, Error> {
+    /// What is known of the build, for attestations.
+    fn facts(&self, prepared: &Prepared, gathered: &Gathered, started: Timestamp) -> Facts {
+        let platforms = prepared.requests.iter().map(|request| request.platform.clone());
+        Facts {
+            spec: self.spec.clone(),
+            dockerfile: prepared.dockerfile.clone(),
+            text: prepared.text.clone(),
+            contexts: gathered.materials.clone(),
+            plans: platforms.zip(prepared.plans.iter().cloned()).collect(),
+            build: self.id.clone(),
+            started,
+            finished: Timestamp::now(),
+        }
+    }
+
+    /// Puts the images into one index, in the requested order, and behind them what is said about them.
+    async fn assemble(&self, built: Vec<BuiltImage>, facts: Facts) -> Result<Descriptor, Error> {
         self.check_cancelled()?;
         let (store, annotations) = (self.store.clone(), self.spec.annotations.clone());
         let carries_cache = self.spec.cache_to.contains(&CacheExport::Inline);
         blocking(move || {
             let mut index = Index::default();
             index.annotations = chosen(&annotations, AnnotationLevel::Index, None);
+            let mut said = Vec::new();
             for image in built {
                 let mut for_manifest = chosen(&annotations, AnnotationLevel::Manifest, Some(&image));
                 if let Some(steps) = image.steps.as_ref().filter(|_| carries_cache) {
@@ -167,8 +185,10 @@ impl Flow {
                 };
                 manifest.annotations =
                     chosen(&annotations, AnnotationLevel::ManifestDescriptor, Some(&image));
+                said.extend(attest(&store, &facts, &image, &manifest)?);
                 index.add(IndexEntry::new(manifest, &image.platform))?;
             }
+            said.into_iter().try_for_each(|entry| index.add(entry))?;
             Ok(index.save(&store)?)
         })
         .await

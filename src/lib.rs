@@ -18,6 +18,7 @@
 //! ```
 
 pub mod archive;
+mod attest;
 pub mod backend;
 pub mod bake;
 #[cfg(not(fuzzing))]
@@ -59,7 +60,9 @@ mod removal;
 pub mod session;
 mod sources;
 mod spec;
+mod time;
 
+pub use attest::{AttestationError, Attestations, Provenance, ProvenanceMode};
 pub use cache::{CacheError, CacheExport, CacheMode, CachePlace, CacheSource};
 pub use check::{CheckReport, check};
 pub use error::{Error, FailedBuild, SpecError};

@@ -87,6 +87,8 @@ pub(crate) struct Prepared {
     pub(crate) text: String,
     /// One request a platform, in the requested order.
     pub(crate) requests: Vec<BuildRequest>,
+    /// What was planned for each of them.
+    pub(crate) plans: Vec<Plan>,
     /// What a person should know, one sentence each.
     pub(crate) warnings: Vec<String>,
     /// Why nothing may run after all, once the warnings have been told.
@@ -98,6 +100,7 @@ pub(crate) fn prepare(spec: &BuildSpec, gathered: &Gathered, build: &BuildId) ->
     let parsed = Parsed::read(spec, gathered)?;
     let checks = check_options(spec, &parsed)?;
     let mut requests = Vec::new();
+    let mut plans = Vec::new();
     let mut undeclared = BTreeSet::new();
     for platform in &parsed.platforms {
         let plan = plan(&parsed.dockerfile, &parsed.options(spec, platform))
@@ -116,6 +119,7 @@ pub(crate) fn prepare(spec: &BuildSpec, gathered: &Gathered, build: &BuildId) ->
         });
         let anew = anew.collect::<Result<_, _>>()?;
         requests.push(BuildRequest { anew, ..request(spec, build, platform, gathered, &plan) });
+        plans.push(plan);
     }
     let source = parsed.source();
     let found = warnings(spec, &parsed, &checks, false);
@@ -127,7 +131,7 @@ pub(crate) fn prepare(spec: &BuildSpec, gathered: &Gathered, build: &BuildId) ->
     let lines = found.iter().map(|warning| warning.line(&source.name));
     let warnings = gathered.warnings.iter().cloned().chain(undeclared).chain(lines).collect();
     let text = source.text.clone();
-    Ok(Prepared { dockerfile: parsed.dockerfile, text, requests, warnings, refusal })
+    Ok(Prepared { dockerfile: parsed.dockerfile, text, requests, plans, warnings, refusal })
 }
 
 fn request(

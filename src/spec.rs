@@ -8,6 +8,7 @@ use polyarch_actors::{
 };
 
 use crate::{
+    attest::Attestations,
     cache::{CacheExport, CacheSource},
     error::SpecError,
     oci::Reference,
@@ -70,6 +71,8 @@ pub struct BuildSpec {
     /// The platforms without which the build succeeds: what cannot be built of them is missing in the index, and the
     /// receipt says why.
     pub optional: Vec<PlatformPattern>,
+    /// What is said about the images in the index. None of it is in outputs that hold no index.
+    pub attestations: Attestations,
     /// Where the index goes, beside the store.
     pub outputs: Vec<Output>,
 }
@@ -105,6 +108,7 @@ impl BuildSpec {
             steps: StepOptions::default(),
             policy: FailurePolicy::default(),
             optional: Vec::new(),
+            attestations: Attestations::default(),
             outputs: Vec::new(),
         }
     }

@@ -8,13 +8,14 @@ use polyarch_actors::{Digest, Platform};
 #[cfg(unix)]
 use super::prune::{DuArgs, PruneArgs};
 use super::{
+    attestations::AttestationArgs,
     bake::BakeArgs,
     cache_options::{CacheFromOption, CacheToOption},
     check::Call,
     index::IndexCommand,
     options::{SecretOption, SshOption},
     output_option::OutputOption,
-    steps::{AttestationArgs, StepArgs},
+    steps::StepArgs,
 };
 use crate::{config, images::EntryName, oci::Reference, pattern::PlatformPattern, spec::Annotation};
 
@@ -147,7 +148,7 @@ pub(super) struct BuildArgs {
     #[command(flatten)]
     pub(super) steps: StepArgs,
     #[command(flatten)]
-    attestations: AttestationArgs,
+    pub(super) attestations: AttestationArgs,
     /// How progress is shown
     #[arg(long, env = config::PROGRESS_VARIABLE, value_name = "HOW", default_value = "auto")]
     pub(super) progress: Progress,

@@ -11,11 +11,11 @@ use serde_json::Value;
 
 use super::{
     args::{EmulationArg, Progress, RegistryArgs},
+    attestations::AttestationArgs,
     build::{GRACE, check_files, metadata, style},
     progress::Screen,
     report::Failure,
     run::print,
-    steps::AttestationArgs,
     table::table,
 };
 use crate::{
@@ -120,7 +120,9 @@ pub(super) async fn run(store: Option<PathBuf>, args: BakeArgs) -> Result<(), Fa
         args.no_cache.map(|value| format!("*.no-cache={value}")),
         args.pull.map(|value| format!("*.pull={value}")),
     ];
-    let overrides: Vec<String> = args.overrides.iter().cloned().chain(flags.into_iter().flatten()).collect();
+    let attestations = args.attestations.words().map(|(_, attestation)| format!("*.attest={attestation}"));
+    let overrides: Vec<String> =
+        args.overrides.iter().cloned().chain(flags.into_iter().flatten()).chain(attestations).collect();
     let mut resolved = definition.resolve(&args.targets, &overrides)?;
     inputs::add_source_date(&mut resolved);
     if args.print {

@@ -169,6 +169,7 @@ fn spec(args: &BuildArgs) -> Result<BuildSpec, Failure> {
     spec.policy = if args.keep_going { FailurePolicy::KeepGoing } else { FailurePolicy::FailFast };
     spec.optional.clone_from(&args.optional);
     spec.steps = args.steps.options();
+    spec.attestations = args.attestations.attestations().map_err(Failure::usage)?;
     spec.outputs = args.outputs.iter().filter_map(|option| option.0.clone()).collect();
     if spec.outputs.is_empty() && !args.outputs.is_empty() {
         // Nothing is to be kept but what later builds use.

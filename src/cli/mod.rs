@@ -4,6 +4,7 @@
 //! error.
 
 mod args;
+mod attestations;
 mod backends;
 mod bake;
 mod build;

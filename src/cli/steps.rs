@@ -1,11 +1,8 @@
-//! The arguments about RUN steps, and those about attestations, which can only be declined.
-
-use std::collections::BTreeMap;
+//! The arguments about RUN steps.
 
 use clap::Args;
 use polyarch_actors::{HostEntry, StepNetwork, StepOptions, Ulimit};
 
-use super::options::fields;
 use crate::quantity;
 
 /// What RUN steps are given.
@@ -86,36 +83,6 @@ fn entitlement(text: &str) -> Result<Entitlement, String> {
     }
 }
 
-/// Attestations, which are not made.
-#[derive(Clone, Debug, Args)]
-pub(super) struct AttestationArgs {
-    /// Provenance is not recorded; only "false" is accepted
-    #[arg(long, value_name = "false", value_parser = declined)]
-    provenance: Option<()>,
-    /// No bill of materials is made; only "false" is accepted
-    #[arg(long, value_name = "false", value_parser = declined)]
-    sbom: Option<()>,
-    /// No attestation is made; only "type=TYPE,disabled=true" is accepted
-    #[arg(long, value_name = "ATTESTATION", value_parser = disabled)]
-    attest: Vec<()>,
-}
-
-pub(super) const NO_ATTESTATIONS: &str = "attestations are not made here, so they can only be declined";
-
-fn declined(text: &str) -> Result<(), String> {
-    let is_off = text.parse() == Ok(false) || text == "0" || is_disabled(text);
-    if is_off { Ok(()) } else { Err(NO_ATTESTATIONS.into()) }
-}
-
-fn disabled(text: &str) -> Result<(), String> {
-    if is_disabled(text) { Ok(()) } else { Err(NO_ATTESTATIONS.into()) }
-}
-
-fn is_disabled(text: &str) -> bool {
-    let fields: BTreeMap<String, String> = fields(text).unwrap_or_default();
-    fields.get("disabled").is_some_and(|value| value == "true")
-}
-
 #[cfg(test)]
 mod tests {
     use clap::Parser;
@@ -126,8 +93,6 @@ mod tests {
     struct Arguments {
         #[command(flatten)]
         steps: StepArgs,
-        #[command(flatten)]
-        attestations: AttestationArgs,
     }
 
     fn read(arguments: &[&str]) -> Result<StepArgs, String> {
@@ -170,16 +135,9 @@ mod tests {
             ("--ulimit=files=1", "unknown type"),
             ("--ulimit=nofile=2:1", "above the hard limit"),
             ("--allow=device", "there are network.host and security.insecure"),
-            ("--provenance=true", NO_ATTESTATIONS),
-            ("--provenance=mode=max", NO_ATTESTATIONS),
-            ("--sbom=true", NO_ATTESTATIONS),
-            ("--attest=type=sbom", NO_ATTESTATIONS),
         ] {
             let error = read(&[argument]).expect_err(argument);
             assert!(error.contains(reason), "{argument}: {error}");
-        }
-        for argument in ["--provenance=false", "--sbom=false", "--attest=type=provenance,disabled=true"] {
-            read(&[argument]).unwrap_or_else(|error| panic!("{error}"));
         }
     }
 }

@@ -16,11 +16,12 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use super::{error::EngineError, index, time};
+use super::{error::EngineError, index};
 use crate::{
     context::{Context, Entry, Reader, Stamp, Time},
     error::with_sources,
     oci::{Store, digest_of},
+    time,
 };
 
 /// Where they are kept, in the store; one file a context.

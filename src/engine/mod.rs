@@ -34,7 +34,6 @@ mod spool;
 mod stage;
 mod step;
 mod suits;
-mod time;
 mod tree;
 mod users;
 

@@ -12,11 +12,13 @@ use super::{
     key::Key,
     records::Record,
     stage::Stage,
-    time,
 };
-use crate::oci::{
-    index::{EntryPlatform, canonical},
-    media_type,
+use crate::{
+    oci::{
+        index::{EntryPlatform, canonical},
+        media_type,
+    },
+    time,
 };
 
 /// A finished image.

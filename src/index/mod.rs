@@ -27,5 +27,6 @@ pub use lint::lint;
 pub use location::{Destination, Location, LocationError};
 pub use merge::{MergeError, merge, select};
 pub use parts::{Part, PartContent};
+pub(crate) use parts::{REFERENCE_DIGEST, REFERENCE_TYPE};
 pub use rule::{Finding, IndexRule, Severity};
 pub use tree::{ConfigFacts, Content, ImageFacts, LayerFacts, Node, Tree};

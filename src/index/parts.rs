@@ -13,9 +13,9 @@ use crate::oci::{
 /// The annotation that says that an entry is about another entry.
 ///
 /// Source: BuildKit, `docs/attestations/attestation-storage.md`.
-pub(super) const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
+pub(crate) const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
 /// The annotation that says which.
-pub(super) const REFERENCE_DIGEST: &str = "vnd.docker.reference.digest";
+pub(crate) const REFERENCE_DIGEST: &str = "vnd.docker.reference.digest";
 /// How deep indexes may be nested.
 const DEEPEST: u32 = 8;
 /// The most manifests that one source may lead to.

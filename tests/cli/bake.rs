@@ -209,10 +209,10 @@ fn what_cannot_be_built_is_told_with_its_file_target_and_attribute() {
             &["x.hcl: target a: output: ", "\"docke\""][..],
         ),
         (
-            "target \"a\" { attest = [\"type=sbom\"] }",
+            "target \"a\" { attest = [\"type=sbom,generator=x\"] }",
             &["a"],
             3,
-            &["target a: attest: attestations are not made"],
+            &["target a: attest: generator=\"x\" of sbom is not supported"],
         ),
         ("target \"a\" { platforms = [\"a/b/c/d\"] }", &["a"], 3, &["target a: platforms: "]),
         (

@@ -77,7 +77,7 @@ fn what_cannot_be_given_is_refused_as_a_mistake_of_the_command_line() {
         (["--shm-size", "much"], "no size"),
         (["--ulimit", "files=1"], "unknown type"),
         (["--allow", "device"], "security.insecure"),
-        (["--provenance", "true"], "can only be declined"),
+        (["--provenance", "version=v0.2"], "version v1 of SLSA"),
     ] {
         let ended = desk.run(["build"].iter().chain(&arguments).chain(&[context.as_str()]));
         ended.fails(2, &[words]);

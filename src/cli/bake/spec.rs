@@ -11,12 +11,12 @@ use super::{
         options::{SecretOption, SshOption},
         output_option::{OutputOption, check_streams},
         report::Failure,
-        steps::{self, NO_ATTESTATIONS},
+        steps,
     },
     BakeArgs,
 };
 use crate::{
-    BuildSpec, ContextInput, NamedInput,
+    Attestations, BuildSpec, ContextInput, NamedInput,
     bake::{Entry, Resolved, TARGET_CONTEXT, Target, needs},
     sources::is_http,
     spec::DockerfileInput,
@@ -167,10 +167,7 @@ fn job(name: &str, target: &Target, is_needed: bool, args: &BakeArgs) -> Result<
     spec.emulation = args.emulation.into();
     spec.steps = steps(target, args)?;
     outputs(&mut spec, target).map_err(wrong("output"))?;
-    let is_declined = |attestation: &Entry| attestation.get("disabled").is_some_and(|value| value == "true");
-    if !target.attest.iter().all(is_declined) {
-        return Err(wrong("attest")(NO_ATTESTATIONS.into()));
-    }
+    spec.attestations = Attestations::read(&target.attest).map_err(told).map_err(wrong("attest"))?;
     let call: Call = match target.call.as_deref() {
         None | Some("") => Call::Build,
         Some(call) => call.parse().map_err(wrong("call"))?,

@@ -19,8 +19,8 @@ use crate::{
         records::{Record, Records},
         reuse::Reuse,
         stage::Stage,
-        time,
     },
+    time,
 };
 
 /// One instruction on its way.

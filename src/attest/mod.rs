@@ -1,0 +1,19 @@
+//! Attestations: statements about the images of a build, which are in the index beside them.
+//!
+//! What is said is made by pure functions; `storage` alone writes, and only what `redact` has looked through.
+//!
+//! Source: BuildKit, `docs/attestations`.
+
+mod layers;
+mod make;
+mod option;
+mod provenance;
+mod purl;
+mod redact;
+mod statement;
+mod steps;
+mod storage;
+
+pub(crate) use make::attest;
+pub use option::{AttestationError, Attestations, Provenance, ProvenanceMode};
+pub(crate) use provenance::Facts;
