@@ -19,7 +19,7 @@ use polyarch_actors::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    attest::{Facts, attest},
+    attest::{Facts, Said, Statement, attest},
     cache::{CacheExport, INLINE},
     caches::Caches,
     dockerfile::snippet,
@@ -117,9 +117,13 @@ impl Flow {
         });
         let missing = missing.collect();
         let facts = self.facts(&prepared, &gathered, started);
-        let index = self.assemble(built.clone(), facts).await?;
+        let (index, said) = self.assemble(built.clone(), facts).await?;
+        for message in said.iter().flat_map(|said| &said.warnings) {
+            self.events.emit(EventKind::Warned { message: message.clone() });
+        }
         self.events.emit(EventKind::IndexAssembled { index: index.clone() });
-        let exported = self.export(&built, &index).await?;
+        let statements: Vec<_> = said.into_iter().map(|said| said.statements).collect();
+        let exported = self.export(&built, &index, &statements).await?;
         let pushed = if pushes { self.push(&images, &index, &prepared).await? } else { Vec::new() };
         caches.export(&built, &imports, &prepared).await?;
         self.name(&index).await?;
@@ -164,14 +168,14 @@ impl Flow {
     }
 
     /// Puts the images into one index, in the requested order, and behind them what is said about them.
-    async fn assemble(&self, built: Vec<BuiltImage>, facts: Facts) -> Result<Descriptor, Error> {
+    async fn assemble(&self, built: Vec<BuiltImage>, facts: Facts) -> Result<(Descriptor, Vec<Said>), Error> {
         self.check_cancelled()?;
-        let (store, annotations) = (self.store.clone(), self.spec.annotations.clone());
+        let (store, cancel) = (self.store.clone(), self.cancel.clone());
+        let annotations = self.spec.annotations.clone();
         let carries_cache = self.spec.cache_to.contains(&CacheExport::Inline);
         blocking(move || {
-            let mut index = Index::default();
+            let (mut index, mut said) = (Index::default(), Vec::new());
             index.annotations = chosen(&annotations, AnnotationLevel::Index, None);
-            let mut said = Vec::new();
             for image in built {
                 let mut for_manifest = chosen(&annotations, AnnotationLevel::Manifest, Some(&image));
                 if let Some(steps) = image.steps.as_ref().filter(|_| carries_cache) {
@@ -185,16 +189,21 @@ impl Flow {
                 };
                 manifest.annotations =
                     chosen(&annotations, AnnotationLevel::ManifestDescriptor, Some(&image));
-                said.extend(attest(&store, &facts, &image, &manifest)?);
+                said.extend(attest(&store, &facts, &image, &manifest, &cancel)?);
                 index.add(IndexEntry::new(manifest, &image.platform))?;
             }
-            said.into_iter().try_for_each(|entry| index.add(entry))?;
-            Ok(index.save(&store)?)
+            said.iter().try_for_each(|said| index.add(said.entry.clone()))?;
+            Ok((index.save(&store)?, said))
         })
         .await
     }
 
-    async fn export(&self, images: &[BuiltImage], index: &Descriptor) -> Result<Vec<PathBuf>, Error> {
+    async fn export(
+        &self,
+        images: &[BuiltImage],
+        index: &Descriptor,
+        statements: &[Vec<Statement>],
+    ) -> Result<Vec<PathBuf>, Error> {
         let mut exported = Vec::new();
         for output in &self.spec.outputs {
             self.check_cancelled()?;
@@ -204,11 +213,17 @@ impl Flow {
                 index: index.clone(),
                 names: self.spec.names_of(output),
                 epoch: self.spec.epoch()?,
+                statements: statements.to_vec(),
                 cancel: self.cancel.clone(),
             };
             let to_write = output.clone();
             let Some(written) = blocking(move || Ok(writer.write(&to_write)?)).await? else { continue };
             self.events.emit(EventKind::Exported { destination: written.place });
+            let lacks = matches!(output, Output::Docker { .. } | Output::Load { .. });
+            if lacks && !self.spec.attestations.is_empty() {
+                let message = "an output of type docker holds no attestations: type=oci and type=registry do";
+                self.events.emit(EventKind::Warned { message: message.into() });
+            }
             if let Some(message) = written.warning {
                 self.events.emit(EventKind::Warned { message });
             }

@@ -7,13 +7,17 @@
 mod layers;
 mod make;
 mod option;
+mod packages;
 mod provenance;
 mod purl;
 mod redact;
+mod sbom;
+mod spdx;
 mod statement;
 mod steps;
 mod storage;
 
-pub(crate) use make::attest;
+pub(crate) use make::{Said, attest};
 pub use option::{AttestationError, Attestations, Provenance, ProvenanceMode};
 pub(crate) use provenance::Facts;
+pub(crate) use statement::Statement;

@@ -9,31 +9,50 @@ use super::{purl, redact};
 use crate::oci::{Reference, StoreError, index::canonical};
 
 /// The kind of statement that says how something was built.
-pub(super) const SLSA: &str = "https://slsa.dev/provenance/v1";
+const SLSA: &str = "https://slsa.dev/provenance/v1";
+/// The kind of statement that lists packages.
+const SPDX: &str = "https://spdx.dev/Document";
 
-/// A statement as it is stored.
+/// Something that is said.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Statement {
+pub(crate) struct Statement {
     /// What kind of thing is said.
     pub(super) predicate_type: &'static str,
-    /// The whole of it, as JSON.
-    pub(super) bytes: Vec<u8>,
+    /// The name of the file that it has beside files.
+    file_name: &'static str,
+    predicate: Value,
 }
 
 impl Statement {
-    /// Says something about some subjects. No address in it has credentials.
-    pub(super) fn new(
-        predicate_type: &'static str,
-        subjects: &Value,
-        predicate: Value,
-    ) -> Result<Self, StoreError> {
+    /// How something was built.
+    pub(super) fn provenance(predicate: Value) -> Self {
+        Self { predicate_type: SLSA, file_name: "provenance.json", predicate }
+    }
+
+    /// Which packages are in something.
+    pub(super) fn packages(predicate: Value) -> Self {
+        Self { predicate_type: SPDX, file_name: "sbom.spdx.json", predicate }
+    }
+
+    /// Whether it says how something was built.
+    pub(super) fn is_provenance(&self) -> bool {
+        self.predicate_type == SLSA
+    }
+
+    /// The name of the file that it has beside files.
+    pub(crate) fn file_name(&self) -> &'static str {
+        self.file_name
+    }
+
+    /// The bytes of the statement about some subjects. No address in it has credentials.
+    pub(crate) fn about(&self, subjects: &Value) -> Result<Vec<u8>, StoreError> {
         let document = redact::document(json!({
             "_type": "https://in-toto.io/Statement/v1",
             "subject": subjects,
-            "predicateType": predicate_type,
-            "predicate": predicate,
+            "predicateType": self.predicate_type,
+            "predicate": self.predicate,
         }));
-        Ok(Self { predicate_type, bytes: canonical(&document, "an attestation")? })
+        canonical(&document, "an attestation")
     }
 }
 

@@ -23,19 +23,21 @@ const PREDICATE_TYPE: &str = "in-toto.io/predicate-type";
 /// What no machine is, so that nobody runs it.
 const UNKNOWN: &str = "unknown";
 
-/// Stores statements about an image, and gives the entry that an index has for them.
+/// Stores statements about an image, which `subjects` names, and gives the entry that an index has for them.
 pub(super) fn save(
     store: &Store,
     image: &Digest,
+    subjects: &Value,
     statements: &[Statement],
 ) -> Result<IndexEntry, StoreError> {
     let mut layers = Vec::new();
     for statement in statements {
-        let digest = store.put(&statement.bytes)?;
+        let bytes = statement.about(subjects)?;
+        let digest = store.put(&bytes)?;
         layers.push(json!({
             "mediaType": IN_TOTO,
             "digest": digest,
-            "size": statement.bytes.len(),
+            "size": bytes.len(),
             "annotations": {PREDICATE_TYPE: statement.predicate_type},
         }));
     }

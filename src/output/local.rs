@@ -4,12 +4,19 @@
 //! into place: each file is whole or not there, whenever this is killed. Owners and extended attributes are not kept,
 //! as BuildKit gives everything to whoever asked for it; devices are left out, as only root could make them.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
+use std::{
+    fs,
+    io::Write as _,
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use polyarch_actors::BuiltImage;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    beside::{self, Beside},
     contents::Contents,
     error::OutputError,
     merge::merge,
@@ -27,7 +34,7 @@ use crate::{
 pub(super) fn write(
     store: &Store,
     images: &[BuiltImage],
-    roots: &Roots,
+    roots: &Roots<'_>,
     folder: &Path,
     cancel: &CancellationToken,
 ) -> Result<usize, OutputError> {
@@ -44,7 +51,7 @@ pub(super) fn write(
     make(&new)?;
     let mut devices = 0;
     let mut seen = Seen::default();
-    for image in images {
+    for (number, image) in images.iter().enumerate() {
         let root = RootFs::read(store, image, cancel)?;
         let target = if roots.split {
             let target = new.join(folder_of(&image.platform));
@@ -55,6 +62,21 @@ pub(super) fn write(
             new.clone()
         };
         devices += unpack(store, &root, roots.epoch, &target, cancel)?;
+        for Beside { name, bytes } in beside::files(store, &root, roots, number, &image.platform, cancel)? {
+            // A rename follows no symbolic link that the image may have there.
+            let written = draft.path().join("statement");
+            let place = target.join(&name);
+            let finish = || {
+                let mut file = fs::File::create(&written)?;
+                file.write_all(&bytes)?;
+                file.set_permissions(fs::Permissions::from_mode(beside::MODE))?;
+                if let Some(seconds) = roots.epoch.and_then(|epoch| u64::try_from(epoch).ok()) {
+                    file.set_modified(UNIX_EPOCH + Duration::from_secs(seconds))?;
+                }
+                fs::rename(&written, &place)
+            };
+            finish().map_err(OutputError::io(&place))?;
+        }
     }
     match there {
         None => fs::rename(&new, folder).map_err(failed())?,

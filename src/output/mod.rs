@@ -1,9 +1,11 @@
 //! Outputs of a build: what is made of the images in the store, once for every backend.
 
+mod beside;
 mod contents;
 mod destination;
 mod docker;
 mod error;
+mod files;
 mod kind;
 mod load;
 mod local;
@@ -13,6 +15,7 @@ mod tar;
 mod write;
 
 pub use error::OutputError;
+pub(crate) use files::read_files;
 pub use kind::{Destination, ImageOptions, Output, Push};
 pub(crate) use load::Loader;
 pub(crate) use write::Writer;

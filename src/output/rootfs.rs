@@ -39,6 +39,11 @@ pub(super) struct Entry {
 }
 
 impl Entry {
+    /// How many bytes a file has; nothing where it is none.
+    pub(super) fn size(&self) -> u64 {
+        if let Kind::File { size, .. } = self.kind { size } else { 0 }
+    }
+
     /// How much memory what is said of it takes beside its name, in bytes.
     fn weight(&self) -> usize {
         let target = if let Kind::Symlink(target) = &self.kind { target.len() } else { 0 };

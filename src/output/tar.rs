@@ -9,6 +9,7 @@ use polyarch_actors::BuiltImage;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    beside::{self, Beside},
     contents::Contents,
     error::OutputError,
     rootfs::{Entry, Kind, RootFs},
@@ -23,13 +24,13 @@ use crate::oci::{
 pub(super) fn write(
     store: &Store,
     images: &[BuiltImage],
-    roots: &Roots,
+    roots: &Roots<'_>,
     out: &mut dyn Write,
     cancel: &CancellationToken,
 ) -> Result<(), OutputError> {
     let mut archive = Archive { out, epoch: roots.epoch, prefix: Vec::new(), header: Vec::new() };
     let mut seen = Seen::default();
-    for image in images {
+    for (number, image) in images.iter().enumerate() {
         let root = RootFs::read(store, image, cancel)?;
         if roots.split {
             archive.begin(&folder_of(&image.platform))?;
@@ -37,6 +38,9 @@ pub(super) fn write(
             seen.add(&root, &image.platform)?;
         }
         archive.add(store, &root, cancel)?;
+        for beside in beside::files(store, &root, roots, number, &image.platform, cancel)? {
+            archive.add_file(&beside)?;
+        }
     }
     // Two empty blocks end an archive.
     archive.out.write_all(&[0; 2 * BLOCK]).map_err(failed)
@@ -65,6 +69,15 @@ impl Archive<'_> {
         })?;
         self.prefix = format!("{folder}/").into_bytes();
         Ok(())
+    }
+
+    fn add_file(&mut self, Beside { name, bytes }: &Beside) -> Result<(), OutputError> {
+        let name = [&self.prefix, name.as_bytes()].concat();
+        let (size, mtime) = (bytes.len() as u64, self.epoch.unwrap_or_default());
+        let (kind, mode) = (EntryKind::File { size }, beside::MODE);
+        self.put(&LayerEntry { name: &name, kind, mode, uid: 0, gid: 0, mtime, xattrs: &[] })?;
+        self.out.write_all(bytes).map_err(failed)?;
+        self.out.write_all(&[0; BLOCK][..padding(size)]).map_err(failed)
     }
 
     fn add(&mut self, store: &Store, root: &RootFs, cancel: &CancellationToken) -> Result<(), OutputError> {

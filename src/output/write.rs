@@ -14,7 +14,10 @@ use super::{
     rootfs::{Kind, RootFs},
     tar,
 };
-use crate::oci::{Reference, Store, layout};
+use crate::{
+    attest::Statement,
+    oci::{Reference, Store, layout},
+};
 
 /// What an output is written from.
 #[derive(Clone, Debug)]
@@ -27,6 +30,8 @@ pub(crate) struct Writer {
     pub(crate) names: Vec<Reference>,
     /// `SOURCE_DATE_EPOCH`, which files that go out get as their times.
     pub(crate) epoch: Option<i64>,
+    /// What is said about each platform, for outputs of files.
+    pub(crate) statements: Vec<Vec<Statement>>,
     pub(crate) cancel: CancellationToken,
 }
 
@@ -43,11 +48,13 @@ pub(crate) struct Written {
 
 /// How root file systems are written.
 #[derive(Debug)]
-pub(super) struct Roots {
+pub(super) struct Roots<'r> {
     /// Whether each has a folder of its own.
     pub(super) split: bool,
     /// The time of every file, if it is not its own.
     pub(super) epoch: Option<i64>,
+    /// What is said about each, in their order; none at all where nothing is said.
+    pub(super) statements: &'r [Vec<Statement>],
 }
 
 impl Writer {
@@ -96,8 +103,9 @@ impl Writer {
         destination::write(to, |out| docker::write(&self.store, &self.index, &self.names, out))
     }
 
-    fn roots(&self, split: Option<bool>) -> Roots {
-        Roots { split: split.unwrap_or(self.images.len() > 1), epoch: self.epoch }
+    fn roots(&self, split: Option<bool>) -> Roots<'_> {
+        let split = split.unwrap_or(self.images.len() > 1);
+        Roots { split, epoch: self.epoch, statements: &self.statements }
     }
 }
 
