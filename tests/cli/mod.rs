@@ -1,5 +1,7 @@
 //! The command line, used as a person uses it and checked with tools that know nothing of it.
 
+#[cfg(target_os = "linux")]
+mod attestations;
 mod bad_input;
 mod bad_world;
 #[cfg(target_os = "linux")]
