@@ -24,7 +24,7 @@ use crate::{
     caches::Caches,
     dockerfile::snippet,
     error::{Error, FailedBuild, first_error, with_sources},
-    gather::{Gathered, gather},
+    gather::gather,
     images::{Images, blocking, quick},
     oci::{
         Reference, Store,
@@ -116,7 +116,7 @@ impl Flow {
             MissingPlatform { platform: platform.clone(), error: error.clone() }
         });
         let missing = missing.collect();
-        let facts = self.facts(&prepared, &gathered, started);
+        let facts = Facts::now(&self.spec, &gathered, &prepared, &self.id, started);
         let (index, said) = self.assemble(built.clone(), facts).await?;
         for message in said.iter().flat_map(|said| &said.warnings) {
             self.events.emit(EventKind::Warned { message: message.clone() });
@@ -150,21 +150,6 @@ impl Flow {
             cancel: self.cancel.clone(),
         };
         self.supervisor.send(message).await.map_err(gone)
-    }
-
-    /// What is known of the build, for attestations.
-    fn facts(&self, prepared: &Prepared, gathered: &Gathered, started: Timestamp) -> Facts {
-        let platforms = prepared.requests.iter().map(|request| request.platform.clone());
-        Facts {
-            spec: self.spec.clone(),
-            dockerfile: prepared.dockerfile.clone(),
-            text: prepared.text.clone(),
-            contexts: gathered.materials.clone(),
-            plans: platforms.zip(prepared.plans.iter().cloned()).collect(),
-            build: self.id.clone(),
-            started,
-            finished: Timestamp::now(),
-        }
     }
 
     /// Puts the images into one index, in the requested order, and behind them what is said about them.

@@ -4,8 +4,9 @@ use polyarch_actors::{BuiltImage, Descriptor};
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    facts::Facts,
     layers::layers,
-    provenance::{Facts, predicate},
+    provenance::predicate,
     sbom, spdx,
     statement::{Statement, subjects},
     storage,

@@ -4,6 +4,7 @@
 //!
 //! Source: BuildKit, `docs/attestations`.
 
+mod facts;
 mod layers;
 mod make;
 mod option;
@@ -17,7 +18,7 @@ mod statement;
 mod steps;
 mod storage;
 
+pub(crate) use facts::Facts;
 pub(crate) use make::{Said, attest};
 pub use option::{AttestationError, Attestations, Provenance, ProvenanceMode};
-pub(crate) use provenance::Facts;
 pub(crate) use statement::Statement;

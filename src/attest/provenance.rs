@@ -10,19 +10,17 @@ use std::{
 };
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use polyarch_actors::{
-    BuildId, BuiltImage, CachePolicy, Material, Materials, Platform, StepNetwork, StepOptions, Timestamp,
-};
+use polyarch_actors::{BuiltImage, CachePolicy, Material, Platform, StepNetwork, StepOptions, Timestamp};
 use serde_json::{Value, json};
 
 use super::{
+    facts::Facts,
     option::{Provenance, ProvenanceMode},
     purl, redact,
     statement::digest_set,
     steps::{Steps, steps},
 };
 use crate::{
-    dockerfile::{Dockerfile, Plan},
     fetch::shown,
     oci::Reference,
     sources::{ContextInput, NamedInput},
@@ -32,22 +30,6 @@ use crate::{
 
 /// What says which fields there are, beside SLSA's own.
 const BUILD_TYPE: &str = "https://github.com/polyarch/polyarch/blob/main/README.md#attestations";
-
-/// What one build knows of itself.
-#[derive(Clone, Debug)]
-pub(crate) struct Facts {
-    pub(crate) spec: BuildSpec,
-    pub(crate) dockerfile: Dockerfile,
-    /// The text of the Dockerfile.
-    pub(crate) text: String,
-    /// What of the contexts is from elsewhere.
-    pub(crate) contexts: Materials,
-    /// What was planned for each platform that was asked for.
-    pub(crate) plans: Vec<(Platform, Plan)>,
-    pub(crate) build: BuildId,
-    pub(crate) started: Timestamp,
-    pub(crate) finished: Timestamp,
-}
 
 /// What is said of how an image was built. `layers` are those of the image, as [`super::layers`] gives them.
 pub(super) fn predicate(facts: &Facts, asked: &Provenance, image: &BuiltImage, layers: &Value) -> Value {

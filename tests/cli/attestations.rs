@@ -4,6 +4,7 @@
 
 use std::{fs, path::Path, process::Command};
 
+use polyarch::oci::Store;
 use polyarch_actors::Platform;
 use serde_json::{Value, json};
 
@@ -12,6 +13,7 @@ use crate::support::{
     buildah::run,
     command::{BACKENDS, Desk, platforms, raw_json, ready},
     git::GitServer,
+    images::{Layer, Tar, image},
     registry::TestRegistry,
     tools::require,
     web::Web,
@@ -73,8 +75,8 @@ fn layout(desk: &Desk, name: &str, arguments: &[&str]) -> Layout {
 fn with_packages(desk: &Desk) -> String {
     let context = desk.context(
         "app",
-        "FROM scratch AS files\nCOPY root /\nFROM files\nARG WORD=nothing\nCOPY a.txt /\nCOPY gone /app/yarn.lock\n\
-         COPY --from=files /etc/os-release /b\nCOPY whiteout /\n",
+        "FROM scratch AS files\nCOPY root /\nFROM files\nARG WORD=nothing\nCOPY a.txt /\nCOPY lock /app/yarn.lock\n\
+         COPY --from=files /etc/os-release /b\nCOPY more /\n",
     );
     let status = "Package: curl\nStatus: install ok installed\nArchitecture: amd64\nVersion: 7.88.1-10+deb12u5\n\n\
                   Package: gone\nStatus: deinstall ok config-files\nArchitecture: all\nVersion: 1\n";
@@ -84,8 +86,8 @@ fn with_packages(desk: &Desk) -> String {
         ("root/var/lib/dpkg/status", status),
         ("root/var/lib/rpm/rpmdb.sqlite", "SQLite format 3"),
         ("root/app/package-lock.json", lock),
-        ("gone", "\"left@^1\":\n  version \"1.0.0\"\n"),
-        ("whiteout/app/Cargo.lock", "[[package]]\nname = \"serde\"\nversion = \"1.0.1\"\n"),
+        ("lock", "\"left@^1\":\n  version \"1.0.0\"\n"),
+        ("more/app/Cargo.lock", "[[package]]\nname = \"serde\"\nversion = \"1.0.1\"\n"),
     ] {
         let path = desk.path("app").join(path);
         fs::create_dir_all(path.parent().expect("a folder")).expect("made");
@@ -110,7 +112,7 @@ fn comparable(document: &Value, seen: &mut Vec<String>) -> Value {
                 seen.push(word.to_owned());
                 seen.len() - 1
             });
-            text.push_str(&format!("DIGEST-{number}"));
+            text.extend(["DIGEST-", &number.to_string()]);
         } else {
             text.push_str(word);
         }
@@ -421,6 +423,44 @@ fn bake_takes_attestations_from_targets_flags_and_set() {
         });
         assert_eq!((mode, !layout.statements(SPDX).is_empty()), (provenance, packages), "{arguments:?}");
     }
+}
+
+#[test]
+fn packages_are_those_of_the_finished_image_and_a_database_without_end_is_not_read() {
+    let desk = Desk::new();
+    let store = Store::open(desk.path("base")).expect("a store");
+    let lock = |name: &str| format!("[[package]]\nname = \"{name}\"\nversion = \"1\"\n");
+    let below = Tar::new()
+        .file("lib/apk/db/installed", "P:old\nV:1\nA:x86_64\n")
+        .file("gone/Cargo.lock", &lock("gone"))
+        .file("hidden/Cargo.lock", &lock("hidden"))
+        .file("stays/Cargo.lock", &lock("stays"));
+    let above = Tar::new()
+        .file("lib/apk/db/installed", "P:new\nV:2\nA:x86_64\n")
+        .file("gone/.wh.Cargo.lock", "")
+        .file("hidden/.wh..wh..opq", "")
+        .link("link/Cargo.lock", "/stays/Cargo.lock")
+        .file("var/lib/dpkg/status", &"\0".repeat(33 << 20));
+    let root = image(&store, &[Layer::of(&below.end()), Layer::of(&above.end())]);
+    let context = desk.context("app", "FROM base\nCOPY a.txt /\n");
+    let base = format!("base=oci-layout://{}@{}", store.root().display(), root.digest);
+    let names = store.lock_names().expect("a lock");
+    names.set(&"base".parse().expect("a name"), &root).expect("named");
+    let ended = desk.run([
+        "build",
+        "--sbom=true",
+        "-o",
+        "type=oci,dest=out,tar=false",
+        "--build-context",
+        &base,
+        &context,
+    ]);
+    ended.says("/var/lib/dpkg/status was not read: it has 34603008 bytes");
+    let packages = Layout(desk.path("out")).predicate(SPDX)["packages"].clone();
+    let names = packages.as_array().expect("a list").iter().skip(1).map(|it| it["name"].as_str());
+    let mut names: Vec<&str> = names.flatten().collect();
+    names.sort_unstable();
+    assert_eq!(names, ["new", "stays"]);
 }
 
 #[test]
