@@ -72,6 +72,22 @@ pub enum SpecError {
         /// The platforms.
         platforms: Vec<Platform>,
     },
+    /// Two patterns have different values for one platform, and neither is narrower than the other.
+    #[error("{} and {} both say what {what} of {platform} is, and neither is the narrower one", .patterns[0], .patterns[1])]
+    Contradiction {
+        /// What there are two values of.
+        what: String,
+        /// The platform.
+        platform: Platform,
+        /// The patterns.
+        patterns: Box<[PlatformPattern; 2]>,
+    },
+    /// A build argument is given for some platforms, and is about what all share.
+    #[error("the build argument {name} is one for all platforms: they share the context and the index")]
+    OfAllPlatforms {
+        /// The argument.
+        name: &'static str,
+    },
     /// A name for the image says which image it is already.
     #[error("{name} cannot be a tag: what has a digest cannot be given another meaning")]
     DigestInTag {

@@ -13,8 +13,8 @@ use std::{
 
 use actix::Addr;
 use polyarch_actors::{
-    BuildError, BuildId, BuildSupervisor, BuiltImage, Descriptor, EventKind, EventSink, Fault, Outcome,
-    ProtocolVersion, RunBuild, Timestamp,
+    BuildError, BuildId, BuildSupervisor, BuiltImage, Descriptor, DockerfileSource, EventKind, EventSink,
+    Fault, Outcome, Platform, ProtocolVersion, RunBuild, Timestamp,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -22,7 +22,7 @@ use crate::{
     attest::{Facts, Said, Statement, attest},
     cache::{CacheExport, INLINE},
     caches::Caches,
-    dockerfile::snippet,
+    dockerfile::{Dockerfile, snippet},
     error::{Error, FailedBuild, first_error, with_sources},
     gather::gather,
     images::{Images, blocking, quick},
@@ -78,7 +78,7 @@ impl Flow {
         let fetching = self.transfer(RetryLimits::default());
         let told = |address| self.events.emit(EventKind::Fetched { address });
         let gathered = gather(&self.spec, &self.store, self.helper.as_deref(), &fetching, &told).await?;
-        let mut prepared = prepare(&self.spec, &gathered, &self.id)?;
+        let mut prepared = prepare(&gathered, &self.id)?;
         for message in &prepared.warnings {
             self.events.emit(EventKind::Warned { message: message.clone() });
         }
@@ -104,7 +104,7 @@ impl Flow {
             Err((platform, error)) => {
                 return Err(Error::Build(Box::new(FailedBuild {
                     platform: platform.clone(),
-                    snippet: place_of(error, &prepared),
+                    snippet: place_of(platform, error, &prepared),
                     error: error.clone(),
                     outcome,
                 })));
@@ -116,7 +116,7 @@ impl Flow {
             MissingPlatform { platform: platform.clone(), error: error.clone() }
         });
         let missing = missing.collect();
-        let facts = Facts::now(&self.spec, &gathered, &prepared, &self.id, started);
+        let facts = Facts::now(&gathered, &prepared, &self.id, started);
         let (index, said) = self.assemble(built.clone(), facts).await?;
         for message in said.iter().flat_map(|said| &said.warnings) {
             self.events.emit(EventKind::Warned { message: message.clone() });
@@ -153,7 +153,11 @@ impl Flow {
     }
 
     /// Puts the images into one index, in the requested order, and behind them what is said about them.
-    async fn assemble(&self, built: Vec<BuiltImage>, facts: Facts) -> Result<(Descriptor, Vec<Said>), Error> {
+    async fn assemble(
+        &self,
+        built: Vec<BuiltImage>,
+        facts: Vec<Facts>,
+    ) -> Result<(Descriptor, Vec<Said>), Error> {
         self.check_cancelled()?;
         let (store, cancel) = (self.store.clone(), self.cancel.clone());
         let annotations = self.spec.annotations.clone();
@@ -174,7 +178,9 @@ impl Flow {
                 };
                 manifest.annotations =
                     chosen(&annotations, AnnotationLevel::ManifestDescriptor, Some(&image));
-                said.extend(attest(&store, &facts, &image, &manifest, &cancel)?);
+                if let Some(facts) = facts.iter().find(|facts| facts.are_of(&image)) {
+                    said.extend(attest(&store, facts, &image, &manifest, &cancel)?);
+                }
                 index.add(IndexEntry::new(manifest, &image.platform))?;
             }
             said.iter().try_for_each(|said| index.add(said.entry.clone()))?;
@@ -317,16 +323,17 @@ fn chosen(
     all.iter().filter(applies).map(|annotation| (annotation.key.clone(), annotation.value.clone())).collect()
 }
 
-/// The Dockerfile's lines that an error is about.
-fn place_of(error: &BuildError, prepared: &Prepared) -> Option<String> {
-    let file = &prepared.dockerfile.file;
+/// The lines that an error is about, of the Dockerfile that its platform has.
+fn place_of(platform: &Platform, error: &BuildError, prepared: &Prepared) -> Option<String> {
+    let request = prepared.requests.iter().find(|request| request.platform == *platform)?;
+    let DockerfileSource { name, text, .. } = &request.dockerfile;
     let span = match error {
         BuildError::StepFailed { instruction, .. } => {
-            prepared.dockerfile.locate(&prepared.text, instruction)?
+            Dockerfile::parse(name, text).ok()?.locate(text, instruction)?
         }
-        error => error.place().filter(|place| place.file == *file)?.into(),
+        error => error.place().filter(|place| place.file == *name)?.into(),
     };
-    Some(snippet(file, &prepared.text, span))
+    Some(snippet(name, text, span))
 }
 
 /// The form in which an error travels in events.

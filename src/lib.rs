@@ -61,6 +61,7 @@ pub mod session;
 mod sources;
 mod spec;
 mod time;
+mod values;
 
 pub use attest::{AttestationError, Attestations, Provenance, ProvenanceMode};
 pub use cache::{CacheError, CacheExport, CacheMode, CachePlace, CacheSource};
@@ -75,6 +76,7 @@ pub use polyarch_actors as actors;
 pub use receipt::{MissingPlatform, PushedReference, Receipt, ReceiptError};
 pub use sources::{ContextInput, NamedInput, SourceTextError};
 pub use spec::{Annotation, AnnotationError, AnnotationLevel, BuildSpec, DockerfileInput};
+pub use values::PlatformValues;
 
 /// The example in the README compiles.
 #[cfg(doctest)]

@@ -5,6 +5,7 @@
 //! clone. When the last handle and the last running build are gone, everything stops by itself.
 
 use std::{
+    collections::BTreeSet,
     future::Future,
     path::PathBuf,
     pin::Pin,
@@ -75,7 +76,7 @@ pub struct OrchestratorBuilder {
     config: SupervisorConfig,
     helper: Option<PathBuf>,
     slots: Option<usize>,
-    only: Option<BackendId>,
+    only: BTreeSet<BackendId>,
 }
 
 impl OrchestratorBuilder {
@@ -93,10 +94,11 @@ impl OrchestratorBuilder {
         self
     }
 
-    /// Looks at no other of this machine's backends, which takes less time; at all if there is none of that name.
+    /// Uses none of this machine's backends but this one, and others of which that is said too, which takes less time;
+    /// all if any of them is not there.
     #[must_use]
     pub fn only(mut self, backend: BackendId) -> Self {
-        self.only = Some(backend);
+        self.only.insert(backend);
         self
     }
 
@@ -137,8 +139,9 @@ impl OrchestratorBuilder {
         let backends = self.backends.unwrap_or_else(|| {
             let options = DetectOptions { helper: self.helper.clone(), slots: self.slots };
             let mut detected = backend::detect(&store, options);
-            if detected.iter().any(|backend| Some(backend.id()) == self.only) {
-                detected.retain(|backend| Some(backend.id()) == self.only);
+            let ids: BTreeSet<BackendId> = detected.iter().map(|backend| backend.id()).collect();
+            if !self.only.is_empty() && self.only.is_subset(&ids) {
+                detected.retain(|backend| self.only.contains(&backend.id()));
             }
             config.ways_out = backend::ways_out();
             detected
@@ -218,7 +221,7 @@ impl Orchestrator {
         let Inner { store, helper, .. } = &*self.inner;
         let _lease = store.lease()?;
         let gathered = gather(&spec, store, helper.as_deref(), &TransferCx::unwatched(), &|_| {}).await?;
-        let prepared = prepare(&spec, &gathered, &BuildId::generate())?;
+        let prepared = prepare(&gathered, &BuildId::generate())?;
         let platforms: Vec<_> = prepared.requests.iter().map(|request| request.platform.clone()).collect();
         let routes = self.inner.supervisor.send(PlanRoutes(prepared.requests)).await.map_err(gone)?;
         Ok(platforms.into_iter().zip(routes).collect())

@@ -1,7 +1,7 @@
 //! From a spec to one request a platform: everything that can be known to be wrong before anything runs.
 
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::Path,
 };
@@ -12,141 +12,137 @@ use polyarch_actors::{
 
 use crate::{
     cache::{CacheExport, CachePlace},
-    check::{check_options, warnings},
+    check::found,
     dockerfile::{Dockerfile, DockerfileError, ErrorKind, Plan, PlanOptions, lint::Rule, plan, stage_number},
     error::{Error, SpecError},
-    gather::Gathered,
+    gather::{Gathered, Part},
     oci::check_layout,
     output::{Loader, Output, Push},
-    pattern::PlatformPattern,
     sources::NamedInput,
     spec::BuildSpec,
 };
 
-/// A spec's Dockerfile, understood.
+/// One Dockerfile of a build, understood.
 #[derive(Debug)]
 pub(crate) struct Parsed<'g> {
-    /// Where it is from.
-    pub(crate) gathered: &'g Gathered,
+    /// The file as it is.
+    pub(crate) source: &'g DockerfileSource,
     /// What it says.
     pub(crate) dockerfile: Dockerfile,
-    /// What to build for, in the requested order; there is at least one.
-    pub(crate) platforms: Vec<Platform>,
+    /// The platforms it is for; there is at least one.
+    pub(crate) parts: Vec<&'g Part>,
+    /// The context.
+    pub(crate) context: &'g Path,
     host: Platform,
-    contexts: BTreeSet<String>,
 }
 
 impl<'g> Parsed<'g> {
-    pub(crate) fn read(spec: &BuildSpec, gathered: &'g Gathered) -> Result<Self, Error> {
-        let source = &gathered.dockerfile;
-        let host = Platform::host_linux();
-        let platforms = if spec.platforms.is_empty() { vec![host.clone()] } else { spec.platforms.clone() };
-        let mut seen = HashSet::new();
-        if let Some(platform) = platforms.iter().find(|platform| !seen.insert(*platform)) {
-            return Err(SpecError::DuplicatePlatform { platform: platform.clone() }.into());
-        }
-        check_annotations(spec, &platforms)?;
-        let is_used = |pattern: &&PlatformPattern| platforms.iter().any(|platform| pattern.matches(platform));
-        if let Some(pattern) = spec.optional.iter().find(|pattern| !is_used(pattern)) {
-            return Err(SpecError::UnusedPattern { pattern: pattern.clone(), platforms }.into());
-        }
-        let dockerfile = Dockerfile::parse(&source.name, &source.text)
-            .map_err(|error| Error::Dockerfile { snippet: error.snippet(&source.text), error })?;
-        let contexts = spec.build_contexts.keys().cloned().collect();
-        Ok(Self { gathered, dockerfile, platforms, host, contexts })
-    }
-
-    /// The file as it is.
-    pub(crate) fn source(&self) -> &'g DockerfileSource {
-        &self.gathered.dockerfile
+    /// Reads every Dockerfile of a build.
+    pub(crate) fn all(gathered: &'g Gathered) -> Result<Vec<Self>, Error> {
+        let one = |(at, source): (usize, &'g DockerfileSource)| {
+            let dockerfile = Dockerfile::parse(&source.name, &source.text)
+                .map_err(|error| Error::Dockerfile { snippet: error.snippet(&source.text), error })?;
+            let parts = gathered.parts.iter().filter(|part| part.dockerfile == at).collect();
+            Ok(Self { source, dockerfile, parts, context: &gathered.context, host: Platform::host_linux() })
+        };
+        gathered.dockerfiles.iter().enumerate().map(one).collect()
     }
 
     /// What is asked of the file for one platform.
-    pub(crate) fn options<'o>(&'o self, spec: &'o BuildSpec, platform: &'o Platform) -> PlanOptions<'o> {
+    pub(crate) fn options<'o>(&'o self, part: &'o Part) -> PlanOptions<'o> {
         PlanOptions {
-            target: spec.target.as_deref(),
-            platform,
+            target: part.spec.target.as_deref(),
+            platform: &part.platform,
             build_platform: &self.host,
-            build_args: &spec.build_args,
-            contexts: &self.contexts,
+            build_args: &part.spec.build_args,
+            contexts: &part.context_names,
         }
     }
 
     /// A mistake in the file, with its lines.
     pub(crate) fn mistake(&self, error: DockerfileError) -> Error {
-        Error::Dockerfile { snippet: error.snippet(&self.source().text), error }
+        Error::Dockerfile { snippet: error.snippet(&self.source.text), error }
+    }
+
+    fn plan(&self, part: &Part) -> Result<Plan, Error> {
+        let plan = plan(&self.dockerfile, &self.options(part)).map_err(|error| self.mistake(error))?;
+        if let Some(span) = plan.first_insecure().filter(|_| !part.spec.steps.allow_insecure) {
+            let (file, kind) = (self.source.name.clone(), Box::new(ErrorKind::InsecureNotAllowed));
+            return Err(self.mistake(DockerfileError { file, span, kind }));
+        }
+        Ok(plan)
+    }
+
+    fn request(&self, part: &Part, plan: &Plan, build: &BuildId) -> Result<BuildRequest, Error> {
+        let anew = part.spec.no_cache_stages.iter().map(|name| {
+            stage_number(&self.dockerfile, &self.options(part), name).map_err(|error| self.mistake(error))
+        });
+        let context = ContextSource::Directory(self.context.to_owned());
+        let request = BuildRequest::new(build.clone(), part.platform.clone(), self.source.clone(), context);
+        Ok(BuildRequest { anew: anew.collect::<Result<_, _>>()?, ..filled(request, part, plan) })
     }
 }
 
 /// A spec that has been looked through.
 #[derive(Debug)]
 pub(crate) struct Prepared {
-    /// The Dockerfile, for errors that a step gives later.
-    pub(crate) dockerfile: Dockerfile,
-    /// Its text.
-    pub(crate) text: String,
     /// One request a platform, in the requested order.
     pub(crate) requests: Vec<BuildRequest>,
-    /// What was planned for each of them.
-    pub(crate) plans: Vec<Plan>,
+    /// The Dockerfile of each of them, and what was planned.
+    pub(crate) plans: Vec<(Dockerfile, Plan)>,
     /// What a person should know, one sentence each.
     pub(crate) warnings: Vec<String>,
     /// Why nothing may run after all, once the warnings have been told.
     pub(crate) refusal: Option<Error>,
 }
 
-/// Plans every platform and checks the file.
-pub(crate) fn prepare(spec: &BuildSpec, gathered: &Gathered, build: &BuildId) -> Result<Prepared, Error> {
-    let parsed = Parsed::read(spec, gathered)?;
-    let checks = check_options(spec, &parsed)?;
+/// Plans every platform and checks the files.
+pub(crate) fn prepare(gathered: &Gathered, build: &BuildId) -> Result<Prepared, Error> {
+    let files = Parsed::all(gathered)?;
     let mut requests = Vec::new();
     let mut plans = Vec::new();
-    let mut undeclared = BTreeSet::new();
-    for platform in &parsed.platforms {
-        let plan = plan(&parsed.dockerfile, &parsed.options(spec, platform))
-            .map_err(|error| parsed.mistake(error))?;
-        if let Some(span) = plan.first_insecure().filter(|_| !spec.steps.allow_insecure) {
-            let (file, kind) = (parsed.source().name.clone(), Box::new(ErrorKind::InsecureNotAllowed));
-            return Err(parsed.mistake(DockerfileError { file, span, kind }));
+    // Whether any of the Dockerfiles that get an argument declares it.
+    let mut is_declared: BTreeMap<&str, bool> = BTreeMap::new();
+    for part in &gathered.parts {
+        let parsed = &files[part.dockerfile];
+        let plan = parsed.plan(part)?;
+        let names = || part.spec.build_args.keys().map(String::as_str);
+        let undeclared = plan.undeclared_args(names());
+        for name in names() {
+            *is_declared.entry(name).or_default() |= !undeclared.contains(&name);
         }
-        for name in plan.undeclared_args(spec.build_args.keys().map(String::as_str)) {
-            undeclared
-                .insert(format!("the build argument {name} is not declared by any ARG of the Dockerfile"));
-        }
-        let anew = spec.no_cache_stages.iter().map(|name| {
-            stage_number(&parsed.dockerfile, &parsed.options(spec, platform), name)
-                .map_err(|error| parsed.mistake(error))
-        });
-        let anew = anew.collect::<Result<_, _>>()?;
-        requests.push(BuildRequest { anew, ..request(spec, build, platform, gathered, &plan) });
-        plans.push(plan);
+        requests.push(parsed.request(part, &plan, build)?);
+        plans.push((parsed.dockerfile.clone(), plan));
     }
-    let source = parsed.source();
-    let found = warnings(spec, &parsed, &checks, false);
-    let refusal = found.first().filter(|_| checks.error).map(|first| {
-        let rules: BTreeSet<Rule> = found.iter().map(|warning| warning.rule).collect();
-        let snippet = first.snippet(&source.name, &source.text);
-        Error::Checks { rules: rules.into_iter().collect(), snippet }
-    });
-    let lines = found.iter().map(|warning| warning.line(&source.name));
-    let warnings = gathered.warnings.iter().cloned().chain(undeclared).chain(lines).collect();
-    let text = source.text.clone();
-    Ok(Prepared { dockerfile: parsed.dockerfile, text, requests, plans, warnings, refusal })
+    let mut warnings = gathered.warnings.clone();
+    let whose = if files.len() == 1 { "the Dockerfile" } else { "the Dockerfiles" };
+    let undeclared = is_declared.into_iter().filter(|(_, is_declared)| !is_declared);
+    warnings.extend(
+        undeclared
+            .map(|(name, _)| format!("the build argument {name} is not declared by any ARG of {whose}")),
+    );
+    let mut refusal = None;
+    for parsed in &files {
+        let found = found(parsed, false)?;
+        warnings.extend(found.warnings.iter().map(|warning| warning.line(&parsed.source.name)));
+        if let Some(first) = found.warnings.first().filter(|_| found.is_error && refusal.is_none()) {
+            let rules: BTreeSet<Rule> = found.warnings.iter().map(|warning| warning.rule).collect();
+            let snippet = first.snippet(&parsed.source.name, &parsed.source.text);
+            refusal = Some(Error::Checks { rules: rules.into_iter().collect(), snippet });
+        }
+    }
+    Ok(Prepared { requests, plans, warnings, refusal })
 }
 
-fn request(
-    spec: &BuildSpec,
-    build: &BuildId,
-    platform: &Platform,
-    gathered: &Gathered,
-    plan: &Plan,
-) -> BuildRequest {
+/// A request with everything that is asked for its platform.
+fn filled(request: BuildRequest, part: &Part, plan: &Plan) -> BuildRequest {
+    let spec = &part.spec;
     let base = |image: &crate::dockerfile::ExternalImage| BaseImage {
         reference: image.reference.clone(),
         platform: image.platform.clone(),
     };
     BuildRequest {
-        build_contexts: gathered.build_contexts.clone(),
+        build_contexts: part.build_contexts.clone(),
         target: spec.target.clone(),
         build_args: spec.build_args.clone(),
         labels: spec.labels.clone(),
@@ -163,13 +159,8 @@ fn request(
         emulation: spec.emulation,
         steps: spec.steps.clone(),
         insecure: plan.first_insecure().is_some(),
-        optional: spec.optional.iter().any(|pattern| pattern.matches(platform)),
-        ..BuildRequest::new(
-            build.clone(),
-            platform.clone(),
-            gathered.dockerfile.clone(),
-            ContextSource::Directory(gathered.context.clone()),
-        )
+        optional: spec.optional.iter().any(|pattern| pattern.matches(&part.platform)),
+        ..request
     }
 }
 
@@ -183,7 +174,8 @@ pub(crate) fn check_files(spec: &BuildSpec) -> Result<(), SpecError> {
             must_exist(format!("the file of secret {}", secret.id), path)?;
         }
     }
-    for (name, context) in &spec.build_contexts {
+    let of_some = spec.for_platforms.iter().flat_map(|values| &values.build_contexts);
+    for (name, context) in spec.build_contexts.iter().chain(of_some) {
         if let NamedInput::Directory(path) = context {
             must_exist(format!("the build context {name} at"), path)?;
         }
@@ -261,17 +253,4 @@ fn check_output(output: &Output) -> Result<(), SpecError> {
 
 fn has_entries(folder: &Path) -> bool {
     fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some())
-}
-
-fn check_annotations(spec: &BuildSpec, platforms: &[Platform]) -> Result<(), SpecError> {
-    for annotation in &spec.annotations {
-        if let Some(platform) = annotation.platform.as_ref().filter(|platform| !platforms.contains(platform))
-        {
-            return Err(SpecError::UnusedAnnotation {
-                key: annotation.key.clone(),
-                platform: platform.clone(),
-            });
-        }
-    }
-    Ok(())
 }

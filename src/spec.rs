@@ -15,6 +15,7 @@ use crate::{
     output::{Output, Push},
     pattern::PlatformPattern,
     sources::{ContextInput, NamedInput},
+    values::PlatformValues,
 };
 
 /// The build argument that says when images say they were made.
@@ -43,6 +44,9 @@ pub struct BuildSpec {
     pub annotations: Vec<Annotation>,
     /// Contexts by name, which replace stages and images of that name.
     pub build_contexts: BTreeMap<String, NamedInput>,
+    /// What some platforms have instead of the Dockerfile, the stage, the arguments, the contexts and the backend of
+    /// all.
+    pub for_platforms: Vec<PlatformValues>,
     /// Whether results of earlier builds may be used.
     pub cache: CachePolicy,
     /// Stages whose steps are done again, by name or number, whatever results there are.
@@ -95,6 +99,7 @@ impl BuildSpec {
             labels: BTreeMap::new(),
             annotations: Vec::new(),
             build_contexts: BTreeMap::new(),
+            for_platforms: Vec::new(),
             cache: CachePolicy::default(),
             no_cache_stages: Vec::new(),
             cache_from: Vec::new(),

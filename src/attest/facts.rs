@@ -1,6 +1,6 @@
 //! What one build knows of itself, for those who say something about its images.
 
-use polyarch_actors::{BuildId, Materials, Platform, Timestamp};
+use polyarch_actors::{BuildId, BuiltImage, Materials, Platform, Timestamp};
 
 use crate::{
     dockerfile::{Dockerfile, Plan},
@@ -9,41 +9,50 @@ use crate::{
     spec::BuildSpec,
 };
 
-/// What one build knows of itself once all platforms are built.
+/// What one build knows of itself and of one of its platforms, once all of them are built.
 #[derive(Clone, Debug)]
 pub(crate) struct Facts {
+    platform: Platform,
+    /// What was asked for the platform.
     pub(super) spec: BuildSpec,
     pub(super) dockerfile: Dockerfile,
     /// The text of the Dockerfile.
     pub(super) text: String,
+    pub(super) plan: Plan,
     /// What of the contexts is from elsewhere.
     pub(super) contexts: Materials,
-    /// What was planned for each platform that was asked for.
-    pub(super) plans: Vec<(Platform, Plan)>,
     pub(super) build: BuildId,
     pub(super) started: Timestamp,
     pub(super) finished: Timestamp,
 }
 
 impl Facts {
-    /// What is known of a build that began at `started` and ends now.
+    /// What is known of each platform of a build that began at `started` and ends now; nothing where nobody asks.
     pub(crate) fn now(
-        spec: &BuildSpec,
         gathered: &Gathered,
         prepared: &Prepared,
         build: &BuildId,
         started: Timestamp,
-    ) -> Self {
-        let platforms = prepared.requests.iter().map(|request| request.platform.clone());
-        Self {
-            spec: spec.clone(),
-            dockerfile: prepared.dockerfile.clone(),
-            text: prepared.text.clone(),
+    ) -> Vec<Self> {
+        let finished = Timestamp::now();
+        let asked = gathered.parts.iter().zip(&prepared.plans);
+        let asked = asked.filter(|(part, _)| !part.spec.attestations.is_empty());
+        let facts = asked.map(|(part, (dockerfile, plan))| Self {
+            platform: part.platform.clone(),
+            spec: part.spec.clone(),
+            dockerfile: dockerfile.clone(),
+            text: gathered.dockerfiles[part.dockerfile].text.clone(),
+            plan: plan.clone(),
             contexts: gathered.materials.clone(),
-            plans: platforms.zip(prepared.plans.iter().cloned()).collect(),
             build: build.clone(),
             started,
-            finished: Timestamp::now(),
-        }
+            finished,
+        });
+        facts.collect()
+    }
+
+    /// Whether it is what is known of this image.
+    pub(crate) fn are_of(&self, image: &BuiltImage) -> bool {
+        self.platform.is_satisfied_by(&image.platform)
     }
 }

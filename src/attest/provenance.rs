@@ -34,8 +34,7 @@ const BUILD_TYPE: &str = "https://github.com/polyarch/polyarch/blob/main/README.
 /// What is said of how an image was built. `layers` are those of the image, as [`super::layers`] gives them.
 pub(super) fn predicate(facts: &Facts, asked: &Provenance, image: &BuiltImage, layers: &Value) -> Value {
     let all = asked.mode == ProvenanceMode::Max;
-    let plan = facts.plans.iter().find(|(platform, _)| platform.is_satisfied_by(&image.platform));
-    let steps = plan.map(|(_, plan)| steps(&facts.dockerfile, plan, &facts.text)).unwrap_or_default();
+    let steps = steps(&facts.dockerfile, &facts.plan, &facts.text);
     let (arguments, complete) = request_arguments(&facts.spec, image, all);
     let mut request = json!({
         "frontend": "dockerfile.v0",

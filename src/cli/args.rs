@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{
+    Args, Parser, Subcommand, ValueEnum,
+    builder::{OsStringValueParser, TypedValueParser as _},
+};
 use polyarch_actors::{Digest, Platform};
 
 #[cfg(unix)]
@@ -12,6 +15,7 @@ use super::{
     bake::BakeArgs,
     cache_options::{CacheFromOption, CacheToOption},
     check::Call,
+    for_platforms::{self, ForPlatforms},
     index::IndexCommand,
     options::{SecretOption, SshOption},
     output_option::OutputOption,
@@ -90,24 +94,25 @@ pub(super) struct BuildArgs {
     #[arg(short, long = "tag", value_name = "NAME")]
     pub(super) tags: Vec<Reference>,
     /// The Dockerfile: a file here, or in the context if that is none of this machine's directories; an address; "-"
-    /// for standard input [default: Dockerfile in the context]
-    #[arg(short, long, value_name = "FILE")]
-    pub(super) file: Option<PathBuf>,
+    /// for standard input [default: Dockerfile in the context]. "windows/*=FILE" is for those platforms; a file here
+    /// that is called so counts first
+    #[arg(short, long = "file", value_name = "[PATTERN=]FILE", value_parser = OsStringValueParser::new().try_map(for_platforms::file))]
+    pub(super) files: Vec<ForPlatforms<PathBuf>>,
     /// The platforms to build for, in the order of the index [default: this machine's]
     #[arg(long = "platform", value_name = "OS/ARCH[/VARIANT]", value_delimiter = ',')]
     pub(super) platforms: Vec<Platform>,
-    /// Set a build argument; without a value it is taken from the environment
-    #[arg(long = "build-arg", value_name = "KEY[=VALUE]")]
-    pub(super) build_args: Vec<String>,
+    /// Set a build argument, for all platforms or for some; without a value it is taken from the environment
+    #[arg(long = "build-arg", value_name = "[PATTERN=]KEY[=VALUE]", value_parser = for_platforms::word)]
+    pub(super) build_args: Vec<ForPlatforms<String>>,
     /// Set a label of the image
     #[arg(long = "label", value_name = "KEY=VALUE")]
     pub(super) labels: Vec<String>,
     /// Add an annotation ("[manifest|manifest-descriptor|index][[platform]]:" chooses what it is put on)
     #[arg(long = "annotation", value_name = "KEY=VALUE")]
     pub(super) annotations: Vec<Annotation>,
-    /// The stage to build
-    #[arg(long, value_name = "STAGE")]
-    pub(super) target: Option<String>,
+    /// The stage to build, of all platforms or of some ("linux/arm*=STAGE")
+    #[arg(long = "target", value_name = "[PATTERN=]STAGE", value_parser = for_platforms::word)]
+    pub(super) targets: Vec<ForPlatforms<String>>,
     /// Run every step, whatever earlier builds left
     #[arg(long)]
     pub(super) no_cache: bool,
@@ -143,8 +148,8 @@ pub(super) struct BuildArgs {
     pub(super) ssh: Vec<SshOption>,
     /// A further context, which replaces a stage or image of that name: "NAME=" and a directory,
     /// "docker-image://IMAGE", "oci-layout://DIR[:TAG][@DIGEST]", or the address of a git repository or a file
-    #[arg(long = "build-context", value_name = "NAME=SOURCE")]
-    pub(super) build_contexts: Vec<String>,
+    #[arg(long = "build-context", value_name = "[PATTERN=]NAME=SOURCE", value_parser = for_platforms::context)]
+    pub(super) build_contexts: Vec<ForPlatforms<String>>,
     #[command(flatten)]
     pub(super) steps: StepArgs,
     #[command(flatten)]
@@ -164,9 +169,9 @@ pub(super) struct BuildArgs {
     /// Write the receipt of the build to a file, as JSON, for polyarch index create
     #[arg(long, value_name = "FILE")]
     pub(super) receipt: Option<PathBuf>,
-    /// The only backend that may build (polyarch backends lists them)
-    #[arg(long, alias = "builder", env = config::BACKEND_VARIABLE, value_name = "BACKEND")]
-    pub(super) backend: Option<String>,
+    /// The only backend that may build all platforms, or some (polyarch backends lists them)
+    #[arg(long = "backend", alias = "builder", env = config::BACKEND_VARIABLE, value_name = "[PATTERN=]BACKEND", value_parser = for_platforms::word)]
+    pub(super) backends: Vec<ForPlatforms<String>>,
     /// When RUN steps for another CPU may be emulated
     #[arg(long, value_name = "WHEN", default_value = "fallback")]
     pub(super) emulation: EmulationArg,

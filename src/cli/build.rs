@@ -2,18 +2,18 @@
 
 use std::{
     env, fs,
-    io::{self, IsTerminal, Read},
+    io::{self, IsTerminal},
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use polyarch_actors::{BackendId, CachePolicy, Digest, Emulation, FailurePolicy, PullPolicy};
+use polyarch_actors::{CachePolicy, Digest, Emulation, FailurePolicy, PullPolicy};
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
 use super::{
     args::{BuildArgs, EmulationArg, Progress, RegistryArgs},
-    check,
+    check, for_platforms,
     further::further_command,
     options, output_option,
     progress::{self, Screen, Style},
@@ -22,11 +22,7 @@ use super::{
     signals::Interrupts,
     text,
 };
-use crate::{
-    BuildSpec, ContextInput, Orchestrator, Receipt,
-    sources::is_http,
-    spec::{DockerfileInput, EPOCH},
-};
+use crate::{BuildSpec, ContextInput, Error, Orchestrator, OrchestratorBuilder, Receipt, spec::EPOCH};
 
 /// How long the orchestrator may take to end after its only build has ended.
 pub(super) const GRACE: Duration = Duration::from_secs(10);
@@ -44,8 +40,9 @@ pub(super) async fn run(store: Option<PathBuf>, args: BuildArgs) -> Result<(), F
         builder = builder.store(store);
     }
     // Who asks why wants to hear of the others too.
-    if let Some(backend) = spec.backend.as_ref().filter(|_| !args.explain) {
-        builder = builder.only(backend.clone());
+    if !args.explain {
+        let backends = spec.backends().map_err(Error::from)?;
+        builder = backends.into_iter().flatten().fold(builder, OrchestratorBuilder::only);
     }
     let orchestrator = builder.start().await?;
     let result = if args.explain {
@@ -124,36 +121,16 @@ async fn explain(orchestrator: &Orchestrator, spec: BuildSpec) -> Result<(), Fai
 /// The arguments as a spec.
 fn spec(args: &BuildArgs) -> Result<BuildSpec, Failure> {
     let context = ContextInput::read(&args.context).map_err(|error| Failure::usage(error.to_string()))?;
-    if context == ContextInput::Stdin && args.file.as_deref() == Some(Path::new("-")) {
+    if context == ContextInput::Stdin && for_platforms::is_streamed(&args.files) {
         return Err(Failure::usage("the context and the Dockerfile cannot both come on standard input")
             .hint("name a file for one of them"));
     }
     let mut spec = BuildSpec::of(context);
-    spec.dockerfile = match &args.file {
-        None => DockerfileInput::InContext,
-        Some(path) if is_http(&path.to_string_lossy()) => {
-            DockerfileInput::Url(path.to_string_lossy().into_owned())
-        }
-        Some(path) if path == Path::new("-") => {
-            let mut text = String::new();
-            let read = io::stdin().lock().read_to_string(&mut text);
-            read.map_err(|error| {
-                Failure::usage(format!("cannot read the Dockerfile from standard input: {error}"))
-            })?;
-            DockerfileInput::Text { name: "Dockerfile".into(), text }
-        }
-        Some(path) => DockerfileInput::Path(path.clone()),
-    };
+    for_platforms::fill(&mut spec, args)?;
     spec.platforms.clone_from(&args.platforms);
     spec.tags.clone_from(&args.tags);
-    spec.target.clone_from(&args.target);
-    spec.build_args = options::build_args(&args.build_args).map_err(Failure::usage)?;
     spec.labels = options::pairs("label", &args.labels).map_err(Failure::usage)?;
     spec.annotations.clone_from(&args.annotations);
-    for context in &args.build_contexts {
-        let (name, context) = options::build_context(context).map_err(Failure::usage)?;
-        spec.build_contexts.insert(name, context);
-    }
     spec.cache = if args.no_cache { CachePolicy::Ignore } else { CachePolicy::Use };
     let stages = args.no_cache_filter.iter().filter(|name| !name.is_empty());
     spec.no_cache_stages = stages.cloned().collect();
@@ -163,8 +140,6 @@ fn spec(args: &BuildArgs) -> Result<BuildSpec, Failure> {
     spec.secrets = args.secrets.iter().map(|secret| secret.0.clone()).collect();
     spec.ssh = args.ssh.iter().map(|ssh| ssh.0.clone()).collect();
     spec.registry = args.registry.access();
-    // An empty variable is as good as none.
-    spec.backend = args.backend.as_deref().filter(|name| !name.is_empty()).map(BackendId::new);
     spec.emulation = args.emulation.into();
     spec.policy = if args.keep_going { FailurePolicy::KeepGoing } else { FailurePolicy::FailFast };
     spec.optional.clone_from(&args.optional);

@@ -69,71 +69,92 @@ impl FromStr for Call {
 /// Prints what the checks find. Like buildx, it ends badly where there is a warning.
 pub(super) async fn run(store: Option<PathBuf>, spec: &BuildSpec, call: CheckCall) -> Result<(), Failure> {
     let images = images::open(store, None)?;
-    let report = crate::check(spec, images.store()).await?;
+    let mut reports = crate::check(spec, images.store()).await?;
     if call.json {
-        print(&format!("{:#}\n", as_json(&report)))?;
+        print(&format!("{:#}\n", as_json(&reports)))?;
     } else {
-        print(&as_text(&report))?;
+        print(&as_text(&reports))?;
     }
     if call.ignores_status {
         return Ok(());
     }
-    if let Some(error) = report.mistake {
-        return Err(Error::Dockerfile { snippet: error.snippet(&report.text), error }.into());
+    for CheckReport { text, mistake, .. } in &mut reports {
+        if let Some(error) = mistake.take() {
+            return Err(Error::Dockerfile { snippet: error.snippet(text), error }.into());
+        }
     }
-    match report.warnings.len() {
+    match count(&reports) {
         0 => Ok(()),
         1 => Err(Failure::new(exit::WARNINGS, "the build checks found a warning")),
         count => Err(Failure::new(exit::WARNINGS, format!("the build checks found {count} warnings"))),
     }
 }
 
-fn as_text(report: &CheckReport) -> String {
-    let mut shown = match report.warnings.len() {
-        0 if report.mistake.is_some() => String::new(),
+fn count(reports: &[CheckReport]) -> usize {
+    reports.iter().map(|report| report.warnings.len()).sum()
+}
+
+fn as_text(reports: &[CheckReport]) -> String {
+    let mut shown = match count(reports) {
+        0 if reports.iter().any(|report| report.mistake.is_some()) => String::new(),
         0 => "Check complete, no warnings found.\n".into(),
         1 => "Check complete, 1 warning has been found!\n".into(),
         count => format!("Check complete, {count} warnings have been found!\n"),
     };
-    for Warning { span, rule, message } in &report.warnings {
-        let lines = text::lines(&crate::dockerfile::snippet(&report.file, &report.text, *span));
-        // A text can be written to without fail.
-        let _ =
-            write!(shown, "\nWARNING: {} - {}\n{}\n{lines}", rule.name(), rule.url(), text::line(message));
+    for report in reports {
+        for Warning { span, rule, message } in &report.warnings {
+            let lines = text::lines(&crate::dockerfile::snippet(&report.file, &report.text, *span));
+            let (name, url, message) = (rule.name(), rule.url(), text::line(message));
+            // A text can be written to without fail.
+            let _ = write!(shown, "\nWARNING: {name} - {url}\n{message}\n{lines}");
+        }
     }
     shown
 }
 
 /// Source: BuildKit, `frontend/subrequests/lint`, `LintResults`.
-fn as_json(report: &CheckReport) -> Value {
-    let location = |span: Span| {
-        let place = |at: usize, line: usize| {
-            let before = report.text.get(..at).unwrap_or_default();
-            let column = before.rsplit('\n').next().unwrap_or_default().chars().count();
-            json!({ "line": line, "character": column })
-        };
-        json!({ "ranges": [{ "start": place(span.start, span.line), "end": place(span.end, span.last_line) }] })
-    };
-    let warnings = report.warnings.iter().map(|warning| {
-        json!({
-            "ruleName": warning.rule.name(),
-            "description": warning.rule.description(),
-            "url": warning.rule.url(),
-            "detail": warning.message,
-            "location": location(warning.span),
-        })
-    });
-    let mut results = json!({
-        "warnings": warnings.collect::<Vec<Value>>(),
-        "sources": [{
+fn as_json(reports: &[CheckReport]) -> Value {
+    let mut results = json!({ "warnings": [], "sources": [] });
+    for (number, report) in reports.iter().enumerate() {
+        let warnings = report.warnings.iter().map(|warning| {
+            json!({
+                "ruleName": warning.rule.name(),
+                "description": warning.rule.description(),
+                "url": warning.rule.url(),
+                "detail": warning.message,
+                "location": location(number, report, warning.span),
+            })
+        });
+        let source = json!({
             "filename": report.file,
             "language": "Dockerfile",
             "data": STANDARD.encode(&report.text),
-        }],
-    });
-    if let Some(mistake) = &report.mistake {
-        results["buildError"] =
-            json!({ "message": mistake.kind.to_string(), "location": location(mistake.span) });
+        });
+        if let Value::Array(all) = &mut results["warnings"] {
+            all.extend(warnings);
+        }
+        if let Value::Array(all) = &mut results["sources"] {
+            all.push(source);
+        }
+        if let Some(mistake) = report.mistake.as_ref().filter(|_| results.get("buildError").is_none()) {
+            let location = location(number, report, mistake.span);
+            results["buildError"] = json!({ "message": mistake.kind.to_string(), "location": location });
+        }
     }
     results
+}
+
+/// Where in which source something is; the first one goes without saying.
+fn location(source: usize, report: &CheckReport, span: Span) -> Value {
+    let place = |at: usize, line: usize| {
+        let before = report.text.get(..at).unwrap_or_default();
+        let column = before.rsplit('\n').next().unwrap_or_default().chars().count();
+        json!({ "line": line, "character": column })
+    };
+    let range = json!({ "start": place(span.start, span.line), "end": place(span.end, span.last_line) });
+    if source == 0 {
+        json!({ "ranges": [range] })
+    } else {
+        json!({ "sourceIndex": source, "ranges": [range] })
+    }
 }

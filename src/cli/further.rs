@@ -4,7 +4,7 @@ use std::{fmt::Display, path::Path};
 
 use polyarch_actors::{BuildError, SecretSource};
 
-use super::args::BuildArgs;
+use super::{args::BuildArgs, for_platforms::ForPlatforms};
 use crate::Error;
 
 /// A sentence with the command that builds the failed platform alone and shows all its output.
@@ -26,10 +26,17 @@ pub(super) fn further_command(error: &Error, args: &BuildArgs, store: Option<&Pa
     if let Some(store) = store {
         add("--store", &store.display());
     }
-    args.file.iter().for_each(|file| add("-f", &file.display()));
-    args.target.iter().for_each(|target| add("--target", target));
-    args.build_args.iter().for_each(|argument| add("--build-arg", argument));
-    args.build_contexts.iter().for_each(|context| add("--build-context", context));
+    // What is for other platforms alone would be refused.
+    let is_for_it = |option: &&ForPlatforms<String>| option.is_for(&failed.platform);
+    let files = args.files.iter().filter(|file| file.is_for(&failed.platform));
+    files.for_each(|file| add("-f", &file.written()));
+    for (flag, options) in [
+        ("--target", &args.targets),
+        ("--build-arg", &args.build_args),
+        ("--build-context", &args.build_contexts),
+    ] {
+        options.iter().filter(is_for_it).for_each(|option| add(flag, &option.written()));
+    }
     for secret in &args.secrets {
         let id = &secret.0.id;
         match &secret.0.source {

@@ -10,6 +10,7 @@ mod bake;
 mod build;
 mod cache_options;
 mod check;
+mod for_platforms;
 mod further;
 mod images;
 mod index;

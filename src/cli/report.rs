@@ -153,6 +153,8 @@ impl From<Error> for Failure {
                             | SpecError::CacheOverImage { .. }
                             | SpecError::UnusedAnnotation { .. }
                             | SpecError::UnusedPattern { .. }
+                            | SpecError::Contradiction { .. }
+                            | SpecError::OfAllPlatforms { .. }
                             | SpecError::CheckOption { .. }
                     ) {
                         exit::USAGE

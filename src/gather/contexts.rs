@@ -1,16 +1,17 @@
 //! Brings every context here.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     io::Read as _,
     path::{Path, PathBuf},
 };
 
-use polyarch_actors::{DockerfileSource, Material, Materials, NamedContext};
+use polyarch_actors::{DockerfileSource, Material, Materials, NamedContext, Platform};
 
 use super::{
-    dockerfile::{self, text_of},
+    dockerfile::text_of,
+    dockerfiles::Place,
     error::GatherError,
     stdin::{self, Arrived},
 };
@@ -24,10 +25,9 @@ use crate::{
     registry::TransferCx,
     sources::{ContextInput, NamedInput},
     spec::{BuildSpec, DockerfileInput},
+    values::KEEP_GIT_DIR,
 };
 
-/// The build argument with which a git context keeps its `.git`.
-const KEEP_GIT_DIR: &str = "BUILDKIT_CONTEXT_KEEP_GIT_DIR";
 /// The name of a file that a named context is, as in BuildKit.
 const FILE_NAME: &str = "context";
 
@@ -36,15 +36,30 @@ const FILE_NAME: &str = "context";
 pub(crate) struct Gathered {
     /// The context, absolute.
     pub(crate) context: PathBuf,
-    /// The Dockerfile.
-    pub(crate) dockerfile: DockerfileSource,
-    /// The named contexts.
-    pub(crate) build_contexts: BTreeMap<String, NamedContext>,
+    /// The Dockerfiles, each once.
+    pub(crate) dockerfiles: Vec<DockerfileSource>,
+    /// What each platform is built of, in the requested order; there is at least one.
+    pub(crate) parts: Vec<Part>,
     /// What a person should know, one sentence each.
     pub(crate) warnings: Vec<String>,
     /// What of it is from elsewhere.
     pub(crate) materials: Materials,
     _kept: Vec<Kept>,
+}
+
+/// What one platform is built of, beside the context.
+#[derive(Debug)]
+pub(crate) struct Part {
+    /// The platform.
+    pub(crate) platform: Platform,
+    /// What is asked for it.
+    pub(crate) spec: BuildSpec,
+    /// Which of the Dockerfiles it has.
+    pub(crate) dockerfile: usize,
+    /// Its named contexts.
+    pub(crate) build_contexts: BTreeMap<String, NamedContext>,
+    /// Their names.
+    pub(crate) context_names: BTreeSet<String>,
 }
 
 /// What lives as long as the build.
@@ -72,17 +87,47 @@ pub(crate) async fn gather(
     };
     let (kept, warnings, materials) = (Vec::new(), Vec::new(), Materials::default());
     let mut gathering = Gathering { store, access, cx, fetched, kept, warnings, materials };
-    let (context, dockerfile) = gathering.context(spec).await?;
-    let mut build_contexts = BTreeMap::new();
-    for (name, input) in &spec.build_contexts {
-        build_contexts.insert(name.clone(), gathering.named(name, input).await?);
+    let each = spec.each()?;
+    let (context, place) = gathering.context(spec).await?;
+    let mut dockerfiles: Vec<DockerfileSource> = Vec::new();
+    // What several platforms have is brought here once.
+    let mut read: Vec<(DockerfileInput, usize)> = Vec::new();
+    let mut named: Vec<(String, NamedInput, NamedContext)> = Vec::new();
+    let mut parts = Vec::new();
+    for (platform, spec) in each {
+        let known = read.iter().find(|(input, _)| *input == spec.dockerfile).map(|(_, at)| *at);
+        let dockerfile = if let Some(at) = known {
+            at
+        } else {
+            let source = gathering.dockerfile(&place, &spec.dockerfile).await?;
+            let at = dockerfiles.iter().position(|earlier| *earlier == source).unwrap_or(dockerfiles.len());
+            if at == dockerfiles.len() {
+                dockerfiles.push(source);
+            }
+            read.push((spec.dockerfile.clone(), at));
+            at
+        };
+        let mut build_contexts = BTreeMap::new();
+        for (name, input) in &spec.build_contexts {
+            let known = named.iter().find(|(known, of, _)| known == name && of == input);
+            let context = if let Some((_, _, context)) = known {
+                context.clone()
+            } else {
+                let context = gathering.named(name, input).await?;
+                named.push((name.clone(), input.clone(), context.clone()));
+                context
+            };
+            build_contexts.insert(name.clone(), context);
+        }
+        let context_names = build_contexts.keys().cloned().collect();
+        parts.push(Part { platform, spec, dockerfile, build_contexts, context_names });
     }
     let Gathering { kept, warnings, mut materials, .. } = gathering;
-    materials.complete = !reads_this_machine(spec);
-    Ok(Gathered { context, dockerfile, build_contexts, warnings, materials, _kept: kept })
+    materials.complete = !parts.iter().any(|part: &Part| reads_this_machine(&part.spec));
+    Ok(Gathered { context, dockerfiles, parts, warnings, materials, _kept: kept })
 }
 
-struct Gathering<'g> {
+pub(super) struct Gathering<'g> {
     store: &'g Store,
     access: GitAccess,
     cx: &'g TransferCx,
@@ -93,29 +138,21 @@ struct Gathering<'g> {
 }
 
 impl Gathering<'_> {
-    async fn context(&mut self, spec: &BuildSpec) -> Result<(PathBuf, DockerfileSource), Error> {
-        let (folder, place) = match &spec.context {
-            ContextInput::Directory(path) => {
-                let folder = directory(path)?;
-                let file = match &spec.dockerfile {
-                    DockerfileInput::InContext => path.join("Dockerfile"),
-                    DockerfileInput::Path(path) => path.clone(),
-                    other => return Ok((folder, self.apart(other).await?)),
-                };
-                let dockerfile = blocking(move || Ok(dockerfile::read_local(&file)?)).await?;
-                return Ok((folder, dockerfile));
-            }
+    /// Brings the context here, and says where the Dockerfiles are.
+    async fn context(&mut self, spec: &BuildSpec) -> Result<(PathBuf, Place), Error> {
+        Ok(match &spec.context {
+            ContextInput::Directory(path) => (directory(path)?, Place::Here(path.clone())),
             ContextInput::Stdin => {
                 let folder = self.folder()?;
                 let stdin = tokio::io::stdin();
                 match stdin::receive(stdin, folder.clone(), self.cx).await? {
                     Arrived::Archive(unpacked) => self.note(&unpacked),
                     Arrived::Text(text) => {
-                        let what = "what came on standard input";
-                        return Ok((folder, only(&spec.dockerfile, what, "Dockerfile", text)?));
+                        let what = "what came on standard input".to_owned();
+                        return Ok((folder, Place::Only { what, name: "Dockerfile".into(), text }));
                     }
                 }
-                (folder, String::new())
+                (folder.clone(), Place::Inside { folder, shown: String::new(), is_all: true })
             }
             ContextInput::Git(source) => {
                 let keep = spec.build_args.get(KEEP_GIT_DIR);
@@ -129,50 +166,23 @@ impl Gathering<'_> {
                 } else {
                     "/"
                 };
-                (folder, format!("{source}{hash}"))
+                let shown = format!("{source}{hash}");
+                (folder.clone(), Place::Inside { folder, shown, is_all: false })
             }
             ContextInput::Url(url) => {
                 let file = self.file(url, "the context").await?;
                 let folder = self.folder()?;
-                let place = shown(url);
-                let Some(unpacked) = self.unpack(&file, folder.clone(), &place).await? else {
-                    let text = self.text(&file, &place).await?;
+                let what = shown(url);
+                let Some(unpacked) = self.unpack(&file, folder.clone(), &what).await? else {
+                    let text = self.text(&file, &what).await?;
                     let written = fs::write(folder.join("Dockerfile"), &text);
-                    written.map_err(|source| GatherError::Read { what: place.clone(), source })?;
-                    return Ok((folder, only(&spec.dockerfile, &place, &place, text)?));
+                    written.map_err(|source| GatherError::Read { what: what.clone(), source })?;
+                    return Ok((folder, Place::Only { name: what.clone(), what, text }));
                 };
                 self.note(&unpacked);
-                (folder, format!("{place}:"))
+                (folder.clone(), Place::Inside { folder, shown: format!("{what}:"), is_all: false })
             }
-        };
-        let wanted = match &spec.dockerfile {
-            DockerfileInput::InContext => None,
-            // A file of this machine, unless it can only mean one in the archive that came.
-            DockerfileInput::Path(path) if path.is_absolute() && spec.context != ContextInput::Stdin => {
-                let path = path.clone();
-                return Ok((folder, blocking(move || Ok(dockerfile::read_local(&path)?)).await?));
-            }
-            DockerfileInput::Path(path) => Some(path.clone()),
-            other => return Ok((folder, self.apart(other).await?)),
-        };
-        let top = folder.clone();
-        let read = move || Ok(dockerfile::read_inside(&top, wanted.as_deref(), &place)?);
-        Ok((folder, blocking(read).await?))
-    }
-
-    /// A Dockerfile that is in no folder.
-    async fn apart(&mut self, input: &DockerfileInput) -> Result<DockerfileSource, Error> {
-        match input {
-            DockerfileInput::Text { name, text } => Ok(DockerfileSource::new(name, text)),
-            DockerfileInput::Url(url) => {
-                let file = self.file(url, "the Dockerfile").await?;
-                let place = shown(url);
-                let text = self.text(&file, &place).await?;
-                Ok(DockerfileSource::new(place, text))
-            }
-            DockerfileInput::Path(path) => Ok(dockerfile::read_local(path)?),
-            DockerfileInput::InContext => Ok(dockerfile::read_local(Path::new("Dockerfile"))?),
-        }
+        })
     }
 
     async fn named(&mut self, name: &str, input: &NamedInput) -> Result<NamedContext, Error> {
@@ -220,7 +230,7 @@ impl Gathering<'_> {
         Ok(folder)
     }
 
-    async fn file(&mut self, url: &str, what: &str) -> Result<FetchedFile, GatherError> {
+    pub(super) async fn file(&mut self, url: &str, what: &str) -> Result<FetchedFile, GatherError> {
         let file = fetch::http(url, None, &self.access.secrets, self.store, self.cx)
             .await
             .map_err(|source| failed(what, source))?;
@@ -253,7 +263,7 @@ impl Gathering<'_> {
     }
 
     /// A fetched file as the text of a Dockerfile.
-    async fn text(&self, file: &FetchedFile, place: &str) -> Result<String, Error> {
+    pub(super) async fn text(&self, file: &FetchedFile, place: &str) -> Result<String, Error> {
         let (store, digest, place) = (self.store.clone(), file.digest.clone(), place.to_owned());
         blocking(move || {
             let mut bytes = Vec::new();
@@ -298,20 +308,6 @@ fn directory(path: &Path) -> Result<PathBuf, SpecError> {
         Ok(found) if found.is_dir() => Ok(found),
         Ok(_) => Err(SpecError::ContextNotDirectory { path: path.to_owned() }),
         Err(_) => Err(SpecError::NoContext { path: path.to_owned() }),
-    }
-}
-
-/// A Dockerfile that came instead of a context, which no other may contradict.
-fn only(
-    named: &DockerfileInput,
-    what: &str,
-    name: &str,
-    text: String,
-) -> Result<DockerfileSource, GatherError> {
-    match named {
-        DockerfileInput::InContext => Ok(DockerfileSource::new(name, text)),
-        DockerfileInput::Text { name, text } => Ok(DockerfileSource::new(name, text)),
-        _ => Err(GatherError::TwoDockerfiles { what: what.to_owned() }),
     }
 }
 

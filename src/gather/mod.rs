@@ -5,8 +5,9 @@
 
 mod contexts;
 mod dockerfile;
+mod dockerfiles;
 mod error;
 mod stdin;
 
-pub(crate) use contexts::{Gathered, gather};
+pub(crate) use contexts::{Gathered, Part, gather};
 pub use error::GatherError;

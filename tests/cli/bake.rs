@@ -61,7 +61,7 @@ fn json_at(layout: &Path, digest: &Value) -> Value {
 }
 
 /// The files of every image in a layout, by CPU.
-fn images(desk: &Desk, layout: &str) -> BTreeMap<String, Vec<String>> {
+pub(super) fn images(desk: &Desk, layout: &str) -> BTreeMap<String, Vec<String>> {
     let layout = desk.path(layout);
     let root: Value =
         serde_json::from_slice(&fs::read(layout.join("index.json")).expect("a layout")).expect("json");

@@ -28,6 +28,8 @@ mod outputs;
 #[cfg(target_os = "linux")]
 mod places;
 #[cfg(target_os = "linux")]
+mod platform_values;
+#[cfg(target_os = "linux")]
 mod prune;
 mod sharing;
 mod signals;

@@ -158,5 +158,5 @@ fn an_optional_platform_may_fail_and_the_others_go_on_when_they_are_told_to() {
     assert_eq!(index["manifests"][0]["platform"]["architecture"], "amd64");
     assert!(desk.ok(["images"]).contains("app"));
     build(&["--optional", "windows/*"]).fails(2, &["windows/* is none of the platforms", "linux/arm64"]);
-    build(&["--optional", "lin*/arm64"]).fails(2, &["lin*/arm64"]);
+    build(&["--optional", "l*x/arm64"]).fails(2, &["l*x/arm64"]);
 }

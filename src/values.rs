@@ -1,0 +1,163 @@
+//! What a build has for some of its platforms alone, and what that makes of it for each of them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    fmt::Display,
+};
+
+use polyarch_actors::{BackendId, Platform};
+
+use crate::{
+    error::SpecError,
+    pattern::PlatformPattern,
+    sources::NamedInput,
+    spec::{BuildSpec, DockerfileInput, EPOCH},
+};
+
+/// The build argument with which a git context keeps its `.git`.
+///
+/// Source: BuildKit, `frontend/dockerui/config.go`.
+pub(crate) const KEEP_GIT_DIR: &str = "BUILDKIT_CONTEXT_KEEP_GIT_DIR";
+/// Build arguments that are about what all platforms share: the context and the index.
+const OF_ALL: [&str; 2] = [EPOCH, KEEP_GIT_DIR];
+
+/// What a build has for the platforms that a pattern means, instead of what it has for all, or besides that.
+///
+/// Each value is one of its own: where several patterns that mean a platform have it, the narrowest of them counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlatformValues {
+    /// The platforms.
+    pub pattern: PlatformPattern,
+    /// Where their Dockerfile is.
+    pub dockerfile: Option<DockerfileInput>,
+    /// The stage to build; an empty name is the last stage.
+    pub target: Option<String>,
+    /// Values for ARG instructions.
+    pub build_args: BTreeMap<String, String>,
+    /// Contexts by name.
+    pub build_contexts: BTreeMap<String, NamedInput>,
+    /// The only backend that may build them.
+    pub backend: Option<BackendId>,
+}
+
+impl PlatformValues {
+    /// Nothing yet.
+    pub fn new(pattern: PlatformPattern) -> Self {
+        Self {
+            pattern,
+            dockerfile: None,
+            target: None,
+            build_args: BTreeMap::new(),
+            build_contexts: BTreeMap::new(),
+            backend: None,
+        }
+    }
+}
+
+impl BuildSpec {
+    /// What is asked for each platform, in the order of the index: a build of that platform alone, whose values are
+    /// for it.
+    ///
+    /// # Errors
+    /// [`SpecError::DuplicatePlatform`], [`SpecError::UnusedAnnotation`], [`SpecError::UnusedPattern`],
+    /// [`SpecError::Contradiction`] and [`SpecError::OfAllPlatforms`].
+    pub(crate) fn each(&self) -> Result<Vec<(Platform, Self)>, SpecError> {
+        let platforms =
+            if self.platforms.is_empty() { vec![Platform::host_linux()] } else { self.platforms.clone() };
+        let mut seen = HashSet::new();
+        if let Some(platform) = platforms.iter().find(|platform| !seen.insert(*platform)) {
+            return Err(SpecError::DuplicatePlatform { platform: platform.clone() });
+        }
+        for annotation in &self.annotations {
+            if let Some(platform) = annotation.platform.as_ref().filter(|one| !platforms.contains(one)) {
+                let (key, platform) = (annotation.key.clone(), platform.clone());
+                return Err(SpecError::UnusedAnnotation { key, platform });
+            }
+        }
+        let is_unused =
+            |pattern: &&PlatformPattern| !platforms.iter().any(|platform| pattern.matches(platform));
+        let mut patterns =
+            self.optional.iter().chain(self.for_platforms.iter().map(|values| &values.pattern));
+        if let Some(pattern) = patterns.find(is_unused) {
+            return Err(SpecError::UnusedPattern { pattern: pattern.clone(), platforms });
+        }
+        let names = self.for_platforms.iter().flat_map(|values| values.build_args.keys());
+        if let Some(name) = OF_ALL.into_iter().find(|name| names.clone().any(|given| given == name)) {
+            return Err(SpecError::OfAllPlatforms { name });
+        }
+        let one = |platform: Platform| Ok((platform.clone(), self.of_one(platform)?));
+        platforms.into_iter().map(one).collect()
+    }
+
+    fn of_one(&self, platform: Platform) -> Result<Self, SpecError> {
+        let values = self.for_platforms.iter().filter(|values| values.pattern.matches(&platform));
+        let values = Choice { values: values.collect(), platform: &platform };
+        let mut spec = Self { for_platforms: Vec::new(), ..self.clone() };
+        if let Some(input) = values.narrowest("the Dockerfile", |values| values.dockerfile.as_ref())? {
+            spec.dockerfile = input.clone();
+        }
+        if let Some(stage) = values.narrowest("the stage to build", |values| values.target.as_ref())? {
+            spec.target = Some(stage.clone());
+        }
+        if let Some(backend) = values.narrowest("the backend", |values| values.backend.as_ref())? {
+            spec.backend = Some(backend.clone());
+        }
+        for name in values.names(|values| values.build_args.keys()) {
+            let what = format_args!("the build argument {name}");
+            if let Some(value) = values.narrowest(what, |values| values.build_args.get(name))? {
+                spec.build_args.insert(name.clone(), value.clone());
+            }
+        }
+        for name in values.names(|values| values.build_contexts.keys()) {
+            let what = format_args!("the build context {name}");
+            if let Some(input) = values.narrowest(what, |values| values.build_contexts.get(name))? {
+                spec.build_contexts.insert(name.clone(), input.clone());
+            }
+        }
+        spec.platforms = vec![platform];
+        Ok(spec)
+    }
+
+    /// The backends without which nothing can be built, if there is one for each platform.
+    pub(crate) fn backends(&self) -> Result<Option<BTreeSet<BackendId>>, SpecError> {
+        Ok(self.each()?.into_iter().map(|(_, spec)| spec.backend).collect())
+    }
+}
+
+/// What may count for a platform.
+struct Choice<'v> {
+    values: Vec<&'v PlatformValues>,
+    platform: &'v Platform,
+}
+
+impl<'v> Choice<'v> {
+    /// The names of values that any of them has.
+    fn names<N: Iterator<Item = &'v String>>(
+        &self,
+        names: impl Fn(&'v PlatformValues) -> N,
+    ) -> BTreeSet<&'v String> {
+        self.values.iter().flat_map(|values| names(values)).collect()
+    }
+
+    /// The value of the narrowest pattern that has one. Where several are that narrow, they must agree.
+    fn narrowest<T: PartialEq>(
+        &self,
+        what: impl Display,
+        value: impl Fn(&'v PlatformValues) -> Option<&'v T>,
+    ) -> Result<Option<&'v T>, SpecError> {
+        let given: Vec<(&PlatformPattern, &T)> =
+            self.values.iter().filter_map(|values| Some((&values.pattern, value(values)?))).collect();
+        let is_narrowest =
+            |one: &&(&PlatformPattern, &T)| !given.iter().any(|other| other.0.is_narrower_than(one.0));
+        let mut narrowest = given.iter().filter(is_narrowest);
+        let Some((pattern, chosen)) = narrowest.next() else { return Ok(None) };
+        if let Some((other, _)) = narrowest.find(|(_, value)| value != chosen) {
+            return Err(SpecError::Contradiction {
+                what: what.to_string(),
+                platform: self.platform.clone(),
+                patterns: Box::new([(*pattern).clone(), (*other).clone()]),
+            });
+        }
+        Ok(Some(*chosen))
+    }
+}
