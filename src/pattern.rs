@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use polyarch_actors::{Platform, PlatformError};
+use polyarch_actors::{ImageOs, Platform, PlatformError};
 
 /// One platform, or all that have some parts: `linux/arm64`, `windows/*`, `linux/arm*`, `*/arm64`, `*`.
 ///
@@ -86,11 +86,16 @@ impl FromStr for PlatformPattern {
             {
                 return Err(PlatformError::Malformed(text.to_owned()));
             }
-            for (part, written) in parts.iter_mut().zip(written) {
+            for (at, (part, written)) in parts.iter_mut().zip(written).enumerate() {
                 let written = written.to_ascii_lowercase();
-                *part = match written.strip_suffix('*') {
-                    Some(start) => Part::Beginning(start.to_owned()),
-                    None => Part::Exactly(written),
+                *part = match (written.strip_suffix('*'), at) {
+                    (Some(start), _) => Part::Beginning(start.to_owned()),
+                    (None, 0) => Part::Exactly(written.parse::<ImageOs>()?.to_string()),
+                    // A CPU has other names too.
+                    (None, 1) => {
+                        Part::Exactly(Platform::new(ImageOs::Linux, &written, None)?.arch().to_owned())
+                    }
+                    (None, _) => Part::Exactly(written),
                 };
             }
             Kind::Parts(parts)
@@ -122,6 +127,8 @@ mod tests {
             ("linux/arm/v*", "linux/arm/v7 linux/arm/v6", "linux/arm64"),
             ("linux/arm64", "linux/arm64", "linux/amd64 windows/arm64"),
             ("linux/x86_64", "linux/amd64", "linux/386"),
+            ("*/X86_64", "linux/amd64 windows/amd64", "linux/386"),
+            ("linux/armhf/*", "linux/arm/v7 linux/arm/v6", "linux/arm64"),
         ] {
             let read: PlatformPattern = pattern.parse().expect("a pattern");
             let fits = |text: &str| read.matches(&text.parse().expect("a platform"));
@@ -133,7 +140,18 @@ mod tests {
 
     #[test]
     fn what_is_no_pattern_is_refused() {
-        for text in ["", "linux/", "l*x/amd64", "**", "*/*/*/*", "linux//*", "beos/9"] {
+        for text in [
+            "",
+            "linux/",
+            "l*x/amd64",
+            "**",
+            "*/*/*/*",
+            "linux//*",
+            "beos/9",
+            "beos/*",
+            "./windows/*",
+            "*/vax",
+        ] {
             assert!(text.parse::<PlatformPattern>().is_err(), "{text}");
         }
     }
