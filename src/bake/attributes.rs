@@ -8,13 +8,14 @@ use super::{
     entry::{self, Entry, EntryKind},
     error::{BakeError, BakeFault},
     eval::told,
+    platform_overrides,
     scope::{Locals, World},
     target::Target,
     value::Value,
 };
 
 /// What a target may say.
-const OF_TARGET: [&str; 30] = [
+const OF_TARGET: [&str; 31] = [
     "annotations",
     "args",
     "attest",
@@ -36,6 +37,7 @@ const OF_TARGET: [&str; 30] = [
     "no-cache",
     "no-cache-filter",
     "output",
+    "platform-overrides",
     "platforms",
     "policy",
     "pull",
@@ -120,6 +122,7 @@ pub(super) fn set(target: &mut Target, name: &str, value: &Value) -> Result<bool
         "no-cache" => target.no_cache = optional(value, Value::bool)?,
         "no-cache-filter" => target.no_cache_filter = texts(value)?,
         "output" => target.outputs = optional(value, |value| entries(EntryKind::Output, value))?,
+        "platform-overrides" => target.platform_overrides = platform_overrides::read(value)?,
         "platforms" => target.platforms = optional(value, texts)?,
         "policy" if *value != Value::Null => return Err("policies are not supported".into()),
         "pull" => target.pull = optional(value, Value::bool)?,

@@ -9,6 +9,7 @@ use super::{
     definition::Definition,
     entry::Entry,
     error::{BakeError, BakeFault},
+    platform_overrides,
     resolve::matches,
     target::Target,
     value::Value,
@@ -33,7 +34,7 @@ const SEVERAL: [(&str, &str); 12] = [
     ("ulimits", "ulimits"),
 ];
 /// What may be set by name.
-const NAMED: [&str; 4] = ["args", "contexts", "extra-hosts", "labels"];
+const NAMED: [&str; 5] = ["args", "contexts", "extra-hosts", "labels", "platform-overrides"];
 /// Of what can be set several times, what is always added to.
 const ALWAYS_ADDED: [&str; 3] = ["annotations", "attest", "entitlements"];
 
@@ -118,6 +119,9 @@ impl Overrides {
 fn one(target: &mut Target, change: &Override) -> Result<(), String> {
     let value = change.values.last().cloned().unwrap_or_default();
     if let Some(name) = &change.name {
+        if change.key == "platform-overrides" {
+            return platform_overrides::set(&mut target.platform_overrides, name, value);
+        }
         let map = match change.key.as_str() {
             "args" => &mut target.args,
             "contexts" => &mut target.contexts,

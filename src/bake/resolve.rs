@@ -11,6 +11,7 @@ use super::{
     entry,
     error::{BakeError, BakeFault},
     overrides::Overrides,
+    platform_overrides::{self, PlatformOverride},
     target::Target,
 };
 
@@ -127,6 +128,8 @@ impl Definition {
     fn target(&self, name: &str, overrides: &Overrides) -> Result<Target, BakeError> {
         let mut target = self.inherited(name, overrides, &mut BTreeMap::new())?.unwrap_or_default();
         target.inherits.clear();
+        let platforms = target.platforms.as_deref().unwrap_or_default();
+        platform_overrides::keep_for(&mut target.platform_overrides, platforms);
         target.context.get_or_insert_with(|| ".".into());
         if target.dockerfile.as_deref().is_none_or(str::is_empty) {
             target.dockerfile = Some("Dockerfile".into());
@@ -202,7 +205,8 @@ impl Definition {
 /// The targets whose images a target builds on.
 pub(crate) fn needs(target: &Target) -> Vec<String> {
     let targets = target.contexts.values().filter_map(|context| context.strip_prefix(TARGET_CONTEXT));
-    targets.map(str::to_owned).collect()
+    let of_some = target.platform_overrides.values().flat_map(PlatformOverride::needs);
+    targets.chain(of_some).map(str::to_owned).collect()
 }
 
 /// Notes targets after those they need, unless they need each other.

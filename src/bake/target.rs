@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde::Serialize;
 
-use super::entry::{Entry, Secret, SshKey};
+use super::{
+    entry::{Entry, Secret, SshKey},
+    platform_overrides::{self, PlatformOverride},
+};
 
 /// What to build, with buildx's attributes; as JSON it is what buildx prints.
 ///
@@ -72,6 +75,9 @@ pub struct Target {
     /// Platforms.
     #[serde(skip_serializing_if = "is_nothing")]
     pub platforms: Option<Vec<String>>,
+    /// What some platforms have instead, by patterns.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub platform_overrides: BTreeMap<String, PlatformOverride>,
     /// Outputs.
     #[serde(rename = "output", skip_serializing_if = "is_nothing")]
     pub outputs: Option<Vec<Entry>>,
@@ -128,6 +134,7 @@ impl Target {
         replace(&mut self.no_cache, other.no_cache);
         replace(&mut self.network, other.network);
         replace(&mut self.shm_size, other.shm_size);
+        platform_overrides::merge(&mut self.platform_overrides, other.platform_overrides);
         self.args.extend(other.args);
         self.contexts.extend(other.contexts);
         self.labels.extend(other.labels);
@@ -195,7 +202,7 @@ fn is_nothing<T>(list: &Option<Vec<T>>) -> bool {
 }
 
 /// Values as they can be read again: what would begin a template is doubled.
-mod escaped {
+pub(super) mod escaped {
     use std::collections::BTreeMap;
 
     use serde::{Serialize, Serializer};
@@ -205,11 +212,14 @@ mod escaped {
     }
 
     #[expect(clippy::ref_option, reason = "serde gives it so")]
-    pub(super) fn text<S: Serializer>(text: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(in super::super) fn text<S: Serializer>(
+        text: &Option<String>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         text.as_deref().map(escape).serialize(serializer)
     }
 
-    pub(super) fn map<S: Serializer>(
+    pub(in super::super) fn map<S: Serializer>(
         map: &BTreeMap<String, String>,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {

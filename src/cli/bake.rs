@@ -2,6 +2,7 @@
 
 mod inputs;
 mod schedule;
+mod some;
 mod spec;
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
@@ -13,15 +14,17 @@ use super::{
     args::{EmulationArg, Progress, RegistryArgs},
     attestations::AttestationArgs,
     build::{GRACE, check_files, metadata, style},
+    for_platforms::{self, ForPlatforms},
     progress::Screen,
     report::Failure,
     run::print,
     table::table,
 };
 use crate::{
-    Orchestrator,
+    Error, Orchestrator, OrchestratorBuilder,
     bake::{BakeError, BakeFault, Definition},
     config,
+    pattern::PlatformPattern,
 };
 
 #[derive(Debug, Args)]
@@ -77,9 +80,20 @@ pub(super) struct BakeArgs {
     /// Write what was built to a file, as JSON with buildx's keys for each target
     #[arg(long, value_name = "FILE")]
     metadata_file: Option<PathBuf>,
-    /// The only backend that may build (polyarch backends lists them)
-    #[arg(long, alias = "builder", env = config::BACKEND_VARIABLE, value_name = "BACKEND")]
-    backend: Option<String>,
+    /// The only backend that may build all platforms, or some (polyarch backends lists them)
+    #[arg(long = "backend", alias = "builder", env = config::BACKEND_VARIABLE, value_name = "[PATTERN=]BACKEND", value_parser = for_platforms::word)]
+    backends: Vec<ForPlatforms<String>>,
+    /// Build everything else to its end when a platform or a target fails [default: stop it]; what needs a target that
+    /// failed is not built
+    #[arg(long, overrides_with = "fail_fast")]
+    keep_going: bool,
+    /// Stop everything else when a platform or a target fails; the default
+    #[arg(long, overrides_with = "keep_going")]
+    fail_fast: bool,
+    /// Platforms that may fail, in every target that has them: its index is published without them ("linux/riscv64",
+    /// "windows/*")
+    #[arg(long, value_name = "PLATFORM|PATTERN", value_delimiter = ',')]
+    optional: Vec<PlatformPattern>,
     /// When RUN steps for another CPU may be emulated
     #[arg(long, value_name = "WHEN", default_value = "fallback")]
     emulation: EmulationArg,
@@ -136,12 +150,12 @@ pub(super) async fn run(store: Option<PathBuf>, args: BakeArgs) -> Result<(), Fa
     if let Some(store) = &store {
         builder = builder.store(store);
     }
-    if let Some(backend) = spec::backend(&args) {
-        builder = builder.only(backend);
-    }
+    let backends: Result<Option<Vec<_>>, _> = jobs.iter().map(|job| job.spec.backends()).collect();
+    let backends = backends.map_err(Error::from)?.into_iter().flatten().flatten();
+    builder = backends.fold(builder, OrchestratorBuilder::only);
     let orchestrator = builder.start().await?;
     let screen = Screen::new(style(args.progress, false));
-    let result = schedule::run(&orchestrator, store, jobs, &screen).await;
+    let result = schedule::run(&orchestrator, store, jobs, &screen, args.keep_going).await;
     orchestrator.shutdown(GRACE).await;
     let receipts = result?;
     if let Some(path) = &args.metadata_file {

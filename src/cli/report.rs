@@ -79,7 +79,16 @@ impl Failure {
         self
     }
 
-    fn detail(mut self, detail: impl Into<String>) -> Self {
+    /// The same with a further failure that it is told of with; the exit code is that of the first.
+    pub(super) fn and(mut self, other: Self) -> Self {
+        self.details.push(format!("error: {}", text::line(&other.sentence)));
+        self.details.extend(other.details);
+        self.hints
+            .extend(other.hints.into_iter().filter(|hint| !self.hints.contains(hint)).collect::<Vec<_>>());
+        self
+    }
+
+    pub(super) fn detail(mut self, detail: impl Into<String>) -> Self {
         self.details.push(detail.into());
         self
     }

@@ -7,6 +7,8 @@ mod bad_world;
 #[cfg(target_os = "linux")]
 mod bake;
 #[cfg(target_os = "linux")]
+mod bake_platforms;
+#[cfg(target_os = "linux")]
 mod cache_faults;
 #[cfg(target_os = "linux")]
 mod caches;

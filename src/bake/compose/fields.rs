@@ -141,7 +141,7 @@ fn ulimits(value: &Value) -> Result<Vec<String>, String> {
 pub(super) fn extend(target: &mut Target, extension: &Value) -> Result<(), String> {
     for (key, value) in extension.map()? {
         let wrong = |reason: String| format!("{key}: {reason}");
-        if let "pull" | "no-cache" = key.as_str() {
+        if let "pull" | "no-cache" | "platform-overrides" = key.as_str() {
             attributes::set(target, key, value).map_err(wrong)?;
             continue;
         }

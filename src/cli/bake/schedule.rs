@@ -11,12 +11,14 @@ use super::{
 };
 use crate::{NamedInput, Orchestrator, Receipt};
 
-/// Builds everything, and returns what each target became. The first failure ends all that is running.
+/// Builds everything, and returns what each target became. The first failure ends all that is running, unless it is to
+/// go on: then it is told of at the end, with all others and with what was not built because of them.
 pub(super) async fn run(
     orchestrator: &Orchestrator,
     store: Option<PathBuf>,
     jobs: Vec<Job>,
     screen: &Screen,
+    keeps_going: bool,
 ) -> Result<BTreeMap<String, Receipt>, Failure> {
     let cancel = CancellationToken::new();
     let interrupts = Interrupts::cancel(cancel.clone());
@@ -28,21 +30,24 @@ pub(super) async fn run(
     let mut tokens = Vec::new();
     let mut failure: Option<Failure> = None;
     loop {
-        let may_start = failure.is_none() && !cancel.is_cancelled();
-        let is_ready = |job: &Job| job.needs.iter().all(|(_, target)| done.contains_key(target));
+        let may_start = (failure.is_none() || keeps_going) && !cancel.is_cancelled();
+        let is_ready = |job: &Job| job.needs.iter().all(|need| done.contains_key(&need.target));
         let (ready, later): (Vec<Job>, Vec<Job>) =
             waiting.into_iter().partition(|job| may_start && is_ready(job));
         waiting = later;
         for mut job in ready {
-            for (context, target) in job.needs.drain(..) {
-                let index = done.get(&target).map(|receipt| NamedInput::Stored(receipt.index.clone()));
-                job.spec.build_contexts.extend(index.map(|index| (context, index)));
+            for need in job.needs.drain(..) {
+                if let Some(receipt) = done.get(&need.target) {
+                    need.fill(&mut job.spec, NamedInput::Stored(receipt.index.clone()));
+                }
             }
             if let Some(call) = job.check {
                 print(&format!("{}\n\n", job.name))?;
                 let checked = check::run(store.clone(), &job.spec, call).await;
-                failure =
-                    failure.or(checked.err().map(|failed| failed.about(&format!("target {}", job.name))));
+                if let Err(failed) = checked {
+                    let failed = failed.about(&format!("target {}", job.name));
+                    failure = Some(also(failure, failed, keeps_going));
+                }
                 continue;
             }
             let handle = orchestrator.build(job.spec);
@@ -55,22 +60,29 @@ pub(super) async fn run(
                 (job.name, result)
             });
         }
-        if failure.is_some() || cancel.is_cancelled() {
+        if (failure.is_some() && !keeps_going) || cancel.is_cancelled() {
             tokens.iter().for_each(CancellationToken::cancel);
         }
         tokio::select! {
             ended = running.next() => match ended {
                 None => break,
                 Some((name, Ok(receipt))) => drop(done.insert(name, receipt)),
-                // What comes after the first failure is its consequence.
-                Some((name, Err(error))) if failure.is_none() => {
-                    failure = Some(Failure::from(error).about(&format!("target {name}")));
+                Some((name, Err(error))) => {
+                    let failed = Failure::from(error).about(&format!("target {name}"));
+                    failure = Some(also(failure, failed, keeps_going && !cancel.is_cancelled()));
                 }
-                Some(_) => {}
             },
             () = cancel.cancelled(), if tokens.iter().any(|token| !token.is_cancelled()) => {}
         }
     }
+    let failure = failure.map(|failure| {
+        let left = waiting.iter().filter(|_| keeps_going && !cancel.is_cancelled());
+        left.fold(failure, |failure, job| {
+            let missing = job.needs.iter().find(|need| !done.contains_key(&need.target));
+            let why = missing.map_or_else(String::new, |need| format!(": it needs target {}", need.target));
+            failure.detail(format!("target {} was not built{why}", job.name))
+        })
+    });
     match (failure, interrupts.code()) {
         (None, None) => Ok(done),
         (Some(failure), None) => Err(failure),
@@ -78,5 +90,14 @@ pub(super) async fn run(
             let failure = failure.unwrap_or_else(|| Failure::host("cancelled; nothing is left running"));
             Err(failure.with_code(code))
         }
+    }
+}
+
+/// A failure after others. Where everything goes on, it is one more to tell of; else it is a consequence of the first.
+fn also(first: Option<Failure>, next: Failure, is_told: bool) -> Failure {
+    match first {
+        None => next,
+        Some(first) if is_told => first.and(next),
+        Some(first) => first,
     }
 }

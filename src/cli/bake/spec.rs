@@ -1,8 +1,8 @@
 //! Targets as builds.
 
-use std::{fmt::Display, path::Path};
+use std::{collections::BTreeMap, fmt::Display, path::Path};
 
-use polyarch_actors::{BackendId, CachePolicy, HostEntry, Platform, PullPolicy, StepOptions, Ulimit};
+use polyarch_actors::{CachePolicy, FailurePolicy, HostEntry, Platform, PullPolicy, StepOptions, Ulimit};
 
 use super::{
     super::{
@@ -13,11 +13,12 @@ use super::{
         report::Failure,
         steps,
     },
-    BakeArgs,
+    BakeArgs, some,
 };
 use crate::{
     Attestations, BuildSpec, ContextInput, NamedInput,
     bake::{Entry, Resolved, TARGET_CONTEXT, Target, needs},
+    pattern::PlatformPattern,
     sources::is_http,
     spec::DockerfileInput,
 };
@@ -30,17 +31,28 @@ pub(super) struct Job {
     pub(super) spec: BuildSpec,
     /// How it is checked, if it is not to be built.
     pub(super) check: Option<CheckCall>,
-    /// The names of contexts, and the targets that they are.
-    pub(super) needs: Vec<(String, String)>,
+    /// The contexts that are targets.
+    pub(super) needs: Vec<Need>,
+}
+
+/// A context that is another target.
+#[derive(Debug)]
+pub(super) struct Need {
+    /// The platforms it is for; all if there is no pattern.
+    pub(super) pattern: Option<PlatformPattern>,
+    /// Its name.
+    pub(super) context: String,
+    /// The target.
+    pub(super) target: String,
 }
 
 /// What is wrong with a target, so that it can be said where.
-struct Wrong {
+pub(super) struct Wrong {
     attribute: &'static str,
     reason: String,
 }
 
-fn wrong(attribute: &'static str) -> impl Fn(String) -> Wrong {
+pub(super) fn wrong(attribute: &'static str) -> impl Fn(String) -> Wrong {
     move |reason| Wrong { attribute, reason }
 }
 
@@ -52,11 +64,6 @@ pub(super) fn entitlement(text: &str) -> Result<String, String> {
     } else {
         Err("there are network.host, security.insecure, ssh, fs, fs.read and fs.write".into())
     }
-}
-
-/// The only backend that may build.
-pub(super) fn backend(args: &BakeArgs) -> Option<BackendId> {
-    args.backend.as_deref().filter(|name| !name.is_empty()).map(BackendId::new)
 }
 
 /// All targets, checked as far as that is possible before anything runs.
@@ -80,6 +87,7 @@ pub(super) fn jobs(resolved: &Resolved, args: &BakeArgs) -> Result<Vec<Job>, Fai
     for (job, platforms) in jobs.iter_mut().zip(platforms) {
         job.spec.platforms = platforms;
     }
+    some::add(&mut jobs, args)?;
     check_streams(jobs.iter().flat_map(|job| &job.spec.outputs))?;
     Ok(jobs)
 }
@@ -92,7 +100,7 @@ fn platforms_of(name: &str, resolved: &Resolved, jobs: &[Job]) -> Vec<Platform> 
     if !is_linked || !own.is_empty() {
         return own;
     }
-    let users = jobs.iter().filter(|job| job.needs.iter().any(|(_, needed)| needed == name));
+    let users = jobs.iter().filter(|job| job.needs.iter().any(|need| need.target == name));
     let of_users: Vec<Vec<Platform>> = users.map(|user| platforms_of(&user.name, resolved, jobs)).collect();
     if of_users.iter().all(Vec::is_empty) {
         return Vec::new();
@@ -116,7 +124,8 @@ fn job(name: &str, target: &Target, is_needed: bool, args: &BakeArgs) -> Result<
     }
     let context = ContextInput::read(context).map_err(told).map_err(wrong("context"))?;
     let mut spec = BuildSpec::of(context);
-    spec.dockerfile = dockerfile(name, target, &spec.context).map_err(wrong("dockerfile"))?;
+    let given = (target.dockerfile.as_ref(), target.dockerfile_inline.as_ref());
+    spec.dockerfile = dockerfile(name, given, &spec.context).map_err(wrong("dockerfile"))?;
     for platform in target.platforms.iter().flatten() {
         let platform = match platform.as_str() {
             "local" => Platform::host_linux(),
@@ -130,15 +139,8 @@ fn job(name: &str, target: &Target, is_needed: bool, args: &BakeArgs) -> Result<
     spec.labels.clone_from(&target.labels);
     spec.annotations = parsed(&target.annotations).map_err(wrong("annotations"))?;
     let mut needs = Vec::new();
-    for (context, source) in &target.contexts {
-        if let Some(other) = source.strip_prefix(TARGET_CONTEXT) {
-            needs.push((context.clone(), other.to_owned()));
-            continue;
-        }
-        let source = source.strip_prefix("cwd://").unwrap_or(source);
-        let read = NamedInput::read(source).map_err(told).map_err(wrong("contexts"))?;
-        spec.build_contexts.insert(context.clone(), read);
-    }
+    spec.build_contexts = contexts(&target.contexts, None, &mut needs).map_err(wrong("contexts"))?;
+    spec.for_platforms = some::values(name, target, &spec.context, &mut needs)?;
     spec.cache = if target.no_cache == Some(true) { CachePolicy::Ignore } else { CachePolicy::Use };
     spec.no_cache_stages.clone_from(&target.no_cache_filter);
     for cache in &target.cache_from {
@@ -163,7 +165,7 @@ fn job(name: &str, target: &Target, is_needed: bool, args: &BakeArgs) -> Result<
         spec.ssh.push(read.map_err(wrong("ssh"))?.0);
     }
     spec.registry = args.registry.access();
-    spec.backend = backend(args);
+    spec.policy = if args.keep_going { FailurePolicy::KeepGoing } else { FailurePolicy::FailFast };
     spec.emulation = args.emulation.into();
     spec.steps = steps(target, args)?;
     outputs(&mut spec, target).map_err(wrong("output"))?;
@@ -180,12 +182,36 @@ fn job(name: &str, target: &Target, is_needed: bool, args: &BakeArgs) -> Result<
     Ok(Job { name: name.to_owned(), spec, check, needs })
 }
 
-fn dockerfile(name: &str, target: &Target, context: &ContextInput) -> Result<DockerfileInput, String> {
-    if let Some(text) = target.dockerfile_inline.as_ref().filter(|text| !text.is_empty()) {
+/// The contexts that are no targets; those that are go to the needs.
+pub(super) fn contexts(
+    written: &BTreeMap<String, String>,
+    pattern: Option<&PlatformPattern>,
+    needs: &mut Vec<Need>,
+) -> Result<BTreeMap<String, NamedInput>, String> {
+    let mut contexts = BTreeMap::new();
+    for (context, source) in written {
+        if let Some(target) = source.strip_prefix(TARGET_CONTEXT) {
+            let (pattern, target) = (pattern.cloned(), target.to_owned());
+            needs.push(Need { pattern, context: context.clone(), target });
+            continue;
+        }
+        let source = source.strip_prefix("cwd://").unwrap_or(source);
+        contexts.insert(context.clone(), NamedInput::read(source).map_err(told)?);
+    }
+    Ok(contexts)
+}
+
+/// The Dockerfile of a target, of which a path and a text may be written.
+pub(super) fn dockerfile(
+    name: &str,
+    (path, text): (Option<&String>, Option<&String>),
+    context: &ContextInput,
+) -> Result<DockerfileInput, String> {
+    if let Some(text) = text.filter(|text| !text.is_empty()) {
         let name = format!("dockerfile-inline of {name}");
         return Ok(DockerfileInput::Text { name, text: text.clone() });
     }
-    let path = target.dockerfile.as_deref().unwrap_or("Dockerfile");
+    let path = path.map_or("Dockerfile", String::as_str);
     Ok(match (path.strip_prefix("cwd://"), context) {
         (None, _) if path == "-" => return Err("standard input is no Dockerfile of a target".into()),
         (None, _) if is_http(path) => DockerfileInput::Url(path.to_owned()),
