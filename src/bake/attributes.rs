@@ -57,7 +57,10 @@ pub(super) fn group(world: &World<'_>, block: &Block) -> Result<Group, BakeError
         let value = world.evaluate(attribute, None)?;
         let wrong = |reason: String| told(&what, reason).at(&attribute.place);
         match attribute.name.as_str() {
-            "targets" => group.targets = texts(&value).map_err(wrong)?,
+            "targets" => {
+                group.targets = texts(&value).map_err(wrong)?;
+                group.place = Some(attribute.place.clone());
+            }
             "description" => group.description = optional(&value, Value::text).map_err(wrong)?,
             name => return Err(unknown(name, ["targets", "description"], attribute)),
         }
@@ -73,8 +76,8 @@ pub(super) fn target(
     values: BTreeMap<String, Value>,
 ) -> Result<Target, BakeError> {
     let locals = Locals::new(values);
-    let origin = Some(block.place.file.clone());
-    let mut target = Target { name: name.to_owned(), origin, ..Target::default() };
+    let mut target = Target { name: name.to_owned(), ..Target::default() };
+    target.note("", &block.place);
     if let Some(inner) = block.blocks.first() {
         let reason = format!("there is no block {:?} in a target (write {} = …)", inner.kind, inner.kind);
         return Err(told(&format!("target {name}"), reason).at(&inner.place));
@@ -84,6 +87,7 @@ pub(super) fn target(
             continue;
         }
         let value = world.evaluate(attribute, Some(&locals))?;
+        target.note(&attribute.name, &attribute.place);
         let set = set(&mut target, &attribute.name, &value);
         match set {
             Ok(true) => {}

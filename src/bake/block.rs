@@ -8,14 +8,23 @@ use hcl_edit::{
     structure::{self, Body},
 };
 
-use super::error::{BakeError, BakeFault, Place};
+use super::{
+    error::{BakeError, BakeFault, Place},
+    places::Positions,
+};
 
-/// The text that expressions are from.
+/// What expressions are from.
 #[derive(Debug)]
-pub(crate) struct Source {
-    pub(crate) file: Arc<str>,
-    /// The text, where the spans of expressions are in it.
-    text: Option<String>,
+pub(crate) enum Source {
+    /// A text, where the spans of expressions are in it.
+    Text {
+        /// The file.
+        file: Arc<str>,
+        /// Where its lines are.
+        positions: Positions,
+    },
+    /// One place in a file: expressions are no text of their own there.
+    Place(Place),
 }
 
 /// A name and what it stands for.
@@ -45,24 +54,24 @@ pub(crate) struct Contents {
 }
 
 impl Source {
-    /// The source of expressions whose places are known.
+    /// The source of expressions that are in a text.
     pub(crate) fn of_text(file: &str, text: &str) -> Self {
-        Self { file: file.into(), text: Some(text.to_owned()) }
+        Self::Text { file: file.into(), positions: Positions::new(text) }
     }
 
-    /// The source of expressions that are from somewhere in a file.
-    pub(crate) fn of_file(file: &str) -> Self {
-        Self { file: file.into(), text: None }
+    /// The source of expressions that are at one place.
+    pub(crate) fn at(place: Place) -> Self {
+        Self::Place(place)
     }
 
     pub(crate) fn place(&self, span: Option<Range<usize>>) -> Place {
-        let before = self.text.as_deref().zip(span).and_then(|(text, span)| text.get(..span.start));
-        let position = before.map(|before| {
-            let line = 1 + before.matches('\n').count();
-            let column = 1 + before.rsplit('\n').next().unwrap_or_default().chars().count();
-            (line, column)
-        });
-        Place { file: self.file.clone(), position }
+        match self {
+            Self::Text { file, positions } => {
+                let position = span.and_then(|span| positions.of(span.start));
+                Place { file: file.clone(), position }
+            }
+            Self::Place(place) => place.clone(),
+        }
     }
 }
 
@@ -71,7 +80,7 @@ pub(crate) fn read_hcl(file: &str, text: &str) -> Result<Contents, BakeError> {
     let source = Arc::new(Source::of_text(file, text));
     let body = hcl_edit::parser::parse_body(text).map_err(|error| {
         let at = error.location();
-        let place = Place { file: source.file.clone(), position: Some((at.line(), at.column())) };
+        let place = Place { file: file.into(), position: Some((at.line(), at.column())) };
         BakeError { place: Some(place), fault: BakeFault::Syntax { reason: error.message().to_owned() } }
     })?;
     contents(&body, &source)

@@ -8,7 +8,7 @@ use super::{
     attributes,
     block::{Block, Contents, read_hcl},
     compose,
-    error::{BakeError, BakeFault},
+    error::{BakeError, BakeFault, Place},
     eval::told,
     json::read_json,
     matrix,
@@ -50,6 +50,9 @@ pub struct Group {
     pub description: Option<String>,
     /// The targets and groups in it.
     pub targets: Vec<String>,
+    /// Where a file says which they are.
+    #[serde(skip)]
+    pub place: Option<Place>,
 }
 
 /// A variable, for whoever wants to set it.
@@ -215,9 +218,11 @@ fn add_contents(
             }
         }
         if block.attributes.contains_key("matrix") && names != [block.label.clone()] {
-            match renamed.iter_mut().find(|group| group.name == block.label) {
-                Some(group) => group.targets.extend(names),
-                None => renamed.push(Group { name: block.label.clone(), description: None, targets: names }),
+            if let Some(group) = renamed.iter_mut().find(|group| group.name == block.label) {
+                group.targets.extend(names);
+            } else {
+                let (name, place) = (block.label.clone(), Some(block.place.clone()));
+                renamed.push(Group { name, description: None, targets: names, place });
             }
         }
     }

@@ -7,7 +7,7 @@ use std::{fmt, sync::Arc};
 pub struct Place {
     /// The file, as it was named.
     pub file: Arc<str>,
-    /// The line and the column, from 1 on, where they are known: those of JSON and YAML values are not.
+    /// The line and the column, from 1 on, where they are known: what the command line says has none.
     pub position: Option<(usize, usize)>,
 }
 
@@ -47,10 +47,20 @@ impl From<BakeFault> for BakeError {
 }
 
 impl BakeError {
-    /// The same error, at a place unless it has one.
+    /// The same error, at a place unless it has one that says as much.
     pub(crate) fn at(mut self, place: &Place) -> Self {
-        self.place.get_or_insert_with(|| place.clone());
+        if self.place.as_ref().is_none_or(|known| known.position.is_none() && known.file == place.file) {
+            self.place = Some(place.clone());
+        }
         self
+    }
+
+    /// The same error, at a place if there is one.
+    pub(crate) fn maybe_at(self, place: Option<&Place>) -> Self {
+        match place {
+            Some(place) => self.at(place),
+            None => self,
+        }
     }
 }
 

@@ -10,18 +10,29 @@ pub(super) type Environment<'e> = dyn Fn(&str) -> Option<String> + Sync + 'e;
 /// How deep defaults may be in each other.
 const DEEPEST: usize = 16;
 
-/// Replaces the variables in all strings of a value.
-pub(super) fn interpolate(value: Value, environment: &Environment<'_>) -> Result<Value, String> {
+/// Replaces the variables in all strings of a value. `path` has the keys that lead to it; where this fails, it has
+/// those that lead to what is wrong.
+pub(super) fn interpolate(
+    value: Value,
+    environment: &Environment<'_>,
+    path: &mut Vec<String>,
+) -> Result<Value, String> {
+    let mut inner = |key: String, value: Value| {
+        path.push(key);
+        let value = interpolate(value, environment, path)?;
+        path.pop();
+        Ok(value)
+    };
     Ok(match value {
         Value::Text(text) => Value::Text(replace(&text, environment, 0)?),
-        Value::List(list) => Value::List(
-            list.into_iter().map(|element| interpolate(element, environment)).collect::<Result<_, _>>()?,
-        ),
-        Value::Map(map) => Value::Map(
-            map.into_iter()
-                .map(|(key, value)| Ok((key, interpolate(value, environment)?)))
-                .collect::<Result<_, String>>()?,
-        ),
+        Value::List(list) => {
+            let elements = list.into_iter().enumerate().map(|(at, value)| inner(at.to_string(), value));
+            Value::List(elements.collect::<Result<_, String>>()?)
+        }
+        Value::Map(map) => {
+            let entries = map.into_iter().map(|(key, value)| Ok((key.clone(), inner(key, value)?)));
+            Value::Map(entries.collect::<Result<_, String>>()?)
+        }
         other => other,
     })
 }

@@ -2,7 +2,7 @@
 //!
 //! Source: HCL, `json/spec.md`.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use hcl_edit::{
     expr::{Array, Expression, Object, ObjectKey, ObjectValue},
@@ -12,6 +12,8 @@ use hcl_edit::{
 use super::{
     block::{Attribute, Block, Contents, Source},
     error::{BakeError, BakeFault, Place},
+    json_text::{JsonError, Member, Node, NodeKind},
+    places::Positions,
     value::Value,
 };
 
@@ -22,28 +24,21 @@ const INNER: [&str; 1] = ["validation"];
 
 /// Reads JSON.
 pub(crate) fn read_json(file: &str, text: &str) -> Result<Contents, BakeError> {
-    let source = Arc::new(Source::of_file(file));
-    let value: Value = serde_json::from_str(text).map_err(|error| {
-        let position = Some((error.line(), error.column()));
-        // The place is said before the sentence already.
-        let told = error.to_string();
-        let reason = told.split(" at line ").next().unwrap_or(&told).to_owned();
-        BakeError {
-            place: Some(Place { file: source.file.clone(), position }),
-            fault: BakeFault::Syntax { reason },
-        }
+    let reader = Reader { file: file.into(), positions: Positions::new(text) };
+    let root = Node::read(text, &reader.positions).map_err(|JsonError { position, reason }| BakeError {
+        place: Some(Place { file: reader.file.clone(), position }),
+        fault: BakeFault::Syntax { reason },
     })?;
     let mut contents = Contents::default();
-    for (name, member) in value.map().map_err(|reason| in_file(&source, "the file", reason))? {
+    for (name, member) in reader.map("the file", &root)? {
         if !LABELLED.contains(&name.as_str()) {
-            contents.attributes.push(attribute(name, member, &source)?);
+            contents.attributes.push(reader.attribute(name, member)?);
             continue;
         }
-        for group in one_or_several(member) {
-            let labels = group.map().map_err(|reason| in_file(&source, name, reason))?;
-            for (label, bodies) in labels {
-                for body in one_or_several(bodies) {
-                    contents.blocks.push(block(name, label, body, &source)?);
+        for group in member.value.one_or_several() {
+            for (label, bodies) in reader.map(name, group)? {
+                for body in bodies.value.one_or_several() {
+                    contents.blocks.push(reader.block(name, label, bodies.at, body)?);
                 }
             }
         }
@@ -51,55 +46,78 @@ pub(crate) fn read_json(file: &str, text: &str) -> Result<Contents, BakeError> {
     Ok(contents)
 }
 
-fn block(kind: &str, label: &str, body: &Value, source: &Arc<Source>) -> Result<Block, BakeError> {
-    let what = format!("{kind} {label}");
-    let mut found = Block {
-        kind: kind.to_owned(),
-        label: label.to_owned(),
-        attributes: std::collections::BTreeMap::new(),
-        blocks: Vec::new(),
-        place: source.place(None),
-    };
-    for (name, member) in body.map().map_err(|reason| in_file(source, &what, reason))? {
-        if INNER.contains(&name.as_str()) {
-            for inner in one_or_several(member) {
-                found.blocks.push(block(name, "", inner, source)?);
-            }
-        } else {
-            let read = attribute(name, member, source)?;
-            found.attributes.insert(name.clone(), read);
-        }
+/// What is known of the file that is read.
+struct Reader {
+    file: Arc<str>,
+    positions: Positions,
+}
+
+impl Reader {
+    fn place(&self, at: usize) -> Place {
+        Place { file: self.file.clone(), position: self.positions.of(at) }
     }
-    Ok(found)
-}
 
-fn attribute(name: &str, value: &Value, source: &Arc<Source>) -> Result<Attribute, BakeError> {
-    let expression = expression(value).map_err(|reason| in_file(source, name, reason))?;
-    Ok(Attribute { name: name.to_owned(), expression, source: source.clone(), place: source.place(None) })
-}
+    fn map<'n>(&self, what: &str, node: &'n Node) -> Result<&'n BTreeMap<String, Member>, BakeError> {
+        node.map().map_err(|reason| BakeError::from(BakeFault::value(what, reason)).at(&self.place(node.at)))
+    }
 
-/// The expression that a value of JSON stands for.
-fn expression(value: &Value) -> Result<Expression, String> {
-    Ok(match value {
-        Value::Null => Expression::null(),
-        Value::Bool(value) => Expression::from(*value),
-        Value::Number(number) => Expression::from(*number),
-        Value::Text(text) => template(text)?,
-        Value::List(list) => {
-            let mut array = Array::new();
-            for element in list {
-                array.push(expression(element)?);
+    fn block(&self, kind: &str, label: &str, at: usize, body: &Node) -> Result<Block, BakeError> {
+        let mut found = Block {
+            kind: kind.to_owned(),
+            label: label.to_owned(),
+            attributes: BTreeMap::new(),
+            blocks: Vec::new(),
+            place: self.place(at),
+        };
+        for (name, member) in self.map(&format!("{kind} {label}"), body)? {
+            if INNER.contains(&name.as_str()) {
+                for inner in member.value.one_or_several() {
+                    found.blocks.push(self.block(name, "", inner.at, inner)?);
+                }
+            } else {
+                found.attributes.insert(name.clone(), self.attribute(name, member)?);
             }
-            Expression::from(array)
         }
-        Value::Map(map) => {
-            let mut object = Object::new();
-            for (key, value) in map {
-                object.insert(ObjectKey::from(template(key)?), ObjectValue::new(expression(value)?));
+        Ok(found)
+    }
+
+    fn attribute(&self, name: &str, member: &Member) -> Result<Attribute, BakeError> {
+        Ok(Attribute {
+            name: name.to_owned(),
+            expression: self.expression(name, &member.value)?,
+            source: Arc::new(Source::at(self.place(member.value.at))),
+            place: self.place(member.at),
+        })
+    }
+
+    /// The expression that a value of JSON stands for, in an attribute of this name.
+    fn expression(&self, name: &str, node: &Node) -> Result<Expression, BakeError> {
+        let template = |text: &str, at: usize| {
+            let wrong = |reason| BakeError::from(BakeFault::value(name, reason)).at(&self.place(at));
+            template(text).map_err(wrong)
+        };
+        Ok(match &node.kind {
+            NodeKind::Plain(Value::Bool(value)) => Expression::from(*value),
+            NodeKind::Plain(Value::Number(number)) => Expression::from(*number),
+            NodeKind::Plain(Value::Text(text)) => template(text, node.at)?,
+            NodeKind::Plain(_) => Expression::null(),
+            NodeKind::List(list) => {
+                let mut array = Array::new();
+                for element in list {
+                    array.push(self.expression(name, element)?);
+                }
+                Expression::from(array)
             }
-            Expression::from(object)
-        }
-    })
+            NodeKind::Map(map) => {
+                let mut object = Object::new();
+                for (key, member) in map {
+                    let key = ObjectKey::from(template(key, member.at)?);
+                    object.insert(key, ObjectValue::new(self.expression(name, &member.value)?));
+                }
+                Expression::from(object)
+            }
+        })
+    }
 }
 
 fn template(text: &str) -> Result<Expression, String> {
@@ -109,15 +127,4 @@ fn template(text: &str) -> Result<Expression, String> {
     let template = hcl_edit::parser::parse_template(text);
     let template = template.map_err(|error| format!("{text:?}: {}", error.message()))?;
     Ok(Expression::from(StringTemplate::from(template)))
-}
-
-fn one_or_several(value: &Value) -> &[Value] {
-    match value {
-        Value::List(list) => list,
-        one => std::slice::from_ref(one),
-    }
-}
-
-fn in_file(source: &Source, what: &str, reason: String) -> BakeError {
-    BakeError::from(BakeFault::value(what, reason)).at(&source.place(None))
 }

@@ -8,7 +8,7 @@ use super::{
     attributes,
     definition::Definition,
     entry::Entry,
-    error::{BakeError, BakeFault},
+    error::{BakeError, BakeFault, Place},
     platform_overrides,
     resolve::matches,
     target::Target,
@@ -111,6 +111,12 @@ impl Overrides {
             let what = || format!("--set {}.{}", target.name, change.key);
             let what = what();
             one(target, change).map_err(|reason| BakeFault::value(what, reason))?;
+            let attribute =
+                SEVERAL.iter().find(|(key, _)| *key == change.key).map_or(change.key.as_str(), |one| one.1);
+            if change.name.is_none() && !change.adds && !ALWAYS_ADDED.contains(&attribute) {
+                // What it says is in no file any more.
+                target.note(attribute, &Place { file: "--set".into(), position: None });
+            }
         }
         Ok(())
     }

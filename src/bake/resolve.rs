@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{
     definition::{Definition, Group, dedup, on_large_stack},
     entry,
-    error::{BakeError, BakeFault},
+    error::{BakeError, BakeFault, Place},
     overrides::Overrides,
     platform_overrides::{self, PlatformOverride},
     target::Target,
@@ -48,7 +48,8 @@ impl Definition {
             let (targets, groups) = self.members(name);
             for name in targets {
                 if let Entry::Vacant(vacant) = resolved.targets.entry(name) {
-                    let target = self.target(vacant.key(), &overrides)?;
+                    let target = self.target(vacant.key(), &overrides);
+                    let target = target.map_err(|error| self.in_group(vacant.key(), &groups, error))?;
                     vacant.insert(target);
                 }
             }
@@ -95,6 +96,13 @@ impl Definition {
     fn names(&self) -> impl Iterator<Item = &str> {
         let groups = self.groups.iter().map(|group| group.name.as_str());
         groups.chain(self.targets.iter().map(|target| target.name.as_str()))
+    }
+
+    /// An error about a target, at the place of the group that names it, if one does.
+    fn in_group(&self, target: &str, groups: &[String], error: BakeError) -> BakeError {
+        let mut groups = groups.iter().filter_map(|name| self.group(name));
+        let naming = groups.find(|group| group.targets.iter().any(|named| named == target));
+        error.maybe_at(naming.and_then(|group| group.place.as_ref()))
     }
 
     fn group(&self, name: &str) -> Option<&Group> {
@@ -153,12 +161,13 @@ impl Definition {
         };
         let mut whole = Target { name: name.to_owned(), ..Target::default() };
         for base in &target.inherits {
-            if let Some(base) = self.inherited(base, overrides, visited)? {
+            let base = self.inherited(base, overrides, visited);
+            if let Some(base) = base.map_err(|error| error.maybe_at(target.place("inherits")))? {
                 whole.merge(base);
             }
         }
         // What it is for, and where it is from, is not inherited by a target that says so itself.
-        whole.origin.clone_from(&target.origin);
+        whole.places.remove("");
         whole.merge(target.clone());
         overrides.apply(&mut whole)?;
         whole.normalise();
@@ -172,7 +181,9 @@ impl Definition {
         while let Some(name) = left.pop() {
             for needed in targets.get(&name).map(needs).unwrap_or_default() {
                 if !targets.contains_key(&needed) {
-                    let mut target = self.target(&needed, overrides)?;
+                    let place = targets.get(&name).and_then(|target| place_of_need(target, &needed));
+                    let mut target =
+                        self.target(&needed, overrides).map_err(|error| error.maybe_at(place))?;
                     target.linked = true;
                     target.outputs = Some(vec![entry::Entry::from([("type".into(), "cacheonly".into())])]);
                     targets.insert(needed.clone(), target);
@@ -209,6 +220,13 @@ pub(crate) fn needs(target: &Target) -> Vec<String> {
     targets.chain(of_some).map(str::to_owned).collect()
 }
 
+/// Where a target says that it needs another one.
+fn place_of_need<'t>(target: &'t Target, needed: &str) -> Option<&'t Place> {
+    let is_it = |context: &String| context.strip_prefix(TARGET_CONTEXT) == Some(needed);
+    let attribute = if target.contexts.values().any(is_it) { "contexts" } else { "platform-overrides" };
+    target.place(attribute)
+}
+
 /// Notes targets after those they need, unless they need each other.
 fn check_circle(
     name: &str,
@@ -222,7 +240,11 @@ fn check_circle(
     if let Some(start) = path.iter().position(|above| above == name) {
         let mut members = path[start..].to_vec();
         members.push(name.to_owned());
-        return Err(BakeFault::Cycle { what: "targets", members }.into());
+        let place = targets.get(name).zip(members.get(1));
+        let place = place.and_then(|(target, needed)| place_of_need(target, needed));
+        return Err(
+            BakeError::from(BakeFault::Cycle { what: "targets", members: members.clone() }).maybe_at(place)
+        );
     }
     path.push(name.to_owned());
     for needed in targets.get(name).map(needs).unwrap_or_default() {
@@ -237,11 +259,11 @@ fn check_platforms(target: &Target, base: &str, of_base: &[String]) -> Result<()
     let platforms = target.platforms.as_deref().unwrap_or_default();
     let missing = platforms.iter().find(|platform| !of_base.contains(platform));
     match missing {
-        Some(missing) if platforms.len() > 1 && of_base.len() > 1 => Err(BakeFault::value(
-            format!("target {}: contexts", target.name),
-            format!("target {base} is not built for {missing}"),
-        )
-        .into()),
+        Some(missing) if platforms.len() > 1 && of_base.len() > 1 => {
+            let what = format!("target {}: contexts", target.name);
+            let fault = BakeFault::value(what, format!("target {base} is not built for {missing}"));
+            Err(BakeError::from(fault).maybe_at(place_of_need(target, base)))
+        }
         _ => Ok(()),
     }
 }

@@ -120,7 +120,8 @@ impl<'d> World<'d> {
         attribute: &Attribute,
         locals: Option<&Locals<'_>>,
     ) -> Result<Value, BakeError> {
-        Scope { world: self, locals, source: &attribute.source }.value(&attribute.expression)
+        let scope = Scope { world: self, locals, source: &attribute.source };
+        scope.value(&attribute.expression).map_err(|error| error.at(&attribute.place))
     }
 
     /// Goes one level deeper, as long as that is possible.
@@ -210,7 +211,8 @@ impl<'d> World<'d> {
             };
             return kind.read_text(&given).map_err(wrong);
         };
-        let kind = Kind::read(&kind.expression).map_err(wrong)?;
+        let wrong_kind = |reason: String| told(&format!("the variable {name}"), reason).at(&kind.place);
+        let kind = Kind::read(&kind.expression).map_err(wrong_kind)?;
         let given = match (given, environment(&format!("{name}_JSON"))) {
             (_, Some(json)) if !matches!(kind, Kind::Text) => {
                 Some(serde_json::from_str(&json).map_err(|error| wrong(format!("{name}_JSON: {error}")))?)

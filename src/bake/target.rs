@@ -1,11 +1,12 @@
 //! A target: its attributes, and how those of several places become one.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 
 use super::{
     entry::{Entry, Secret, SshKey},
+    error::Place,
     platform_overrides::{self, PlatformOverride},
 };
 
@@ -18,9 +19,9 @@ pub struct Target {
     /// Its name.
     #[serde(skip)]
     pub name: String,
-    /// The file that has it first.
+    /// Where its attributes are that files have, by their names; an empty name is the target itself.
     #[serde(skip)]
-    pub origin: Option<Arc<str>>,
+    pub places: BTreeMap<String, Place>,
     /// Whether only other targets need it, so that it gets no name.
     #[serde(skip)]
     pub linked: bool,
@@ -111,6 +112,16 @@ pub struct Target {
 }
 
 impl Target {
+    /// Where an attribute is, or else the target.
+    pub fn place(&self, attribute: &str) -> Option<&Place> {
+        self.places.get(attribute).or_else(|| self.places.get(""))
+    }
+
+    /// Notes where an attribute is.
+    pub(super) fn note(&mut self, attribute: &str, place: &Place) {
+        self.places.insert(attribute.to_owned(), place.clone());
+    }
+
     /// Takes over what another one says: its values replace, and its lists are added to, as they are in buildx.
     ///
     /// Source: buildx, `bake/bake.go` (`Merge`).
@@ -148,8 +159,11 @@ impl Target {
         self.entitlements.extend(other.entitlements);
         self.inherits.extend(other.inherits);
         self.add_attestations(other.attest);
-        if self.origin.is_none() {
-            self.origin = other.origin;
+        for (attribute, place) in other.places {
+            // It is where it was first; what it says is where it was said last.
+            if !attribute.is_empty() || !self.places.contains_key("") {
+                self.places.insert(attribute, place);
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod definitions;
 mod expressions;
+mod places;
 mod platform_overrides;
 
 use std::collections::BTreeMap;

@@ -210,7 +210,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
 }
 
 /// The key of a map: YAML allows numbers and bools there.
-struct Key(String);
+pub(super) struct Key(pub(super) String);
 
 impl<'de> Deserialize<'de> for Key {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -206,7 +206,7 @@ fn what_cannot_be_built_is_told_with_its_file_target_and_attribute() {
             "target \"a\" { output = [\"type=docke\"] }",
             &["a"][..],
             3,
-            &["x.hcl: target a: output: ", "\"docke\""][..],
+            &["x.hcl:1:14: target a: output: ", "\"docke\""][..],
         ),
         (
             "target \"a\" { attest = [\"type=sbom,generator=x\"] }",
@@ -245,6 +245,37 @@ fn what_cannot_be_built_is_told_with_its_file_target_and_attribute() {
         fs::write(desk.path("x.hcl"), text).expect("written");
         desk.run(["bake", "-f", "x.hcl"].iter().chain(arguments)).fails(code, words);
     }
+    for (file, text, words) in [
+        (
+            "x.json",
+            "{\"target\": {\"a\": {\n \"output\": [\"type=docke\"]}}}",
+            "x.json:2:2: target a: output: ",
+        ),
+        ("x.json", "{\"target\": {\"a\": {\n \"shm-size\": \"x\"}}}", "x.json:2:2: target a: shm-size: "),
+        ("x.yaml", "services:\n  a:\n    build:\n      shm_size: x\n", "x.yaml:4:7: target a: shm-size: "),
+        ("x.yaml", "services:\n  a:\n    image: UPPER\n    build: .\n", "x.yaml:3:5: target a: tags: "),
+        (
+            "x.yaml",
+            "services:\n  a:\n    build:\n      x-bake:\n        output: type=docke\n",
+            "x.yaml:5:9: target a: output: ",
+        ),
+        (
+            "x.hcl",
+            "target \"b\" {\n  contexts = { x = \"s3://y\" }\n}\ntarget \"a\" {\n  inherits = [\"b\"]\n}",
+            "x.hcl:2:3: target a: contexts: ",
+        ),
+        (
+            "x.hcl",
+            "target \"a\" {\n  platform-overrides = { \"linux/*\" = { contexts = { x = \"s3://y\" } } }\n}",
+            "x.hcl:2:3: target a: platform-overrides: linux/*: ",
+        ),
+    ] {
+        fs::write(desk.path(file), text).expect("written");
+        desk.run(["bake", "-f", file, "a"]).fails(3, &[words]);
+    }
+    fs::write(desk.path("x.hcl"), "target \"a\" {\n  output = [\"type=oci,dest=x\"]\n}").expect("written");
+    desk.run(["bake", "-f", "x.hcl", "a", "--set", "a.output=type=docke"])
+        .fails(3, &["--set: target a: output: "]);
     desk.run(["bake", "-f", "none.hcl"]).fails(3, &["cannot read none.hcl"]);
     fs::remove_file(desk.path("docker-bake.hcl")).expect("removed");
     desk.run(["bake"]).fails(3, &["there is no file with definitions here"]);

@@ -10,6 +10,16 @@ use super::super::{
     value::Value,
 };
 
+/// The attribute of a target that a key of a build section is.
+pub(super) fn attribute(key: &str) -> String {
+    match key {
+        "additional_contexts" => "contexts".into(),
+        "secrets" => "secret".into(),
+        "provenance" | "sbom" => "attest".into(),
+        other => other.replace('_', "-"),
+    }
+}
+
 /// Sets what a key of a build section says.
 pub(super) fn set(
     target: &mut Target,
@@ -137,10 +147,11 @@ fn ulimits(value: &Value) -> Result<Vec<String>, String> {
     value.map()?.iter().map(limit).collect()
 }
 
-/// What compose has no words for. Strings are lists with blanks between their elements.
-pub(super) fn extend(target: &mut Target, extension: &Value) -> Result<(), String> {
-    for (key, value) in extension.map()? {
-        let wrong = |reason: String| format!("{key}: {reason}");
+/// What compose has no words for. Strings are lists with blanks between their elements. An error is told with the key
+/// that it is about.
+pub(super) fn extend(target: &mut Target, extension: &Value) -> Result<(), (String, String)> {
+    for (key, value) in extension.map().map_err(|reason| (String::new(), reason))? {
+        let wrong = |reason: String| (key.clone(), format!("{key}: {reason}"));
         if let "pull" | "no-cache" | "platform-overrides" = key.as_str() {
             attributes::set(target, key, value).map_err(wrong)?;
             continue;
@@ -153,7 +164,7 @@ pub(super) fn extend(target: &mut Target, extension: &Value) -> Result<(), Strin
         let known =
             ["cache-from", "cache-to", "contexts", "entitlements", "no-cache-filter", "output", "platforms"];
         if !known.contains(&key.as_str()) && !["secret", "ssh", "tags"].contains(&key.as_str()) {
-            return Err(format!("there is no {key:?} in x-bake"));
+            return Err((key.clone(), format!("there is no {key:?} in x-bake")));
         }
         attributes::set(&mut more, key, &list).map_err(wrong)?;
         for (name, context) in more.contexts {

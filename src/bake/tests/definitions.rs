@@ -223,7 +223,7 @@ fn a_file_that_cannot_be_read_says_where() {
     for (file, text, reason) in [
         ("x.hcl", "target \"a\" {\n  tags = [\n}\n", "x.hcl:3:1: "),
         ("x.json", "{\n \"target\": }", "x.json:2:12: "),
-        ("x.json", "[]", "x.json: the file: expected a map"),
+        ("x.json", "[]", "x.json:1:1: the file: expected a map"),
         ("x.hcl", "target \"a\" { tag = [] }", "there is no attribute \"tag\" (did you mean \"tags\"?)"),
         ("x.hcl", "targets \"a\" {}", "there is no block \"targets\" (did you mean \"target\"?)"),
         ("x.hcl", "target {}", "it has no name"),
@@ -235,7 +235,7 @@ fn a_file_that_cannot_be_read_says_where() {
         ),
         ("x.hcl", "target \"a\" {\n  args {}\n}", "there is no block \"args\" in a target (write args = …)"),
         ("x.hcl", "target \"a\" { policy = [{}] }", "policies are not supported"),
-        ("x.json", r#"{"target": {"a": {"tags": ["${x"]}}}"#, "x.json: tags: \"${x\": "),
+        ("x.json", r#"{"target": {"a": {"tags": ["${x"]}}}"#, "x.json:1:28: tags: \"${x\": "),
     ] {
         let error = read(&[(file, text)]).expect_err(text);
         assert!(error.contains(reason), "{text}: {error}");

@@ -73,8 +73,8 @@ pub(super) fn jobs(resolved: &Resolved, args: &BakeArgs) -> Result<Vec<Job>, Fai
     for (name, target) in &resolved.targets {
         let job = job(name, target, is_needed(name), args);
         jobs.push(job.map_err(|Wrong { attribute, reason }| {
-            let file = target.origin.as_deref().map_or_else(String::new, |file| format!("{file}: "));
-            let failure = Failure::input(format!("{file}target {name}: {attribute}: {reason}"));
+            let place = target.place(attribute).map_or_else(String::new, |place| format!("{place}: "));
+            let failure = Failure::input(format!("{place}target {name}: {attribute}: {reason}"));
             if attribute == "entitlements" {
                 failure.hint("allow it with --allow security.insecure, if you trust the definition")
             } else {
