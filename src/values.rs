@@ -161,3 +161,97 @@ impl<'v> Choice<'v> {
         Ok(Some(*chosen))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pattern(text: &str) -> PlatformPattern {
+        text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
+    }
+
+    fn spec(platforms: &[&str]) -> BuildSpec {
+        BuildSpec::new(".").platforms(platforms.iter().map(|text| text.parse().expect("a platform")))
+    }
+
+    /// A build whose platforms have stages, and what it makes of each: the stage, or the two that contradict each other.
+    fn chosen(platforms: &[&str], stages: &[(&str, &str)]) -> Vec<String> {
+        let mut spec = spec(platforms);
+        spec.target = Some("plain".into());
+        for (text, stage) in stages {
+            let target = Some((*stage).to_owned());
+            spec.for_platforms.push(PlatformValues { target, ..PlatformValues::new(pattern(text)) });
+        }
+        match spec.each() {
+            Ok(each) => each.into_iter().filter_map(|(_, spec)| spec.target).collect(),
+            Err(SpecError::Contradiction { patterns, .. }) => {
+                patterns.iter().map(ToString::to_string).collect()
+            }
+            Err(SpecError::UnusedPattern { pattern, .. }) => vec![format!("unused {pattern}")],
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    #[test]
+    fn the_narrowest_pattern_counts_wherever_it_stands() {
+        let three = ["linux/amd64", "linux/arm64", "linux/arm/v7"];
+        for (stages, expected) in [
+            (&[][..], ["plain", "plain", "plain"].as_slice()),
+            (&[("*", "all")], &["all", "all", "all"]),
+            (&[("linux/arm*", "arms"), ("linux/*", "linux")], &["linux", "arms", "arms"]),
+            (&[("linux/*", "linux"), ("linux/arm*", "arms")], &["linux", "arms", "arms"]),
+            (&[("linux/arm", "v7"), ("linux/arm*", "arms")], &["plain", "arms", "v7"]),
+            (&[("linux/arm/*", "arm"), ("linux/arm/v7", "v7")], &["plain", "plain", "v7"]),
+            // An empty name is a stage too: the last one.
+            (&[("linux/arm64", "")], &["plain", "", "plain"]),
+            // Neither is narrower, and they agree where both count.
+            (&[("*/arm64", "same"), ("linux/a*", "same")], &["same", "same", "same"]),
+            // Neither is narrower, and a third one is narrower than both.
+            (&[("*/arm64", "a"), ("linux/*", "b"), ("linux/arm64", "c")], &["b", "c", "b"]),
+            (&[("*/arm64", "a"), ("linux/*", "b")], &["*/arm64", "linux/*"]),
+            (&[("*", "a"), ("*", "b")], &["*", "*"]),
+            (&[("windows/*", "a")], &["unused windows/*"]),
+        ] {
+            assert_eq!(chosen(&three, stages), expected, "{stages:?}");
+        }
+        let windows = ["windows(10.0.20348.1)/amd64", "windows(10.0.17763.1)/amd64"];
+        let stages = [("windows/amd64", "any"), ("windows(10.0.17763.9)/amd64", "old")];
+        assert_eq!(chosen(&windows, &stages), ["any", "old"]);
+    }
+
+    #[test]
+    fn every_kind_of_value_is_chosen_for_itself() {
+        let mut spec = spec(&["linux/amd64", "linux/arm64"]);
+        spec.build_args = BTreeMap::from([("A".into(), "plain".into()), ("B".into(), "plain".into())]);
+        spec.backend = Some(BackendId::new("sandbox"));
+        let context = |name: &str| BTreeMap::from([("parts".to_owned(), NamedInput::Directory(name.into()))]);
+        spec.build_contexts = context("plain");
+        let wide = PlatformValues {
+            dockerfile: Some(DockerfileInput::Path("Wide".into())),
+            build_args: BTreeMap::from([("A".into(), "wide".into()), ("C".into(), "wide".into())]),
+            ..PlatformValues::new(pattern("linux/*"))
+        };
+        let narrow = PlatformValues {
+            build_args: BTreeMap::from([("A".into(), "narrow".into())]),
+            build_contexts: context("narrow"),
+            backend: Some(BackendId::new("buildah")),
+            ..PlatformValues::new(pattern("linux/arm64"))
+        };
+        spec.for_platforms = vec![narrow, wide];
+        let each = spec.each().expect("no contradiction");
+        let arguments: Vec<Vec<&str>> =
+            each.iter().map(|(_, spec)| spec.build_args.values().map(String::as_str).collect()).collect();
+        assert_eq!(arguments, [["wide", "plain", "wide"], ["narrow", "plain", "wide"]]);
+        assert!(each.iter().all(|(_, spec)| spec.dockerfile == DockerfileInput::Path("Wide".into())));
+        let contexts: Vec<_> = each.iter().map(|(_, spec)| spec.build_contexts.clone()).collect();
+        assert_eq!(contexts, [context("plain"), context("narrow")]);
+        let backends = spec.backends().expect("no contradiction").expect("each has one");
+        assert_eq!(backends.iter().map(BackendId::as_str).collect::<Vec<_>>(), ["buildah", "sandbox"]);
+        spec.backend = None;
+        assert_eq!(spec.backends().expect("no contradiction"), None, "any may build the others");
+        for name in ["SOURCE_DATE_EPOCH", "BUILDKIT_CONTEXT_KEEP_GIT_DIR"] {
+            spec.for_platforms[0].build_args = BTreeMap::from([(name.into(), "1".into())]);
+            assert!(matches!(spec.each(), Err(SpecError::OfAllPlatforms { .. })), "{name}");
+        }
+    }
+}

@@ -66,8 +66,10 @@ pub(super) fn word(text: &str) -> Result<ForPlatforms<String>, String> {
 
 /// Reads `[PATTERN=]FILE`. The name of a file can be anything: one that is there, addresses, and what does not begin
 /// with platforms are plain.
-#[expect(clippy::unnecessary_wraps, reason = "clap takes it so")]
 pub(super) fn file(text: OsString) -> Result<ForPlatforms<PathBuf>, String> {
+    if text.is_empty() {
+        return Err("the name of a file is not empty".to_owned());
+    }
     let is_plain = |text: &str| is_http(text) || Path::new(text).exists();
     let split = text.to_str().filter(|text| !is_plain(text)).and_then(head);
     let split = split.filter(|(_, value)| !value.is_empty());
@@ -238,6 +240,7 @@ mod tests {
         ] {
             assert_eq!(split(file(text.into())), (pattern.to_owned(), value.into()), "{text}");
         }
+        assert!(file(OsString::new()).is_err());
     }
 
     #[test]

@@ -66,7 +66,44 @@ fn shell_word(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use clap::Parser as _;
+    use polyarch_actors::{BuildId, Outcome};
+
+    use super::{
+        super::args::{Arguments, Command},
+        *,
+    };
+    use crate::FailedBuild;
+
+    #[test]
+    fn the_command_has_what_is_for_the_failed_platform_and_nothing_for_others() {
+        let words = [
+            "polyarch",
+            "build",
+            "--platform=linux/amd64,linux/arm64",
+            "-f=D",
+            "-f=*/arm64=E F",
+            "-f=*/amd64=G",
+            "--target=*/amd64=x",
+            "--build-arg=linux/arm*=A=1",
+            "--build-arg=B=2",
+            "--build-context=*/arm64=c=d",
+            ".",
+        ];
+        let arguments = Arguments::try_parse_from(words).expect("arguments");
+        let Command::Build(args) = arguments.command else { panic!("another command") };
+        let error = BuildError::StepFailed { instruction: "RUN x".into(), exit_code: 1, output: Vec::new() };
+        let outcome = Outcome { build: BuildId::generate(), platforms: Vec::new() };
+        let platform = "linux/arm64".parse().expect("a platform");
+        let failed = Error::Build(Box::new(FailedBuild { platform, error, snippet: None, outcome }));
+        assert_eq!(
+            further_command(&failed, &args, None).as_deref(),
+            Some(
+                "to see all that this platform prints: polyarch build --progress plain --platform linux/arm64 -f D \
+                 -f '*/arm64=E F' --build-arg 'linux/arm*=A=1' --build-arg B=2 --build-context '*/arm64=c=d' ."
+            )
+        );
+    }
 
     #[test]
     fn a_shell_reads_every_word_back() {
