@@ -47,11 +47,9 @@ impl From<BakeFault> for BakeError {
 }
 
 impl BakeError {
-    /// The same error, at a place unless it has one that says as much.
+    /// The same error, at a place unless it has one.
     pub(crate) fn at(mut self, place: &Place) -> Self {
-        if self.place.as_ref().is_none_or(|known| known.position.is_none() && known.file == place.file) {
-            self.place = Some(place.clone());
-        }
+        self.place.get_or_insert_with(|| place.clone());
         self
     }
 

@@ -120,8 +120,7 @@ impl<'d> World<'d> {
         attribute: &Attribute,
         locals: Option<&Locals<'_>>,
     ) -> Result<Value, BakeError> {
-        let scope = Scope { world: self, locals, source: &attribute.source };
-        scope.value(&attribute.expression).map_err(|error| error.at(&attribute.place))
+        Scope { world: self, locals, source: &attribute.source }.value(&attribute.expression)
     }
 
     /// Goes one level deeper, as long as that is possible.
