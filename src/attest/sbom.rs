@@ -37,7 +37,11 @@ pub(super) fn contents(
     read_files(store, image, cancel, is_wanted, |path, size, bytes| {
         let (Some(kind), Ok(path)) = (Kind::of(path), std::str::from_utf8(path)) else { return Ok(()) };
         files += 1;
-        if kind == Kind::Rpm {
+        if matches!(kind, Kind::OldRpm | Kind::RpmLog) {
+            // A log that is empty is there wherever the database was closed.
+            if size == 0 {
+                return Ok(());
+            }
             contents
                 .gaps
                 .push(format!("The packages of rpm's database /{path} are not listed: it is not read."));

@@ -112,6 +112,7 @@ fn purl(package: &Package, release: &Release) -> String {
     let standard = match *kind {
         "deb" => "debian",
         "apk" => "alpine",
+        "rpm" => "fedora",
         _ => {
             return Purl { kind, namespace: &package.namespace, name, version, qualifiers: &[] }.to_string();
         }
@@ -122,7 +123,9 @@ fn purl(package: &Package, release: &Release) -> String {
         (id, "") => id.to_owned(),
         (id, version) => format!("{id}-{version}"),
     };
-    let qualifiers = [("arch", architecture.as_str()), ("distro", distribution.as_str())];
+    // What stands before the version of a package of rpm is a qualifier.
+    let (epoch, version) = version.split_once(':').filter(|_| *kind == "rpm").unwrap_or(("", version));
+    let qualifiers = [("arch", architecture.as_str()), ("distro", distribution.as_str()), ("epoch", epoch)];
     Purl { kind, namespace, name, version, qualifiers: &qualifiers }.to_string()
 }
 
@@ -156,6 +159,11 @@ mod tests {
                 package("apk", "", "zlib", "x86_64"),
                 &Release::default(),
                 "pkg:apk/alpine/zlib@1:2?arch=x86_64",
+            ),
+            (
+                package("rpm", "", "bash", "x86_64"),
+                &Release::default(),
+                "pkg:rpm/fedora/bash@2?arch=x86_64&epoch=1",
             ),
             (package("npm", "@a", "b", ""), &release, "pkg:npm/%40a/b@1:2"),
             (package("golang", "github.com/x", "y", ""), &release, "pkg:golang/github.com/x/y@1:2"),

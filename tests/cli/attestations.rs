@@ -84,7 +84,7 @@ fn with_packages(desk: &Desk) -> String {
     for (path, text) in [
         ("root/etc/os-release", "ID=debian\nVERSION_ID=\"12\"\n"),
         ("root/var/lib/dpkg/status", status),
-        ("root/var/lib/rpm/rpmdb.sqlite", "SQLite format 3"),
+        ("root/var/lib/rpm/Packages", "an old database"),
         ("root/app/package-lock.json", lock),
         ("lock", "\"left@^1\":\n  version \"1.0.0\"\n"),
         ("more/app/Cargo.lock", "[[package]]\nname = \"serde\"\nversion = \"1.0.1\"\n"),
@@ -468,7 +468,7 @@ fn a_database_that_is_not_read_is_told_and_written_down() {
     let desk = Desk::new();
     let context = with_packages(&desk);
     let ended = desk.run(["build", "--sbom=true", "-o", "type=oci,dest=out,tar=false", &context]);
-    ended.says("The packages of rpm's database /var/lib/rpm/rpmdb.sqlite are not listed");
+    ended.says("The packages of rpm's database /var/lib/rpm/Packages are not listed");
     let packages = Layout(desk.path("out")).predicate(SPDX);
-    assert!(packages["comment"].as_str().expect("a comment").contains("rpmdb.sqlite"));
+    assert!(packages["comment"].as_str().expect("a comment").contains("/var/lib/rpm/Packages"));
 }

@@ -1,6 +1,6 @@
 //! Which files name packages.
 
-use super::{apk, composer, dpkg, found::Found, gems, go, npm, python, tables, yarn};
+use super::{apk, composer, dpkg, found::Found, gems, go, npm, python, rpm, tables, yarn};
 
 /// A file that names packages, by its path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,8 +10,11 @@ pub(crate) enum Kind {
     /// What dpkg has installed, a file a package, as images without dpkg have it.
     DpkgPart,
     Apk,
-    /// A database of rpm, which is not read.
     Rpm,
+    /// What was written to rpm's database and is not in it yet, which is not read.
+    RpmLog,
+    /// An older database of rpm, which is not read.
+    OldRpm,
     NpmLock,
     YarnLock,
     CargoLock,
@@ -34,10 +37,12 @@ impl Kind {
             ("var/lib/dpkg", "status") => Self::Dpkg,
             ("var/lib/dpkg/status.d", name) if !name.contains(".md5sums") => Self::DpkgPart,
             ("lib/apk/db" | "usr/lib/apk/db", "installed") => Self::Apk,
-            (
-                "var/lib/rpm" | "usr/lib/sysimage/rpm" | "usr/share/rpm",
-                "rpmdb.sqlite" | "Packages" | "Packages.db",
-            ) => Self::Rpm,
+            ("var/lib/rpm" | "usr/lib/sysimage/rpm" | "usr/share/rpm", name) => match name {
+                "rpmdb.sqlite" => Self::Rpm,
+                "rpmdb.sqlite-wal" => Self::RpmLog,
+                "Packages" | "Packages.db" => Self::OldRpm,
+                _ => return None,
+            },
             ("etc" | "usr/lib", "os-release") => Self::Release,
             (_, "package-lock.json" | "npm-shrinkwrap.json" | ".package-lock.json") => Self::NpmLock,
             (_, "yarn.lock") => Self::YarnLock,
@@ -55,6 +60,7 @@ impl Kind {
     /// How much of such a file is read, in bytes.
     pub(crate) fn largest(self) -> u64 {
         match self {
+            Self::Rpm => 128 << 20,
             Self::Dpkg | Self::Apk => 32 << 20,
             Self::DpkgPart | Self::Release | Self::PythonMetadata | Self::Requirements | Self::GoMod => {
                 1 << 20
@@ -69,6 +75,7 @@ impl Kind {
             Self::Dpkg => dpkg::read(path, bytes, true, found),
             Self::DpkgPart => dpkg::read(path, bytes, false, found),
             Self::Apk => apk::read(path, bytes, found),
+            Self::Rpm => rpm::read(path, bytes, found),
             Self::NpmLock => npm::read(path, bytes, found),
             Self::YarnLock => yarn::read(path, bytes, found),
             Self::CargoLock => tables::read("cargo", path, bytes, found),
@@ -78,7 +85,7 @@ impl Kind {
             Self::PythonMetadata => python::read_metadata(path, bytes, found),
             Self::GemLock => gems::read(path, bytes, found),
             Self::ComposerLock => composer::read(path, bytes, found),
-            Self::Rpm | Self::Release => {}
+            Self::RpmLog | Self::OldRpm | Self::Release => {}
         }
     }
 }
@@ -95,11 +102,13 @@ mod tests {
 
     use super::*;
 
-    const ALL: [Kind; 14] = [
+    const ALL: [Kind; 16] = [
         Kind::Dpkg,
         Kind::DpkgPart,
         Kind::Apk,
         Kind::Rpm,
+        Kind::RpmLog,
+        Kind::OldRpm,
         Kind::NpmLock,
         Kind::YarnLock,
         Kind::CargoLock,
@@ -121,6 +130,8 @@ mod tests {
             ("srv/var/lib/dpkg/status", None),
             ("usr/lib/apk/db/installed", Some(Kind::Apk)),
             ("var/lib/rpm/rpmdb.sqlite", Some(Kind::Rpm)),
+            ("usr/lib/sysimage/rpm/Packages.db", Some(Kind::OldRpm)),
+            ("var/lib/rpm/.rpm.lock", None),
             ("package-lock.json", Some(Kind::NpmLock)),
             ("a/b.dist-info/METADATA", Some(Kind::PythonMetadata)),
             ("a/b/METADATA", None),

@@ -11,6 +11,8 @@ mod kind;
 mod npm;
 mod python;
 mod release;
+mod rpm;
+mod sqlite;
 mod tables;
 mod yarn;
 
