@@ -1,6 +1,7 @@
 //! `polyarch bake`.
 
 mod inputs;
+mod places;
 mod schedule;
 mod some;
 mod spec;

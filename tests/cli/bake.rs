@@ -225,7 +225,7 @@ fn what_cannot_be_built_is_told_with_its_file_target_and_attribute() {
             "target \"a\" { context = \"nothing\" }",
             &["a"],
             3,
-            &["target a: the context nothing does not exist"],
+            &["x.hcl:1:14: target a: the context nothing does not exist"],
         ),
         ("target \"a\" {}", &[], 3, &["there is no target \"default\""]),
         (

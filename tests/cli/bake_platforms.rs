@@ -62,7 +62,10 @@ fn contradictions_are_told_of_before_anything_runs() {
         );
         let desk = desk(&text);
         let ended = desk.run(["bake", "wrong", "--set", "wrong.platform=linux/arm64"]);
-        ended.fails(2, &["target wrong: ", "*/arm64 and linux/", what, "of linux/arm64"]);
+        ended.fails(
+            2,
+            &["docker-bake.hcl:", ":3: target wrong: ", "*/arm64 and linux/", what, "of linux/arm64"],
+        );
         assert!(!ended.stderr.contains("[one "), "{}", ended.stderr);
     }
 }

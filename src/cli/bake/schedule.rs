@@ -57,7 +57,7 @@ pub(super) async fn run(
                 let result = handle.await;
                 // Whoever shows progress ends with the last event; the result is said after it.
                 let _ = shown.await;
-                (job.name, result)
+                (job.name, result.map_err(|error| job.places.failure(error)))
             });
         }
         if (failure.is_some() && !keeps_going) || cancel.is_cancelled() {
@@ -67,8 +67,7 @@ pub(super) async fn run(
             ended = running.next() => match ended {
                 None => break,
                 Some((name, Ok(receipt))) => drop(done.insert(name, receipt)),
-                Some((name, Err(error))) => {
-                    let failed = Failure::from(error).about(&format!("target {name}"));
+                Some((_, Err(failed))) => {
                     failure = Some(also(failure, failed, keeps_going && !cancel.is_cancelled()));
                 }
             },

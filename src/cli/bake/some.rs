@@ -80,8 +80,7 @@ fn check(job: &Job) -> Result<(), Failure> {
     for need in &job.needs {
         need.fill(&mut trial, NamedInput::Image(need.target.clone()));
     }
-    let checked = trial.each().map(drop);
-    checked.map_err(|error| Failure::from(Error::from(error)).about(&format!("target {}", job.name)))
+    trial.each().map(drop).map_err(|error| job.places.failure(error.into()))
 }
 
 impl Need {

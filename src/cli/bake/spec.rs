@@ -13,7 +13,9 @@ use super::{
         report::Failure,
         steps,
     },
-    BakeArgs, some,
+    BakeArgs,
+    places::Places,
+    some,
 };
 use crate::{
     Attestations, BuildSpec, ContextInput, NamedInput,
@@ -33,6 +35,8 @@ pub(super) struct Job {
     pub(super) check: Option<CheckCall>,
     /// The contexts that are targets.
     pub(super) needs: Vec<Need>,
+    /// Where its attributes are in files.
+    pub(super) places: Places,
 }
 
 /// A context that is another target.
@@ -179,7 +183,8 @@ fn job(name: &str, target: &Target, is_needed: bool, args: &BakeArgs) -> Result<
     if check.is_some() {
         spec.outputs.clear();
     }
-    Ok(Job { name: name.to_owned(), spec, check, needs })
+    let places = Places::of(name, target);
+    Ok(Job { name: name.to_owned(), spec, check, needs, places })
 }
 
 /// The contexts that are no targets; those that are go to the needs.
