@@ -212,10 +212,9 @@ fn platforms_have_backends_of_their_own() {
     assert_eq!([backend("0"), backend("1")], ["sandbox", "buildah"]);
     // The environment's is for all that have none of their own.
     let mut command = desk.command(
-        ["build", "--explain", "--backend", "linux/arm64=buildah"].iter().chain(&both[..2]).chain(&["app"]),
+        ["build", "--explain", "--backend", "linux/arm64=sandbox"].iter().chain(&both[..2]).chain(&["app"]),
     );
-    let shown = Ended::of(command.env("POLYARCH_BACKEND", "sandbox")).success();
-    assert!(shown.contains("linux/amd64: sandbox (") && shown.contains("linux/arm64: buildah ("), "{shown}");
-    assert!(shown.contains("not buildah: "), "{shown}");
+    let shown = Ended::of(command.env("POLYARCH_BACKEND", "buildah")).success();
+    assert!(shown.contains("linux/amd64: buildah (") && shown.contains("linux/arm64: sandbox ("), "{shown}");
     desk.run(["build", "--backend", "linux/*=kaniko", "app"]).fails(2, &["kaniko"]);
 }
