@@ -47,6 +47,18 @@ pub enum SpecError {
         /// Why not.
         source: std::io::Error,
     },
+    /// One name is to mean two forms of the image.
+    #[error("two outputs push {name}, and each makes something else of the image")]
+    TwoForms {
+        /// The name.
+        name: String,
+    },
+    /// Docker's media types lack something.
+    #[error("Docker's media types have no {what}: leave out oci-mediatypes=false, or what asks for them")]
+    NoDockerTypes {
+        /// What they lack.
+        what: &'static str,
+    },
     /// A platform was asked for twice.
     #[error("platform {platform} is asked for twice")]
     DuplicatePlatform {

@@ -2,7 +2,6 @@
 //! move names last.
 
 use std::{
-    collections::BTreeMap,
     path::PathBuf,
     sync::{
         Mutex, PoisonError,
@@ -19,23 +18,20 @@ use polyarch_actors::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    attest::{Facts, Said, Statement, attest},
-    cache::{CacheExport, INLINE},
+    assemble::{Assembly, Cast},
+    attest::Facts,
     caches::Caches,
     dockerfile::{Dockerfile, snippet},
     error::{Error, FailedBuild, first_error, with_sources},
     gather::gather,
     images::{Images, blocking, quick},
-    oci::{
-        Reference, Store,
-        index::{Index, IndexEntry, annotate_manifest},
-    },
+    oci::{Reference, Store},
     orchestrator::gone,
     output::{Output, Push, Writer},
     prepare::{Prepared, check_files, prepare},
     receipt::{MissingPlatform, PushedReference, Receipt},
     registry::{ClientOptions, RegistryError, RetryLimits, TransferCx, TransferEvent},
-    spec::{Annotation, AnnotationLevel, BuildSpec},
+    spec::BuildSpec,
 };
 
 /// How often the progress of a push is told.
@@ -117,21 +113,22 @@ impl Flow {
         });
         let missing = missing.collect();
         let facts = Facts::now(&gathered, &prepared, &self.id, started);
-        let (index, said) = self.assemble(built.clone(), facts).await?;
-        for message in said.iter().flat_map(|said| &said.warnings) {
-            self.events.emit(EventKind::Warned { message: message.clone() });
+        let casts = self.assemble(&built, facts).await?;
+        // The image that names mean and receipts tell of is that of the first output.
+        let Cast { index, images: told, warnings, .. } = casts[0].clone();
+        for message in warnings {
+            self.events.emit(EventKind::Warned { message });
         }
         self.events.emit(EventKind::IndexAssembled { index: index.clone() });
-        let statements: Vec<_> = said.into_iter().map(|said| said.statements).collect();
-        let exported = self.export(&built, &index, &statements).await?;
-        let pushed = if pushes { self.push(&images, &index, &prepared).await? } else { Vec::new() };
+        let exported = self.export(&casts).await?;
+        let pushed = if pushes { self.push(&images, &casts, &prepared).await? } else { Vec::new() };
         caches.export(&built, &imports, &prepared).await?;
         self.name(&index).await?;
         Ok(Receipt {
             version: ProtocolVersion,
             build: self.id.clone(),
             index,
-            images: built,
+            images: told,
             missing,
             tags: self.spec.names(),
             pushed,
@@ -152,59 +149,27 @@ impl Flow {
         self.supervisor.send(message).await.map_err(gone)
     }
 
-    /// Puts the images into one index, in the requested order, and behind them what is said about them.
-    async fn assemble(
-        &self,
-        built: Vec<BuiltImage>,
-        facts: Vec<Facts>,
-    ) -> Result<(Descriptor, Vec<Said>), Error> {
+    /// Puts the images into an index for every form that an output wants.
+    async fn assemble(&self, built: &[BuiltImage], facts: Vec<Facts>) -> Result<Vec<Cast>, Error> {
         self.check_cancelled()?;
-        let (store, cancel) = (self.store.clone(), self.cancel.clone());
-        let annotations = self.spec.annotations.clone();
-        let carries_cache = self.spec.cache_to.contains(&CacheExport::Inline);
-        blocking(move || {
-            let (mut index, mut said) = (Index::default(), Vec::new());
-            index.annotations = chosen(&annotations, AnnotationLevel::Index, None);
-            for image in built {
-                let mut for_manifest = chosen(&annotations, AnnotationLevel::Manifest, Some(&image));
-                if let Some(steps) = image.steps.as_ref().filter(|_| carries_cache) {
-                    let steps = store.read_document(&steps.digest)?;
-                    for_manifest.insert(INLINE.to_owned(), String::from_utf8_lossy(&steps).into_owned());
-                }
-                let mut manifest = if for_manifest.is_empty() {
-                    image.manifest.clone()
-                } else {
-                    annotate_manifest(&store, &image.manifest, &for_manifest)?
-                };
-                manifest.annotations =
-                    chosen(&annotations, AnnotationLevel::ManifestDescriptor, Some(&image));
-                if let Some(facts) = facts.iter().find(|facts| facts.are_of(&image)) {
-                    said.extend(attest(&store, facts, &image, &manifest, &cancel)?);
-                }
-                index.add(IndexEntry::new(manifest, &image.platform))?;
-            }
-            said.iter().try_for_each(|said| index.add(said.entry.clone()))?;
-            Ok((index.save(&store)?, said))
-        })
-        .await
+        let (store, spec, cancel) = (self.store.clone(), self.spec.clone(), self.cancel.clone());
+        let (assembly, built) = (Assembly { store, spec, facts, cancel }, built.to_vec());
+        blocking(move || assembly.casts(&built)).await
     }
 
-    async fn export(
-        &self,
-        images: &[BuiltImage],
-        index: &Descriptor,
-        statements: &[Vec<Statement>],
-    ) -> Result<Vec<PathBuf>, Error> {
+    async fn export(&self, casts: &[Cast]) -> Result<Vec<PathBuf>, Error> {
         let mut exported = Vec::new();
         for output in &self.spec.outputs {
             self.check_cancelled()?;
+            let of_form = casts.iter().find(|cast| Some(&cast.form) == output.form());
+            let Cast { images, index, statements, .. } = of_form.unwrap_or(&casts[0]).clone();
             let writer = Writer {
                 store: self.store.clone(),
-                images: images.to_vec(),
-                index: index.clone(),
+                images,
+                index,
                 names: self.spec.names_of(output),
                 epoch: self.spec.epoch()?,
-                statements: statements.to_vec(),
+                statements,
                 cancel: self.cancel.clone(),
             };
             let to_write = output.clone();
@@ -227,22 +192,24 @@ impl Flow {
     async fn push(
         &self,
         images: &Images,
-        index: &Descriptor,
+        casts: &[Cast],
         prepared: &Prepared,
     ) -> Result<Vec<PushedReference>, Error> {
         let bases = prepared.requests.iter().flat_map(|request| &request.bases);
         let sources: Vec<Reference> = bases.filter_map(|base| base.reference.parse().ok()).collect();
-        let report = images
-            .publish(
-                index,
-                &self.spec.push_targets(&index.digest),
-                &sources,
-                &self.transfer(RetryLimits::default()),
-            )
-            .await?;
-        let pushed = report.targets.into_iter().map(|target| target.reference);
-        let pushed: Vec<PushedReference> =
-            pushed.map(|reference| PushedReference { reference, digest: index.digest.clone() }).collect();
+        let mut pushed = Vec::new();
+        for Cast { form, index, .. } in casts {
+            let targets = self.spec.push_targets(form, &index.digest);
+            if targets.is_empty() {
+                continue;
+            }
+            let transfer = self.transfer(RetryLimits::default());
+            let report = images.publish(index, &targets, &sources, &transfer).await?;
+            let references = report.targets.into_iter().map(|target| target.reference);
+            pushed.extend(
+                references.map(|reference| PushedReference { reference, digest: index.digest.clone() }),
+            );
+        }
         for one in &pushed {
             let reference = one.reference.to_string();
             self.events.emit(EventKind::Pushed { reference, digest: one.digest.clone() });
@@ -305,22 +272,6 @@ impl Flow {
                 _ => false,
             }
     }
-}
-
-/// The annotations of one level that are for an image, or for no image in particular.
-fn chosen(
-    all: &[Annotation],
-    level: AnnotationLevel,
-    image: Option<&BuiltImage>,
-) -> BTreeMap<String, String> {
-    let applies = |annotation: &&Annotation| {
-        annotation.level == level
-            && annotation
-                .platform
-                .as_ref()
-                .is_none_or(|wanted| image.is_some_and(|image| wanted.is_satisfied_by(&image.platform)))
-    };
-    all.iter().filter(applies).map(|annotation| (annotation.key.clone(), annotation.value.clone())).collect()
 }
 
 /// The lines that an error is about, of the Dockerfile that its platform has.

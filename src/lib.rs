@@ -18,6 +18,7 @@
 //! ```
 
 pub mod archive;
+mod assemble;
 mod attest;
 pub mod backend;
 pub mod bake;
@@ -70,7 +71,7 @@ pub use error::{Error, FailedBuild, SpecError};
 pub use gather::GatherError;
 pub use helper::init;
 pub use orchestrator::{BuildHandle, Orchestrator, OrchestratorBuilder};
-pub use output::{Destination, ImageOptions, Output, OutputError, Push};
+pub use output::{Destination, ImageForm, ImageOptions, MediaTypes, Output, OutputError, Push};
 pub use pattern::PlatformPattern;
 pub use polyarch_actors as actors;
 pub use receipt::{MissingPlatform, PushedReference, Receipt, ReceiptError};

@@ -16,8 +16,8 @@ use crate::{
     dockerfile::{Dockerfile, DockerfileError, ErrorKind, Plan, PlanOptions, lint::Rule, plan, stage_number},
     error::{Error, SpecError},
     gather::{Gathered, Part},
-    oci::check_layout,
-    output::{Loader, Output, Push},
+    oci::{Reference, check_layout, layer::Compression},
+    output::{ImageForm, Loader, MediaTypes, Output, Push},
     sources::NamedInput,
     spec::BuildSpec,
 };
@@ -115,6 +115,11 @@ pub(crate) fn prepare(gathered: &Gathered, build: &BuildId) -> Result<Prepared, 
         plans.push((parsed.dockerfile.clone(), plan));
     }
     let mut warnings = gathered.warnings.clone();
+    let spec = &gathered.parts[0].spec;
+    let forms = || spec.outputs.iter().filter_map(Output::form);
+    if forms().any(|form| form.rewrite_timestamp) && spec.epoch()?.is_none() {
+        warnings.push("rewrite-timestamp changes nothing without SOURCE_DATE_EPOCH".into());
+    }
     let whose = if files.len() == 1 { "the Dockerfile" } else { "the Dockerfiles" };
     let undeclared = is_declared.into_iter().filter(|(_, is_declared)| !is_declared);
     warnings.extend(
@@ -214,6 +219,7 @@ pub(crate) fn check_files(spec: &BuildSpec) -> Result<(), SpecError> {
             CacheExport::Separate { .. } | CacheExport::Inline => {}
         }
     }
+    check_forms(spec)?;
     if let Some(tag) = spec.names().iter().find(|tag| tag.digest().is_some()) {
         return Err(SpecError::DigestInTag { name: tag.familiar() });
     }
@@ -222,6 +228,36 @@ pub(crate) fn check_files(spec: &BuildSpec) -> Result<(), SpecError> {
     }
     if let Some(name) = spec.pushed_names(Push::ByDigest).iter().find(|name| name.tag().is_some()) {
         return Err(SpecError::TagByDigest { name: name.familiar() });
+    }
+    Ok(())
+}
+
+/// Refuses forms of images that contradict each other, or something else that was asked for.
+fn check_forms(spec: &BuildSpec) -> Result<(), SpecError> {
+    let mut pushed: Vec<(Reference, &ImageForm)> = Vec::new();
+    for output in &spec.outputs {
+        let Some(form) = output.form() else { continue };
+        if form.media_types == MediaTypes::Docker {
+            let what = if !(spec.annotations.is_empty() && form.annotations.is_empty()) {
+                Some("annotations")
+            } else if !spec.attestations.is_empty() {
+                Some("attestations")
+            } else if matches!(form.compression, Some(Compression::Zstd(_))) {
+                Some("layers with zstd")
+            } else {
+                None
+            };
+            if let Some(what) = what {
+                return Err(SpecError::NoDockerTypes { what });
+            }
+        }
+        let names = if output.push() == Push::Tags { spec.names_of(output) } else { Vec::new() };
+        for name in names {
+            if pushed.iter().any(|(known, other)| *known == name && *other != form) {
+                return Err(SpecError::TwoForms { name: name.familiar() });
+            }
+            pushed.push((name, form));
+        }
     }
     Ok(())
 }

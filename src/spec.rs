@@ -12,7 +12,7 @@ use crate::{
     cache::{CacheExport, CacheSource},
     error::SpecError,
     oci::Reference,
-    output::{Output, Push},
+    output::{ImageForm, Output, Push},
     pattern::PlatformPattern,
     sources::{ContextInput, NamedInput},
     values::PlatformValues,
@@ -154,25 +154,25 @@ impl BuildSpec {
 
     /// The names in registries that outputs publish in this way.
     pub(crate) fn pushed_names(&self, push: Push) -> Vec<Reference> {
+        self.names_of_those(|output| output.push() == push)
+    }
+
+    /// Where the index in one form goes in registries: to names, or only to its digest.
+    pub(crate) fn push_targets(&self, form: &ImageForm, index: &Digest) -> Vec<Reference> {
+        let names = |push| self.names_of_those(|output| output.push() == push && output.form() == Some(form));
+        let by_digest = names(Push::ByDigest).into_iter().map(|name| name.with_digest(index.clone()));
+        names(Push::Tags).into_iter().chain(by_digest).collect()
+    }
+
+    fn names_of_those(&self, which: impl Fn(&Output) -> bool) -> Vec<Reference> {
         let mut names = Vec::new();
-        for name in self
-            .outputs
-            .iter()
-            .filter(|output| output.push() == push)
-            .flat_map(|output| self.names_of(output))
-        {
+        let those = self.outputs.iter().filter(|output| which(output));
+        for name in those.flat_map(|output| self.names_of(output)) {
             if !names.contains(&name) {
                 names.push(name);
             }
         }
         names
-    }
-
-    /// Where an index goes in registries: to names, or only to its digest.
-    pub(crate) fn push_targets(&self, index: &Digest) -> Vec<Reference> {
-        let by_digest = self.pushed_names(Push::ByDigest).into_iter();
-        let by_digest = by_digest.map(|name| name.with_digest(index.clone()));
-        self.pushed_names(Push::Tags).into_iter().chain(by_digest).collect()
     }
 
     /// `SOURCE_DATE_EPOCH` in seconds since 1970, if the build has it.

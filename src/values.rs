@@ -9,6 +9,7 @@ use polyarch_actors::{BackendId, Platform};
 
 use crate::{
     error::SpecError,
+    output::Output,
     pattern::PlatformPattern,
     sources::NamedInput,
     spec::{BuildSpec, DockerfileInput, EPOCH},
@@ -68,7 +69,8 @@ impl BuildSpec {
         if let Some(platform) = platforms.iter().find(|platform| !seen.insert(*platform)) {
             return Err(SpecError::DuplicatePlatform { platform: platform.clone() });
         }
-        for annotation in &self.annotations {
+        let of_outputs = self.outputs.iter().filter_map(Output::form).flat_map(|form| &form.annotations);
+        for annotation in self.annotations.iter().chain(of_outputs) {
             if let Some(platform) = annotation.platform.as_ref().filter(|one| !platforms.contains(one)) {
                 let (key, platform) = (annotation.key.clone(), platform.clone());
                 return Err(SpecError::UnusedAnnotation { key, platform });

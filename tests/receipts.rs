@@ -26,6 +26,7 @@ fn image(platform: &str, byte: u8, emulated: bool) -> BuiltImage {
         manifest: descriptor("manifest", byte, 725),
         config: Digest::from_sha256(&[byte + 1; 32]),
         steps: None,
+        based: None,
         materials: Materials::default(),
         backend: BackendId::new("sandbox"),
         emulated,

@@ -157,6 +157,7 @@ mod tests {
             },
             config: digest,
             steps: None,
+            based: None,
             materials: Materials::default(),
             backend: BackendId::new("x"),
             emulated: false,

@@ -35,6 +35,10 @@ pub struct BuiltImage {
     /// What the steps of the build led to, a document in the store; absent unless it was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steps: Option<Descriptor>,
+    /// How many of its layers, counted from the first, are those of the image that it is based on; absent where the
+    /// backend does not know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub based: Option<usize>,
     /// What it is made of that is from elsewhere.
     #[serde(default, skip_serializing_if = "Materials::is_unknown")]
     pub materials: Materials,

@@ -146,6 +146,7 @@ pub fn image(id: &BackendId, platform: &Platform) -> BuiltImage {
         },
         config: digest,
         steps: None,
+        based: None,
         materials: Materials::default(),
         backend: id.clone(),
         emulated: false,

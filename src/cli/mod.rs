@@ -12,6 +12,7 @@ mod cache_options;
 mod check;
 mod for_platforms;
 mod further;
+mod image_form;
 mod images;
 mod index;
 mod manifest;

@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::{
+    image_form,
     options::{fields, switch},
     report::Failure,
 };
@@ -25,6 +26,9 @@ const TYPES: [(&str, &[&str]); 7] = [
     ("registry", &["push-by-digest", "name", "name-canonical"]),
     ("cacheonly", &[]),
 ];
+
+/// The types whose images may have a form of their own.
+const IMAGES: [&str; 4] = ["oci", "docker", "image", "registry"];
 
 /// An output; absent where nothing is to be kept but what later builds use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +61,11 @@ impl OutputOption {
                 None => format!("there is no output of type {kind:?} ({})", listed()),
             });
         };
-        if let Some(unknown) = fields.keys().find(|key| !known.contains(&key.as_str())) {
+        let is_of_images = IMAGES.contains(kind);
+        let of_images = if is_of_images { &image_form::FIELDS[..] } else { &[] };
+        let known: Vec<&str> = known.iter().chain(of_images).copied().collect();
+        let is_known = |key: &str| known.contains(&key) || (is_of_images && image_form::is_annotation(key));
+        if let Some(unknown) = fields.keys().find(|key| !is_known(key)) {
             let what = format!("{unknown:?} is no field of an output of type {kind}");
             return Err(match nearest(unknown, known.iter().copied()) {
                 Some(meant) => format!("{what}; did you mean {meant}?"),
@@ -104,7 +112,7 @@ fn image(fields: &BTreeMap<String, String>) -> Result<ImageOptions, String> {
     let names = names.map(str::trim).filter(|name| !name.is_empty()).map(str::parse);
     let names =
         names.collect::<Result<_, _>>().map_err(|error: crate::oci::ReferenceError| error.to_string())?;
-    Ok(ImageOptions { names })
+    Ok(ImageOptions { names, form: image_form::read(fields)? })
 }
 
 /// Makes every image among the outputs go to its registries; there is one afterwards.

@@ -158,6 +158,8 @@ impl From<Error> for Failure {
                             | SpecError::SeveralPlatforms { .. }
                             | SpecError::NothingToLoadInto
                             | SpecError::NothingToPush
+                            | SpecError::TwoForms { .. }
+                            | SpecError::NoDockerTypes { .. }
                             | SpecError::TagByDigest { .. }
                             | SpecError::CacheOverImage { .. }
                             | SpecError::UnusedAnnotation { .. }

@@ -6,6 +6,7 @@ use polyarch_actors::{BuildError, Descriptor, Digest, Materials, Platform};
 
 use super::{
     build::Build,
+    chain::LayerOrigin,
     config::{COMMENT, History, ImageManifest},
     error::{EngineError, blocking},
     imports,
@@ -30,6 +31,8 @@ pub struct Assembled {
     pub config: Digest,
     /// What it is for, as its config says.
     pub platform: Platform,
+    /// How many of its layers are those of its base.
+    pub based: usize,
     /// What its steps led to, a document in the store, if the request wants it.
     pub steps: Option<Descriptor>,
     /// What it is made of that is from elsewhere.
@@ -100,6 +103,7 @@ fn write(build: &Build, stage: Stage) -> Result<Assembled, EngineError> {
     let manifest_digest = store.put(&manifest)?;
     let steps = build.request.notes_steps.then(|| imports::noted(&build.records, &chain).save(store));
     Ok(Assembled {
+        based: chain.layers().iter().filter(|layer| matches!(layer.origin, LayerOrigin::Base(_))).count(),
         steps: steps.transpose()?,
         materials: build.materials(),
         manifest: descriptor(media_type::MANIFEST, &manifest_digest, manifest.len()),

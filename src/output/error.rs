@@ -6,7 +6,8 @@ use polyarch_actors::{Digest, Platform};
 
 use crate::{
     archive::UnpackError,
-    oci::{StoreError, layout::LayoutError},
+    error::with_sources,
+    oci::{StoreError, layer::LayerError, layout::LayoutError},
 };
 
 /// Why an output could not be written.
@@ -58,6 +59,9 @@ pub enum OutputError {
     /// There is no such program.
     #[error("there is no docker, podman or buildah here that an image could be loaded into")]
     NoLoader,
+    /// Docker has no name for what a layer is.
+    #[error("Docker's media types have no name for a layer of type {0}: leave out oci-mediatypes=false")]
+    NoDockerType(String),
     /// A root file system cannot be unpacked.
     #[error(transparent)]
     Unpack(#[from] UnpackError),
@@ -80,6 +84,14 @@ impl OutputError {
 
     pub(super) fn layer(layer: &Digest, reason: impl ToString) -> Self {
         Self::Layer { layer: layer.clone(), reason: reason.to_string() }
+    }
+
+    pub(super) fn of_layer(layer: &Digest, error: LayerError) -> Self {
+        match error {
+            LayerError::Cancelled => Self::Cancelled,
+            LayerError::Store(error) => Self::Store(error),
+            error => Self::layer(layer, with_sources(&error)),
+        }
     }
 
     pub(super) fn io(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {

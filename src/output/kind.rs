@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::form::ImageForm;
 use crate::oci::Reference;
 
 /// Where a finished build goes, beside the store.
@@ -84,6 +85,8 @@ pub enum Destination {
 pub struct ImageOptions {
     /// Names beside the tags of the build.
     pub names: Vec<Reference>,
+    /// What is made of them.
+    pub form: ImageForm,
 }
 
 impl Output {
@@ -127,6 +130,11 @@ impl Output {
             | Self::Image { image, .. } => Some(image),
             Self::Local { .. } | Self::Tar { .. } => None,
         }
+    }
+
+    /// What it makes of the images. Files that go out without their image are those of the images as they are.
+    pub fn form(&self) -> Option<&ImageForm> {
+        self.image().map(|image| &image.form)
     }
 
     /// The file or folder that it writes.

@@ -18,6 +18,8 @@ mod contexts;
 mod hello;
 mod help;
 #[cfg(target_os = "linux")]
+mod image_forms;
+#[cfg(target_os = "linux")]
 mod index_options;
 #[cfg(target_os = "linux")]
 mod indexes;

@@ -95,6 +95,7 @@ impl Builder<'_> {
             manifest: exported.manifest,
             config: exported.config,
             steps: None,
+            based: None,
             materials,
             backend: self.id.clone(),
             emulated: cx.emulated,

@@ -101,7 +101,7 @@ impl SandboxBackend {
         let (dockerfile, plan) = read(&request)?;
         let (wanted, emulated) = (request.platform.clone(), cx.emulated);
         let built = self.engine.build(request, dockerfile, plan, cx).await?;
-        let Assembled { manifest, config, platform, steps, materials } = built;
+        let Assembled { manifest, config, platform, based, steps, materials } = built;
         if !wanted.is_satisfied_by(&platform) {
             return Err(BuildError::WrongPlatform { requested: wanted, built: platform.to_string() });
         }
@@ -111,6 +111,7 @@ impl SandboxBackend {
             manifest,
             config,
             steps,
+            based: Some(based),
             materials,
             backend,
             emulated,

@@ -22,7 +22,7 @@ pub enum Compression {
     Zstd(Level),
 }
 
-/// How hard to compress: from 1, fast, to 9, small.
+/// How hard to compress: from 1, fast, to 9, small, or 22 with zstd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Level(u8);
 
@@ -35,6 +35,11 @@ impl Level {
     /// A level from 1 to 9.
     pub fn new(level: u8) -> Option<Self> {
         (1..=9).contains(&level).then_some(Self(level))
+    }
+
+    /// A level from 1 to 22, which zstd has.
+    pub fn of_zstd(level: u8) -> Option<Self> {
+        (1..=22).contains(&level).then_some(Self(level))
     }
 }
 

@@ -6,6 +6,7 @@ mod entry;
 mod error;
 mod header;
 mod pipeline;
+mod restore;
 mod writer;
 
 pub use blocks::{BlockTable, Reusable};
@@ -14,4 +15,5 @@ pub(crate) use entry::is_kept;
 pub use entry::{EntryKind, LayerEntry, Mtime, Policy};
 pub use error::LayerError;
 pub(crate) use header::{BLOCK, padding, write as write_header};
+pub use restore::store_archive;
 pub use writer::{Layer, LayerOptions, LayerWriter};

@@ -17,7 +17,7 @@ use super::{
     entry::{EntryKind, LayerEntry, Policy},
     error::LayerError,
     header,
-    pipeline::Pipeline,
+    pipeline::{Pipeline, Stored},
 };
 use crate::oci::Store;
 
@@ -58,6 +58,19 @@ pub struct Layer {
     pub uncompressed_size: u64,
     /// Where its blocks are in the blob.
     pub blocks: BlockTable,
+}
+
+impl Layer {
+    pub(super) fn new(stored: Stored, media_type: &'static str) -> Self {
+        Self {
+            digest: stored.digest,
+            size: stored.size,
+            diff_id: stored.input_digest,
+            media_type,
+            uncompressed_size: stored.input_size,
+            blocks: stored.blocks,
+        }
+    }
 }
 
 /// A layer that is being written. Dropping it leaves nothing in the store.
@@ -119,15 +132,7 @@ impl LayerWriter {
             // Two empty blocks end an archive.
             writer.pipeline.push(&[0; 2 * header::BLOCK])
         })?;
-        let stored = self.pipeline.finish()?;
-        Ok(Layer {
-            digest: stored.digest,
-            size: stored.size,
-            diff_id: stored.input_digest,
-            media_type: self.media_type,
-            uncompressed_size: stored.input_size,
-            blocks: stored.blocks,
-        })
+        Ok(Layer::new(self.pipeline.finish()?, self.media_type))
     }
 
     /// Does a step that must not fail, or there is no layer.
