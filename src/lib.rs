@@ -19,7 +19,10 @@
 
 pub mod archive;
 mod assemble;
+#[cfg(not(fuzzing))]
 mod attest;
+#[cfg(fuzzing)]
+pub mod attest;
 pub mod backend;
 pub mod bake;
 #[cfg(not(fuzzing))]

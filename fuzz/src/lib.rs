@@ -9,4 +9,5 @@ pub mod dockerfile;
 pub mod documents;
 pub mod ignore;
 pub mod names;
+pub mod packages;
 pub mod steps;

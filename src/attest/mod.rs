@@ -5,6 +5,8 @@
 //! Source: BuildKit, `docs/attestations`.
 
 mod facts;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod layers;
 mod make;
 mod option;
