@@ -101,6 +101,7 @@ fn request_arguments(spec: &BuildSpec, image: &BuiltImage, all: bool) -> (BTreeM
     let cached = spec.cache == CachePolicy::Use && spec.no_cache_stages.is_empty();
     let mut arguments: BTreeMap<String, String> = [
         given("platform", vec![image.platform.to_string()]),
+        given("context", context_address(spec).into_iter().collect()),
         given("target", spec.target.iter().cloned().collect()),
         given("add-hosts", hosts),
         given("ulimit", limits),
@@ -173,12 +174,22 @@ fn normal(path: &Path) -> String {
     parts.collect::<Vec<_>>().join("/")
 }
 
+/// Where the context was fetched from, if it was.
+fn context_address(spec: &BuildSpec) -> Option<String> {
+    match &spec.context {
+        ContextInput::Git(source) => Some(source.to_string()),
+        ContextInput::Url(url) => Some(shown(url)),
+        ContextInput::Directory(_) | ContextInput::Stdin => None,
+    }
+}
+
 /// Where the Dockerfile is from.
 fn config_source(facts: &Facts, path: String) -> Value {
-    let address = match (&facts.spec.dockerfile, &facts.spec.context) {
-        (DockerfileInput::Url(url), _) | (_, ContextInput::Url(url)) => Some(shown(url)),
-        (_, ContextInput::Git(source)) => Some(source.to_string()),
-        _ => None,
+    let address = match &facts.spec.dockerfile {
+        DockerfileInput::Url(url) => Some(shown(url)),
+        DockerfileInput::Text { .. } => None,
+        DockerfileInput::Path(path) if path.is_absolute() => None,
+        DockerfileInput::InContext | DockerfileInput::Path(_) => context_address(&facts.spec),
     };
     let mut source = json!({"path": path});
     let Some(address) = address else { return source };

@@ -286,6 +286,14 @@ fn what_a_build_takes_from_elsewhere_is_listed_with_its_digest() {
     );
     let source = &definition["externalParameters"]["configSource"];
     assert_eq!((&source["uri"], &source["digest"]["sha256"]), (&json!(dockerfile), &json!(sha256(&text))));
+    assert_eq!(definition["externalParameters"]["request"]["args"]["context"], context.as_str());
+    // A Dockerfile of this machine is not said to be from the repository.
+    let local = desk.path("local").display().to_string();
+    fs::write(&local, "FROM scratch\nCOPY version /\n").expect("written");
+    let mine = predicate("mine", &["--provenance=mode=min", "-f", &local, &context]);
+    let external = &mine["buildDefinition"]["externalParameters"];
+    assert_eq!(external["configSource"], json!({"path": "local"}));
+    assert_eq!(external["request"]["locals"], json!([{"name": "dockerfile"}]));
     let complete = |predicate: &Value| predicate["runDetails"]["metadata"]["buildkit_completeness"].clone();
     assert_eq!(complete(&all), json!({"request": true, "resolvedDependencies": true}));
     // Files of this machine have no digest that anybody could look up.
