@@ -198,3 +198,57 @@ fn varint(bytes: &[u8], at: usize) -> Option<(u64, usize)> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAGE: usize = 512;
+    /// Where the only cell of a page begins.
+    const CELL: usize = 400;
+
+    /// A database with a table whose `rows` are all one cell, of so many bytes, that goes on in a page that follows itself.
+    fn database(rows: u8, length: u16) -> Vec<u8> {
+        let mut bytes = vec![0; 3 * PAGE];
+        let mut put = |at: usize, part: &[u8]| bytes[at..at + part.len()].copy_from_slice(part);
+        put(0, MAGIC);
+        put(16, &[2, 0]);
+        put(HEAD, &[LEAF, 0, 0, 0, 1]);
+        put(HEAD + 8, &[1, 0x90]);
+        put(CELL, b"\x1c\x01\x06\x17\x1d\x1d\x01\x0dtablePackagesPackages\x02");
+        put(PAGE, &[LEAF, 0, 0, 0, rows]);
+        for row in 0..usize::from(rows) {
+            put(PAGE + 8 + 2 * row, &[1, 0x90]);
+        }
+        let varint = |number: u16| (number | 0x4000) << 1 & 0x7f00 | 0x8000 | number & 0x7f;
+        let blob = varint((length - 4) * 2 + 12).to_be_bytes();
+        put(PAGE + CELL, &varint(length).to_be_bytes());
+        put(PAGE + CELL + 2, &[1, 4, 0, blob[0], blob[1]]);
+        put(PAGE + CELL + 3 + 39, &[0, 0, 0, 3]);
+        put(2 * PAGE, &[0, 0, 0, 3]);
+        bytes
+    }
+
+    /// How many rows are read of it, and whether that is all.
+    fn read(bytes: &[u8]) -> (usize, bool) {
+        let mut rows = 0;
+        let whole = Database::open(bytes).expect("a database").blobs("Packages", |_| rows += 1);
+        (rows, whole)
+    }
+
+    #[test]
+    fn rows_that_are_longer_than_their_file_are_not_read() {
+        assert_eq!(read(&database(1, 547)), (1, true));
+        assert_eq!(read(&database(3, 547)), (2, false));
+        assert_eq!(read(&database(1, 2071)), (0, false));
+    }
+
+    #[test]
+    fn a_tree_that_leads_to_itself_comes_to_an_end() {
+        let mut bytes = database(1, 547);
+        bytes[PAGE] = INTERIOR;
+        bytes[PAGE + 11] = 2;
+        bytes[PAGE + CELL..PAGE + CELL + 4].copy_from_slice(&[0, 0, 0, 2]);
+        assert_eq!(read(&bytes), (0, false));
+    }
+}
