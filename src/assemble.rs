@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use polyarch_actors::{BuiltImage, Descriptor};
+use polyarch_actors::{BuiltImage, Descriptor, ImageOs};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -10,8 +10,8 @@ use crate::{
     cache::{CacheExport, INLINE},
     error::Error,
     oci::{
-        Store,
-        index::{Index, IndexEntry, annotate_manifest},
+        Store, StoreError,
+        index::{EntryPlatform, Index, IndexEntry, annotate_manifest},
         media_type,
     },
     output::{ImageForm, MediaTypes, Output, recast},
@@ -81,7 +81,11 @@ impl Assembly {
             if let Some(facts) = self.facts.iter().find(|facts| facts.are_of(&image)) {
                 said.extend(attest(store, facts, &image, &manifest, &self.cancel)?);
             }
-            index.add(IndexEntry::new(manifest, &image.platform))?;
+            let mut entry = IndexEntry::new(manifest, &image.platform);
+            if image.platform.os() == ImageOs::Windows {
+                entry.platform = Some(stated_platform(store, &image)?);
+            }
+            index.add(entry)?;
             images.push(image);
         }
         said.iter().try_for_each(|said| index.add(said.entry.clone()))?;
@@ -90,6 +94,16 @@ impl Assembly {
         let statements = said.into_iter().map(|said| said.statements).collect();
         Ok(Cast { form: form.clone(), images, index, statements, warnings })
     }
+}
+
+/// What the config of an image says it is for, with the features that the system needs for it.
+fn stated_platform(store: &Store, image: &BuiltImage) -> Result<EntryPlatform, Error> {
+    let config = store.read_document(&image.config)?;
+    let stated: EntryPlatform = serde_json::from_slice(&config).map_err(|error| StoreError::Malformed {
+        what: format!("the config {}", image.config),
+        reason: error.to_string(),
+    })?;
+    Ok(EntryPlatform { os_features: stated.os_features, ..EntryPlatform::from(&image.platform) })
 }
 
 /// The annotations of one level that are for an image, or for no image in particular.

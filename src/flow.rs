@@ -112,6 +112,11 @@ impl Flow {
             MissingPlatform { platform: platform.clone(), error: error.clone() }
         });
         let missing = missing.collect();
+        if self.spec.looks_into_bases() {
+            for image in &built {
+                images.complete(&image.manifest, false, &self.transfer(RetryLimits::default())).await?;
+            }
+        }
         let facts = Facts::now(&gathered, &prepared, &self.id, started);
         let casts = self.assemble(&built, facts).await?;
         // The image that names mean and receipts tell of is that of the first output.
@@ -120,7 +125,7 @@ impl Flow {
             self.events.emit(EventKind::Warned { message });
         }
         self.events.emit(EventKind::IndexAssembled { index: index.clone() });
-        let exported = self.export(&casts).await?;
+        let exported = self.export(&casts, &images).await?;
         let pushed = if pushes { self.push(&images, &casts, &prepared).await? } else { Vec::new() };
         caches.export(&built, &imports, &prepared).await?;
         self.name(&index).await?;
@@ -157,12 +162,16 @@ impl Flow {
         blocking(move || assembly.casts(&built)).await
     }
 
-    async fn export(&self, casts: &[Cast]) -> Result<Vec<PathBuf>, Error> {
+    async fn export(&self, casts: &[Cast], registries: &Images) -> Result<Vec<PathBuf>, Error> {
         let mut exported = Vec::new();
         for output in &self.spec.outputs {
             self.check_cancelled()?;
             let of_form = casts.iter().find(|cast| Some(&cast.form) == output.form());
             let Cast { images, index, statements, .. } = of_form.unwrap_or(&casts[0]).clone();
+            if let Some(foreign) = output.needs_layers() {
+                let cx = self.transfer(RetryLimits::default());
+                registries.complete(&index, foreign, &cx).await?;
+            }
             let writer = Writer {
                 store: self.store.clone(),
                 images,
@@ -282,6 +291,7 @@ fn place_of(platform: &Platform, error: &BuildError, prepared: &Prepared) -> Opt
         BuildError::StepFailed { instruction, .. } => {
             Dockerfile::parse(name, text).ok()?.locate(text, instruction)?
         }
+        BuildError::NoBackend { platform, .. } => *prepared.windows_runs.get(platform)?,
         error => error.place().filter(|place| place.file == *name)?.into(),
     };
     Some(snippet(name, text, span))

@@ -16,7 +16,7 @@ use crate::{
     },
     registry::{
         ClientOptions, Publication, PublishReport, PullDepth, RegistryClient, RegistryError, RetryLimits,
-        TransferCx, publish, pull,
+        TransferCx, complete, publish, pull,
     },
 };
 
@@ -87,6 +87,17 @@ impl Images {
         let _lease = self.store.lease()?;
         let image = self.store.named(from)?;
         self.publish(&image.descriptor, to, &[], cx).await
+    }
+
+    /// Fetches the layers of an image of the store that stayed in their registry; with `foreign`, those too that no
+    /// registry may keep.
+    pub(crate) async fn complete(
+        &self,
+        root: &Descriptor,
+        foreign: bool,
+        cx: &TransferCx,
+    ) -> Result<(), RegistryError> {
+        complete(&self.client, &self.store, &root.digest, foreign, cx).await
     }
 
     /// Publishes something of the store under the names `to`.

@@ -1,19 +1,21 @@
 //! From a spec to one request a platform: everything that can be known to be wrong before anything runs.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fs,
     path::Path,
 };
 
 use polyarch_actors::{
-    BaseImage, BuildId, BuildRequest, ContextSource, DockerfileSource, Platform, SecretSource,
+    BaseImage, BuildId, BuildRequest, ContextSource, DockerfileSource, ImageOs, Platform, SecretSource,
 };
 
 use crate::{
     cache::{CacheExport, CachePlace},
     check::found,
-    dockerfile::{Dockerfile, DockerfileError, ErrorKind, Plan, PlanOptions, lint::Rule, plan, stage_number},
+    dockerfile::{
+        Dockerfile, DockerfileError, ErrorKind, Plan, PlanOptions, Span, lint::Rule, plan, stage_number,
+    },
     error::{Error, SpecError},
     gather::{Gathered, Part},
     oci::{Reference, check_layout, layer::Compression},
@@ -90,6 +92,8 @@ pub(crate) struct Prepared {
     pub(crate) requests: Vec<BuildRequest>,
     /// The Dockerfile of each of them, and what was planned.
     pub(crate) plans: Vec<(Dockerfile, Plan)>,
+    /// The first RUN of each Windows image, which not every machine can run.
+    pub(crate) windows_runs: HashMap<Platform, Span>,
     /// What a person should know, one sentence each.
     pub(crate) warnings: Vec<String>,
     /// Why nothing may run after all, once the warnings have been told.
@@ -100,7 +104,7 @@ pub(crate) struct Prepared {
 pub(crate) fn prepare(gathered: &Gathered, build: &BuildId) -> Result<Prepared, Error> {
     let files = Parsed::all(gathered)?;
     let mut requests = Vec::new();
-    let mut plans = Vec::new();
+    let (mut plans, mut windows_runs) = (Vec::new(), HashMap::new());
     // Whether any of the Dockerfiles that get an argument declares it.
     let mut is_declared: BTreeMap<&str, bool> = BTreeMap::new();
     for part in &gathered.parts {
@@ -110,6 +114,9 @@ pub(crate) fn prepare(gathered: &Gathered, build: &BuildId) -> Result<Prepared, 
         let undeclared = plan.undeclared_args(names());
         for name in names() {
             *is_declared.entry(name).or_default() |= !undeclared.contains(&name);
+        }
+        if let Some(run) = plan.first_run_of(ImageOs::Windows) {
+            windows_runs.insert(part.platform.clone(), run);
         }
         requests.push(parsed.request(part, &plan, build)?);
         plans.push((parsed.dockerfile.clone(), plan));
@@ -136,7 +143,7 @@ pub(crate) fn prepare(gathered: &Gathered, build: &BuildId) -> Result<Prepared, 
             refusal = Some(Error::Checks { rules: rules.into_iter().collect(), snippet });
         }
     }
-    Ok(Prepared { requests, plans, warnings, refusal })
+    Ok(Prepared { requests, plans, windows_runs, warnings, refusal })
 }
 
 /// A request with everything that is asked for its platform.

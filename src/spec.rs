@@ -175,6 +175,12 @@ impl BuildSpec {
         names
     }
 
+    /// Whether making the index takes layers of bases, which may not be in the store.
+    pub(crate) fn looks_into_bases(&self) -> bool {
+        let forced = |output: &Output| output.form().is_some_and(|form| form.force_compression);
+        self.attestations.sbom || self.outputs.iter().any(forced)
+    }
+
     /// `SOURCE_DATE_EPOCH` in seconds since 1970, if the build has it.
     ///
     /// # Errors

@@ -146,6 +146,11 @@ fn fit(report: &BackendReport, request: &BuildRequest) -> Result<Fit, String> {
         if can.native.iter().any(|host| host.runs(platform)) {
             continue;
         }
+        if can.native.iter().chain(&can.emulated).all(|host| host.os() != platform.os())
+            && !can.native.is_empty()
+        {
+            return Err(format!("runs no steps for {platform} here, it only puts such images together"));
+        }
         if can.native.is_empty() && can.emulated.is_empty() {
             return Err("runs no steps here, it only puts images together".into());
         }

@@ -5,7 +5,7 @@
 use std::io;
 
 use super::reader::odd;
-use crate::context::Xattr;
+use crate::{context::Xattr, oci::layer::windows::is_record};
 
 /// The most that the extended headers of one member may hold.
 const LONGEST_EXTENSION: u64 = 1 << 20;
@@ -24,6 +24,7 @@ pub(super) struct Extension {
     pub(super) gid: Option<u64>,
     pub(super) modified: Option<i64>,
     pub(super) xattrs: Vec<Xattr>,
+    pub(super) windows: Vec<Xattr>,
     /// How much of headers this was read from.
     length: u64,
 }
@@ -76,6 +77,12 @@ impl Extension {
                 b"mtime" => self.modified = time(value),
                 key if key.starts_with(b"GNU.sparse.") => {
                     return Err(odd("it holds a sparse file, which is not supported"));
+                }
+                key if is_record(key) => {
+                    if value.len() > LONGEST_XATTR.1 {
+                        return Err(odd("what it says for Windows is longer than Windows takes"));
+                    }
+                    self.windows.push((key.to_vec(), value.to_vec()));
                 }
                 key => {
                     if let Some(name) = key.strip_prefix(b"SCHILY.xattr.") {

@@ -41,6 +41,8 @@ pub struct Member {
     pub modified: i64,
     /// Its extended attributes.
     pub xattrs: Vec<Xattr>,
+    /// What it says for Windows alone, by the names of the records.
+    pub windows: Vec<Xattr>,
     /// Where its bytes begin in the uncompressed archive.
     pub offset: u64,
     /// How many there are.
@@ -145,7 +147,7 @@ impl<R: Read> Archive<R> {
         if self.at.saturating_add(size) > self.limits.bytes {
             return Err(odd(&format!("it holds more than {} bytes", self.limits.bytes)));
         }
-        self.count(&path, &kind, &extension.xattrs)?;
+        self.count(&path, &kind, &extension.xattrs, &extension.windows)?;
         (self.body, self.padding) = (size, padding(size));
         let id = |extended: Option<u64>, plain: Option<u64>| {
             let id = extended.or(plain).and_then(|id| u32::try_from(id).ok());
@@ -162,19 +164,26 @@ impl<R: Read> Archive<R> {
             gid: id(extension.gid, header.gid())?,
             modified: extension.modified.unwrap_or(seconds),
             xattrs: extension.xattrs,
+            windows: extension.windows,
             offset: self.at,
             size,
         })
     }
 
     /// Counts what whoever lists the members has to remember.
-    fn count(&mut self, path: &RelPath, kind: &MemberKind, xattrs: &[Xattr]) -> io::Result<()> {
+    fn count(
+        &mut self,
+        path: &RelPath,
+        kind: &MemberKind,
+        xattrs: &[Xattr],
+        windows: &[Xattr],
+    ) -> io::Result<()> {
         let link = match kind {
             MemberKind::Symlink(target) => target.len(),
             MemberKind::Hardlink(target) => target.as_bytes().len(),
             _ => 0,
         };
-        let xattrs: usize = xattrs.iter().map(|(name, value)| name.len() + value.len()).sum();
+        let xattrs: usize = xattrs.iter().chain(windows).map(|(name, value)| name.len() + value.len()).sum();
         let directories = self.directories.enter(path) as u64;
         self.names += DIRECTORY * directories + ENTRY + (path.as_bytes().len() + link + xattrs) as u64;
         if self.names > self.limits.names {

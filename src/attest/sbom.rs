@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     oci::{Store, StoreError},
-    output::{OutputError, read_files},
+    output::{OutputError, absent_layers, read_files},
 };
 
 /// How many files that name packages are read.
@@ -32,6 +32,13 @@ pub(super) fn contents(
 ) -> Result<Contents, OutputError> {
     let mut found = Found::default();
     let mut contents = Contents::default();
+    let absent = absent_layers(store, image)?;
+    if absent > 0 {
+        let gap =
+            format!("No packages are listed: {absent} layers of the base are only where their URLs say.");
+        contents.gaps.push(gap);
+        return Ok(contents);
+    }
     let (mut files, mut read, mut unread) = (0, 0, 0);
     let is_wanted = |path: &[u8]| Kind::of(path).is_some();
     read_files(store, image, cancel, is_wanted, |path, size, bytes| {

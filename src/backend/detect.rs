@@ -47,8 +47,10 @@ pub fn ways_out() -> BTreeMap<ImageOs, Vec<String>> {
         (
             ImageOs::Windows,
             vec![
-                "build the Windows image on Windows, push it, and list it here with polyarch manifest add"
+                "do what RUN does in a stage that begins with FROM --platform=$BUILDPLATFORM and take its files with \
+                  COPY --from: Windows images without RUN are put together here"
                     .into(),
+                "or build the image on Windows, push it, and put it into an index with polyarch index create".into(),
             ],
         ),
     ])

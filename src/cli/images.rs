@@ -37,7 +37,11 @@ pub(super) fn list(store: Option<PathBuf>, args: FormatArgs) -> Result<(), Failu
         let platforms = platforms(store, &named)?;
         let size = layout::closure(store, &named.descriptor)?
             .iter()
-            .map(|digest| store.size(digest))
+            .map(|digest| match store.size(digest) {
+                // It stayed in its registry.
+                Err(StoreError::Missing(_)) => Ok(0),
+                size => size,
+            })
             .sum::<Result<u64, StoreError>>()?;
         rows.push(vec![
             named.reference.familiar(),

@@ -28,6 +28,7 @@ mod shell;
 mod snippet;
 mod statement;
 mod suggest;
+mod windows;
 
 pub use ast::{
     Add, ArgDeclaration, CommandLine, Copy, Dockerfile, Healthcheck, Heredoc, Instruction, InstructionKind,
@@ -40,6 +41,7 @@ pub use lexer::Directives;
 pub use plan::{Base, ExternalImage, Plan, PlanOptions, PlannedStage, plan, stage_number};
 pub use snippet::snippet;
 pub(crate) use suggest::nearest;
+pub use windows::{WINDOWS_SHELL, WindowsPathError, windows_path, windows_workdir};
 
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use polyarch_actors::Platform;
+use polyarch_actors::{ImageOs, Platform};
 
 use super::{
     ast::{Dockerfile, InstructionKind, Security},
@@ -131,6 +131,11 @@ impl Plan {
     /// The platforms that a RUN executes on; empty where the image can be assembled without running anything.
     pub fn platforms_that_run(&self) -> BTreeSet<&Platform> {
         self.stages.iter().filter(|stage| stage.first_run.is_some()).map(|stage| &stage.platform).collect()
+    }
+
+    /// The first RUN that needs a machine of this system.
+    pub fn first_run_of(&self, os: ImageOs) -> Option<Span> {
+        self.stages.iter().filter(|stage| stage.platform.os() == os).find_map(|stage| stage.first_run)
     }
 
     /// The first RUN that asks for all rights.

@@ -3,28 +3,24 @@
 //! The registry decides what a name means, as for BuildKit; names in the local store are not looked at. What a
 //! name meant is remembered, so that without `--pull` a base that is complete in the store is not asked for again.
 
-use std::{fs, io, path::PathBuf};
-
 use futures::{StreamExt as _, TryStreamExt as _};
-use polyarch_actors::{BuildError, Descriptor, Digest, EventKind, EventSink, Platform, PullPolicy};
-use serde::{Deserialize, Serialize};
+use polyarch_actors::{BuildError, Descriptor, Digest, EventKind, EventSink, ImageOs, Platform, PullPolicy};
 use tokio::sync::OnceCell;
 
 use super::{
-    config::{ImageConfig, ImageManifest},
+    choice::{of_index, suits},
+    config::{ImageConfig, ImageLayer, ImageManifest},
     error::{EngineError, blocking},
+    remembered::{Remembered, recall, remember},
 };
 use crate::{
     oci::{
-        LARGEST_DOCUMENT, MOST_LAYERS, Reference, Store, StoreError, digest_of,
-        index::{EntryPlatform, Index},
-        media_type, touch,
+        LARGEST_DOCUMENT, MOST_LAYERS, Reference, Store, StoreError, digest_of, index::EntryPlatform,
+        media_type,
     },
     registry::{RegistryClient, RegistryError, TransferCx},
 };
 
-/// Where it is remembered what names mean, in the store.
-const FOLDER: &str = "backends/sandbox/bases";
 /// How many layers of one image are fetched at once.
 const AT_ONCE: usize = 4;
 
@@ -32,19 +28,21 @@ const AT_ONCE: usize = 4;
 #[derive(Debug)]
 pub(super) struct Base {
     pub(super) config: ImageConfig,
-    /// Its layers, with OCI's media types.
-    pub(super) layers: Vec<Descriptor>,
+    /// Its layers, with OCI's media types; those that registries may not keep are as its manifest has them.
+    pub(super) layers: Vec<ImageLayer>,
     /// The digest of its manifest.
     pub(super) manifest: Digest,
     /// What it is fetched by; absent where all of it is in the store.
     name: Option<Name>,
+    /// What it is for.
+    platform: Platform,
     /// Whether its layers are in the store.
     complete: OnceCell<()>,
 }
 
 /// What a base image is called.
 #[derive(Clone, Debug)]
-struct Name {
+pub(super) struct Name {
     reference: Reference,
     /// As the Dockerfile has it.
     written: String,
@@ -64,11 +62,14 @@ pub(super) struct Puller {
     pub(super) events: EventSink,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
-struct Remembered {
-    reference: String,
-    platform: Platform,
-    manifest: Digest,
+impl Base {
+    /// Remembers where the layers are of a base that is not fetched with its image: who has only the store may want
+    /// them later.
+    pub(super) fn note_origins(&self, store: &Store) -> Result<(), StoreError> {
+        let windows = self.config.platform.os == ImageOs::Windows.as_str();
+        let Some(name) = self.name.as_ref().filter(|_| windows) else { return Ok(()) };
+        self.layers.iter().try_for_each(|layer| store.note_origin(&layer.descriptor.digest, &name.reference))
+    }
 }
 
 impl Puller {
@@ -91,7 +92,7 @@ impl Puller {
             let (store, slot, platform, name) =
                 (self.store.clone(), slot.clone(), platform.clone(), name.clone());
             if let Some(found) =
-                blocking(move || Ok(recall(&store, &slot, &platform, name))).await.map_err(failed_here)?
+                blocking(move || recall(&store, &slot, &platform, name)).await.map_err(failed_here)?
             {
                 return Ok(found);
             }
@@ -112,11 +113,12 @@ impl Puller {
         let (text, wanted) = (reference.to_owned(), platform.clone());
         blocking(move || {
             let manifest = store.put(&manifest.1)?;
-            Ok(remember(&store, &slot, &Remembered { reference: text, platform: wanted, manifest })?)
+            remember(&store, &slot, &Remembered { reference: text, platform: wanted, manifest })?;
+            base.note_origins(&store)?;
+            Ok(base)
         })
         .await
-        .map_err(failed_here)?;
-        Ok(base)
+        .map_err(failed_here)
     }
 
     /// The image for `platform` in an index or manifest of the store.
@@ -156,23 +158,40 @@ impl Puller {
         read(&digest, &image, &config, platform, None).map_err(missing)
     }
 
-    /// Fetches the layers that are not in the store yet, once.
+    /// Fetches the layers that are not in the store yet, once. The addresses that a manifest gives for layers are
+    /// nobody's whom a build should ask.
     pub(super) async fn complete(&self, base: &Base) -> Result<(), BuildError> {
         let fetch = || async {
             let (store, layers) = (self.store.clone(), base.layers.clone());
+            let name = base.name.as_ref().map(|name| name.reference.clone());
             let lacking = blocking(move || {
-                Ok(layers.into_iter().filter(|layer| !store.contains(&layer.digest)).collect::<Vec<_>>())
+                let blobs = layers.into_iter().map(|layer| layer.descriptor);
+                let lacking = blobs.filter(|blob| !store.contains(&blob.digest));
+                Ok(lacking
+                    .map(|blob| (name.clone().or_else(|| store.origin(&blob.digest)), blob))
+                    .collect::<Vec<_>>())
             });
             let lacking = lacking.await.map_err(|error| error.of("a base image"))?;
-            let Some(name) = base.name.as_ref().filter(|_| !lacking.is_empty()) else { return Ok(()) };
-            let pulls: Vec<_> = lacking
+            let mut wanted = Vec::new();
+            for (from, blob) in lacking {
+                let Some(from) = from else {
+                    let reason = format!("its layer {} is not in it, and a step looks into it", blob.digest);
+                    let (image, platform) = ("an image of a layout".to_owned(), base.platform.clone());
+                    return Err(BuildError::BaseImage { image, platform, reason, place: None });
+                };
+                wanted.push((from, blob));
+            }
+            let Some((from, _)) = wanted.first() else { return Ok(()) };
+            let written = base.name.as_ref().map_or_else(|| from.familiar(), |name| name.written.clone());
+            let pulled = from.familiar();
+            let pulls: Vec<_> = wanted
                 .iter()
-                .map(|layer| self.client.pull_blob(&name.reference, layer, &self.store, &self.cx))
+                .map(|(from, blob)| self.client.pull_blob(from, blob, &self.store, &self.cx))
                 .collect();
             let pulls = futures::stream::iter(pulls).buffer_unordered(AT_ONCE);
-            let pulled = pulls.try_for_each(|_| async { Ok(()) }).await;
-            pulled.map_err(|error| unfetched(error, &name.written))?;
-            self.events.emit(EventKind::Pulled { image: name.reference.familiar() });
+            let ended = pulls.try_for_each(|_| async { Ok(()) }).await;
+            ended.map_err(|error| unfetched(error, &written))?;
+            self.events.emit(EventKind::Pulled { image: pulled });
             Ok(())
         };
         base.complete.get_or_try_init(fetch).await.copied()
@@ -208,40 +227,8 @@ fn unfetched(error: RegistryError, wanted: &str) -> BuildError {
     error
 }
 
-/// The entry for a platform in an index.
-fn of_index(index: &[u8], platform: &Platform) -> Result<Descriptor, String> {
-    let index: Index =
-        serde_json::from_slice(index).map_err(|error| format!("its index is malformed: {error}"))?;
-    let entries =
-        index.manifests.iter().filter(|entry| media_type::is_manifest(&entry.descriptor.media_type));
-    let stated: Vec<(Platform, &Descriptor)> = entries
-        .filter_map(|entry| Some((entry.platform.as_ref()?.to_platform()?, &entry.descriptor)))
-        .collect();
-    choose(platform, &stated).cloned().ok_or_else(|| {
-        let mut there: Vec<String> = stated.iter().map(|(platform, _)| platform.to_string()).collect();
-        there.dedup();
-        let there = if there.is_empty() { "none".to_owned() } else { there.join(", ") };
-        format!("it is there for other platforms only: {there}")
-    })
-}
-
-/// The entry for a platform: the exact one, or the newest older variant of the same CPU.
-fn choose<'d>(wanted: &Platform, stated: &[(Platform, &'d Descriptor)]) -> Option<&'d Descriptor> {
-    let exact = stated.iter().find(|(platform, _)| wanted.is_satisfied_by(platform));
-    let older = || {
-        let usable = stated.iter().filter(|(platform, _)| suits(wanted, platform));
-        usable
-            .reduce(|best, other| if other.0.runs(&best.0) && !best.0.runs(&other.0) { other } else { best })
-    };
-    exact.or_else(older).map(|(_, descriptor)| *descriptor)
-}
-
-fn suits(wanted: &Platform, found: &Platform) -> bool {
-    wanted.is_satisfied_by(found) || (wanted.arch() == found.arch() && wanted.runs(found))
-}
-
 /// Refuses an image before anything of it is fetched.
-fn check(image: &ImageManifest) -> Result<(), String> {
+pub(super) fn check(image: &ImageManifest) -> Result<(), String> {
     let count = image.layers.len();
     if count > MOST_LAYERS {
         return Err(format!("it has {count} layers, more than the {MOST_LAYERS} that are accepted"));
@@ -255,7 +242,7 @@ fn check(image: &ImageManifest) -> Result<(), String> {
 }
 
 /// What a manifest and its config say, if they are for the platform.
-fn read(
+pub(super) fn read(
     manifest: &Digest,
     image: &ImageManifest,
     config: &[u8],
@@ -272,16 +259,17 @@ fn read(
         let (layers, digests) = (image.layers.len(), config.rootfs.diff_ids.len());
         return Err(format!("its manifest has {layers} layers and its config {digests}"));
     }
-    let layers = image
-        .layers
-        .iter()
-        .map(|layer| Descriptor { media_type: oci_layer(&layer.media_type).to_owned(), ..layer.clone() });
+    let layers = image.layers.iter().cloned().map(|mut layer| {
+        let kind = &mut layer.descriptor.media_type;
+        *kind = oci_layer(kind).to_owned();
+        layer
+    });
     // The variant is what was asked for: an older one serves it.
     let os = std::mem::take(&mut config.platform);
     let (os_version, os_features) = (os.os_version, os.os_features);
     config.platform = EntryPlatform { os_version, os_features, ..EntryPlatform::from(wanted) };
-    let manifest = manifest.clone();
-    Ok(Base { layers: layers.collect(), config, manifest, name, complete: OnceCell::new() })
+    let (manifest, platform) = (manifest.clone(), wanted.clone());
+    Ok(Base { layers: layers.collect(), config, manifest, name, platform, complete: OnceCell::new() })
 }
 
 /// Docker's names of layers in OCI's words.
@@ -292,29 +280,4 @@ fn oci_layer(kind: &str) -> &str {
         "application/vnd.docker.image.rootfs.diff.tar.zstd" => "application/vnd.oci.image.layer.v1.tar+zstd",
         kind => kind,
     }
-}
-
-/// The base that the name meant before.
-fn recall(store: &Store, slot: &Digest, platform: &Platform, name: Name) -> Option<Base> {
-    let path = path(store, slot);
-    let text = fs::read(&path).ok()?;
-    let remembered: Remembered = serde_json::from_slice(&text).ok()?;
-    let manifest = store.read_document(&remembered.manifest).ok()?;
-    let image: ImageManifest = serde_json::from_slice(&manifest).ok()?;
-    check(&image).ok()?;
-    let config = store.read_document(&image.config.digest).ok()?;
-    touch(&path);
-    read(&remembered.manifest, &image, &config, platform, Some(name)).ok()
-}
-
-fn remember(store: &Store, slot: &Digest, remembered: &Remembered) -> Result<(), StoreError> {
-    let folder = store.root().join(FOLDER);
-    let io = |action, path: PathBuf| move |source: io::Error| StoreError::Io { action, path, source };
-    fs::create_dir_all(&folder).map_err(io("make", folder.clone()))?;
-    let text = serde_json::to_vec(remembered).unwrap_or_default();
-    store.replace(FOLDER, &format!("{}.json", slot.hex()), &text)
-}
-
-fn path(store: &Store, slot: &Digest) -> PathBuf {
-    store.root().join(FOLDER).join(format!("{}.json", slot.hex()))
 }

@@ -9,7 +9,7 @@ use std::sync::{
 };
 
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
-use polyarch_actors::{BuildError, BuildRequest, EventKind, EventSink, Place};
+use polyarch_actors::{BuildError, BuildRequest, EventKind, EventSink, ImageOs, Place};
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
@@ -120,7 +120,12 @@ impl Build {
         }
         drop(running);
         let stage = self.stage(self.plan.target).await?;
-        self.complete(&stage.chain).await?;
+        // Bases of Windows are large: their layers come when somebody wants them, who finds them by their origin.
+        let wanted = match stage.platform.os() {
+            ImageOs::Linux => stage.chain.clone(),
+            ImageOs::Windows => stage.chain.without_base(),
+        };
+        self.complete(&wanted).await?;
         seal::seal(self, stage).await
     }
 
@@ -130,6 +135,7 @@ impl Build {
         while let Some(planned) = self.plan.stages.iter().find(|stage| stage.number == number) {
             match &planned.base {
                 Base::Stage(parent) => number = *parent,
+                Base::Image { .. } if planned.platform.os() == ImageOs::Windows => break,
                 Base::Image { reference } => {
                     let base = self.image(reference, &planned.platform).await?;
                     let done = self.puller.complete(&base).await;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use polyarch_actors::{Descriptor, Digest};
+use polyarch_actors::{Descriptor, Digest, ImageOs};
 
 use super::bases::Base;
 use crate::oci::digest_of;
@@ -33,10 +33,41 @@ pub(super) enum LayerOrigin {
 /// Layers from the bottom up.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Chain {
+    os: ImageOs,
     layers: Vec<ChainLayer>,
+    /// Whether there are layers of a base below these that nobody looks at.
+    hides_base: bool,
 }
 
 impl Chain {
+    /// No layer yet, of an image for this system.
+    pub(super) fn of(os: ImageOs) -> Self {
+        Self { os, ..Self::default() }
+    }
+
+    /// What the image is for, which decides how its layers are read.
+    pub(super) fn os(&self) -> ImageOs {
+        self.os
+    }
+
+    /// The layers that steps have made, as if there were no base below them.
+    pub(super) fn without_base(&self) -> Self {
+        let mut above = Self::of(self.os);
+        for layer in &self.layers {
+            if let LayerOrigin::Base(_) = layer.origin {
+                above.hides_base = true;
+            } else {
+                above.push(layer.blob.clone(), layer.diff_id.clone(), layer.origin.clone());
+            }
+        }
+        above
+    }
+
+    /// Whether there are layers of a base below these that nobody looks at.
+    pub(super) fn hides_base(&self) -> bool {
+        self.hides_base
+    }
+
     pub(super) fn layers(&self) -> &[ChainLayer] {
         &self.layers
     }

@@ -2,10 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use polyarch_actors::ImageOs;
+
 use super::{
     error::EngineError,
     layer::{Entries, NewEntry, NewKind},
-    tree::{Node, NodeKind, Tree},
+    node::{Node, NodeKind},
+    tree::Tree,
+    windows,
 };
 use crate::context::RelPath;
 
@@ -32,8 +36,21 @@ impl Changes {
         &self.tree
     }
 
-    /// What was put in place.
-    pub(super) fn finish(self) -> Entries {
+    /// What was put in place. For Windows, with all directories above it: whoever unpacks a layer there makes none by
+    /// himself. Those that were there say what they said.
+    pub(super) fn finish(mut self) -> Entries {
+        if self.tree.os() == ImageOs::Windows {
+            for path in self.entries.keys().cloned().collect::<Vec<_>>() {
+                let mut above = RelPath::clean(&path).split().map(|(parent, _)| parent).unwrap_or_default();
+                while let (Some((parent, _)), Some(node)) = (above.split(), self.tree.get(&above)) {
+                    if self.entries.contains_key(above.as_bytes()) {
+                        break;
+                    }
+                    self.entries.insert(above.as_bytes().to_vec(), as_it_is(node));
+                    above = parent;
+                }
+            }
+        }
         self.entries
     }
 
@@ -94,6 +111,10 @@ impl Changes {
 
     /// Puts an entry in place, whatever is there; only its parents must be directories.
     pub(super) fn replace(&mut self, path: &RelPath, entry: NewEntry) -> Result<(), EngineError> {
+        if self.tree.os() == ImageOs::Windows {
+            self.check_windows(path, &entry)?;
+        }
+        let path: &RelPath = &self.tree.spelled(path);
         if let Some((parent, _)) = path.split() {
             self.make_directories(&parent, (0, 0))?;
         }
@@ -117,4 +138,32 @@ impl Changes {
         self.entries.insert(path.as_bytes().to_vec(), entry);
         Ok(())
     }
+
+    /// Refuses what would be something else on Windows than it is here.
+    fn check_windows(&self, path: &RelPath, entry: &NewEntry) -> Result<(), EngineError> {
+        if let Some(reason) = windows::unfit_path(path) {
+            return Err(EngineError::Invalid(format!("{path} cannot be in a Windows image: {reason}")));
+        }
+        if self.tree.hides_base() && windows::is_of_system(path) {
+            let top = path.components().next().map(String::from_utf8_lossy).unwrap_or_default();
+            let reason = format!(
+                "{path} goes into a folder of Windows itself, which has to be looked at: name C:/{top}/ as the destination"
+            );
+            return Err(EngineError::Invalid(reason));
+        }
+        let spelled = self.tree.spelled(path);
+        let is_file = !matches!(entry.kind, NewKind::Directory);
+        if is_file && *spelled != *path && self.entries.contains_key(spelled.as_bytes()) {
+            let reason = format!("{path} and {spelled} are one file on Windows, which ignores case");
+            return Err(EngineError::Invalid(reason));
+        }
+        Ok(())
+    }
+}
+
+/// A directory that stays what it is.
+fn as_it_is(node: &Node) -> NewEntry {
+    let Node { mode, uid, gid, modified, xattrs, .. } = node;
+    let (mode, uid, gid, modified, xattrs) = (*mode, *uid, *gid, *modified, xattrs.clone());
+    NewEntry { kind: NewKind::Directory, mode, uid, gid, modified, xattrs }
 }

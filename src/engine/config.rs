@@ -4,13 +4,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use polyarch_actors::{Descriptor, Digest};
+use polyarch_actors::{Descriptor, Digest, ImageOs};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::oci::index::EntryPlatform;
 
 /// The `PATH` of an image that is built from nothing.
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// The same for Windows.
+const WINDOWS_PATH: &str = r"PATH=c:\Windows\System32;c:\Windows;C:\Windows\System32\WindowsPowerShell\v1.0";
 
 /// Who made an entry of a history.
 pub(super) const COMMENT: &str = "polyarch";
@@ -119,14 +121,36 @@ pub(super) struct ImageManifest {
     #[serde(default, deserialize_with = "nullable")]
     pub(super) media_type: String,
     pub(super) config: Descriptor,
-    pub(super) layers: Vec<Descriptor>,
+    pub(super) layers: Vec<ImageLayer>,
+}
+
+/// A layer of an image manifest.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct ImageLayer {
+    #[serde(flatten)]
+    pub(super) descriptor: Descriptor,
+    /// Where else it is.
+    #[serde(default, deserialize_with = "nullable", skip_serializing_if = "Vec::is_empty")]
+    pub(super) urls: Vec<String>,
+    #[serde(flatten)]
+    other: BTreeMap<String, serde_json::Value>,
+}
+
+impl From<Descriptor> for ImageLayer {
+    fn from(descriptor: Descriptor) -> Self {
+        Self { descriptor, urls: Vec::new(), other: BTreeMap::new() }
+    }
 }
 
 impl ImageConfig {
     /// The config of an image that is built from nothing, as BuildKit begins it.
-    pub(super) fn from_scratch() -> Self {
+    pub(super) fn from_scratch(os: ImageOs) -> Self {
+        let path = match os {
+            ImageOs::Linux => PATH,
+            ImageOs::Windows => WINDOWS_PATH,
+        };
         let config = RuntimeConfig {
-            env: vec![PATH.to_owned()],
+            env: vec![path.to_owned()],
             working_dir: "/".to_owned(),
             ..RuntimeConfig::default()
         };
@@ -135,10 +159,13 @@ impl ImageConfig {
 }
 
 impl RuntimeConfig {
-    /// Sets a variable where it is, or at the end.
-    pub(super) fn set_env(&mut self, name: &str, value: &str) {
+    /// Sets a variable where it is, or at the end. On Windows, `Path` is `PATH`.
+    pub(super) fn set_env(&mut self, name: &str, value: &str, os: ImageOs) {
         let text = format!("{name}={value}");
-        let same = |entry: &&mut String| entry.split('=').next() == Some(name);
+        let same = |entry: &&mut String| {
+            let known = entry.split('=').next().unwrap_or_default();
+            known == name || os == ImageOs::Windows && known.eq_ignore_ascii_case(name)
+        };
         match self.env.iter_mut().find(same) {
             Some(entry) => *entry = text,
             None => self.env.push(text),

@@ -86,7 +86,7 @@ pub(super) fn put(
     let files = picked.iter().filter(|one| !one.is_directory).count();
     if files > 0 && picked.len() > 1 && !destination.is_directory {
         let resolved = changes.resolve(&destination.path)?;
-        if !changes.tree().get(&resolved).is_some_and(super::tree::Node::is_directory) {
+        if !changes.tree().get(&resolved).is_some_and(super::node::Node::is_directory) {
             let path = &destination.path;
             let reason = format!("several sources need a directory to go to: write /{path}/ with a slash");
             return Err(EngineError::Invalid(reason));
@@ -109,7 +109,7 @@ fn put_one(picked: Picked, destination: &Destination, changes: &mut Changes) -> 
         return Ok(());
     }
     let Some(item) = picked.items.into_iter().next() else { return Ok(()) };
-    let there = changes.tree().get(&resolved).is_some_and(super::tree::Node::is_directory);
+    let there = changes.tree().get(&resolved).is_some_and(super::node::Node::is_directory);
     let path = if destination.is_directory || there {
         destination.make(changes, &resolved)?;
         resolved.child(&picked.name)

@@ -4,7 +4,10 @@ use std::io;
 
 use polyarch_actors::{BuildError, Place};
 
-use crate::{error::with_sources, oci::StoreError};
+use crate::{
+    error::with_sources,
+    oci::{StoreError, layer::LayerError},
+};
 
 /// Why an image cannot be put together.
 #[derive(Debug, thiserror::Error)]
@@ -107,5 +110,16 @@ pub(super) async fn blocking<T: Send + 'static>(
             Ok(panic) => std::panic::resume_unwind(panic),
             Err(error) => Err(BuildError::Host { reason: error.to_string(), retryable: true }.into()),
         },
+    }
+}
+
+impl From<LayerError> for EngineError {
+    fn from(error: LayerError) -> Self {
+        match error {
+            LayerError::Cancelled => Self::Cancelled,
+            LayerError::Store(error) => Self::Store(error),
+            LayerError::Compress(source) => Self::Io { action: "compress a layer".into(), source },
+            error => Self::Invalid(with_sources(&error)),
+        }
     }
 }

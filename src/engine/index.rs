@@ -9,12 +9,12 @@ use std::{
     path::PathBuf,
 };
 
-use polyarch_actors::Digest;
+use polyarch_actors::{Digest, ImageOs};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
-use super::error::EngineError;
+use super::{error::EngineError, windows};
 use crate::{
     archive::{Archive, Limits, Member, MemberKind, Sparse, decompress_within},
     context::Xattr,
@@ -70,17 +70,18 @@ pub(super) fn of_layer(
     store: &Store,
     blob: &Digest,
     diff_id: &Digest,
+    os: ImageOs,
     limits: Limits,
     cancel: &CancellationToken,
 ) -> Result<Vec<IndexEntry>, EngineError> {
-    if let Some(known) = load(store, diff_id) {
+    if let Some(known) = load(store, diff_id, os) {
         return Ok(known);
     }
     let name = format!("layer {blob}");
     let malformed = |error| EngineError::malformed(&name, error);
     let source = decompress_within(store.open_blob(blob)?, limits).map_err(malformed)?;
     let mut hashing = Hashing { source, hash: Sha256::new() };
-    let entries = read(&mut hashing, &name, |_| Ok(()), limits, cancel)?;
+    let mut entries = read_of(os, &mut hashing, &name, |_| Ok(()), limits, cancel)?;
     // Behind the end there may be more, which counts for the digest.
     io::copy(&mut hashing, &mut io::sink()).map_err(malformed)?;
     let found = Digest::from_sha256(&hashing.hash.finalize().into());
@@ -88,12 +89,27 @@ pub(super) fn of_layer(
         let reason = format!("its content has digest {found}, and its image says {diff_id}");
         return Err(EngineError::Malformed { what: name, reason });
     }
-    save(store, diff_id, &entries)?;
+    if os == ImageOs::Windows {
+        entries = windows::below_files(entries);
+    }
+    save(store, diff_id, os, &entries)?;
     Ok(entries)
 }
 
 /// Reads a whole archive from `source`, whose members must pass `check`; `name` is for errors.
 pub(super) fn read(
+    source: impl Read,
+    name: &str,
+    check: impl Fn(&Member) -> Result<(), String>,
+    limits: Limits,
+    cancel: &CancellationToken,
+) -> Result<Vec<IndexEntry>, EngineError> {
+    read_of(ImageOs::Linux, source, name, check, limits, cancel)
+}
+
+/// The same with what members say for a system.
+fn read_of(
+    os: ImageOs,
     source: impl Read,
     name: &str,
     check: impl Fn(&Member) -> Result<(), String>,
@@ -113,7 +129,7 @@ pub(super) fn read(
             MemberKind::File => hash(&mut archive, &mut buffer, cancel).map_err(malformed)?,
             _ => [0; 32],
         };
-        entries.push(entry(member, digest));
+        entries.push(entry(member, digest, os));
     }
     if cancel.is_cancelled() { Err(EngineError::Cancelled) } else { Ok(entries) }
 }
@@ -136,8 +152,8 @@ pub(super) fn hash(
     Ok(hash.finalize().into())
 }
 
-fn entry(member: Member, digest: [u8; 32]) -> IndexEntry {
-    let Member { path, kind, mode, uid, gid, modified, xattrs, offset, size, .. } = member;
+fn entry(member: Member, digest: [u8; 32], os: ImageOs) -> IndexEntry {
+    let Member { path, kind, mode, uid, gid, modified, xattrs, windows, offset, size, .. } = member;
     let kind = match kind {
         MemberKind::File => IndexKind::File { size, digest, offset },
         MemberKind::Directory => IndexKind::Directory,
@@ -147,7 +163,10 @@ fn entry(member: Member, digest: [u8; 32]) -> IndexEntry {
         MemberKind::CharDevice { major, minor } => IndexKind::CharDevice { major, minor },
         MemberKind::BlockDevice { major, minor } => IndexKind::BlockDevice { major, minor },
     };
-    let xattrs = xattrs.into_iter().filter(|(name, _)| is_kept(name)).collect();
+    let xattrs = match os {
+        ImageOs::Linux => xattrs.into_iter().filter(|(name, _)| is_kept(name)).collect(),
+        ImageOs::Windows => windows,
+    };
     IndexEntry { path: path.as_bytes().to_vec(), kind, mode, uid, gid, modified, xattrs }
 }
 
@@ -171,12 +190,17 @@ pub(super) fn of_record(record: LayerRecord) -> IndexEntry {
     IndexEntry { path, kind, mode, uid, gid, modified: mtime, xattrs }
 }
 
-fn path(store: &Store, diff_id: &Digest) -> PathBuf {
-    store.root().join(FOLDER).join(diff_id.hex())
+fn path(store: &Store, diff_id: &Digest, os: ImageOs) -> PathBuf {
+    let hex = diff_id.hex();
+    let name = match os {
+        ImageOs::Linux => hex.to_owned(),
+        ImageOs::Windows => format!("{hex}-windows"),
+    };
+    store.root().join(FOLDER).join(name)
 }
 
-fn load(store: &Store, diff_id: &Digest) -> Option<Vec<IndexEntry>> {
-    let path = path(store, diff_id);
+fn load(store: &Store, diff_id: &Digest, os: ImageOs) -> Option<Vec<IndexEntry>> {
+    let path = path(store, diff_id, os);
     let bytes = fs::read(&path).ok()?;
     let (format, entries) = postcard::from_bytes::<(u32, Vec<IndexEntry>)>(&bytes).ok()?;
     touch(&path);
@@ -184,13 +208,18 @@ fn load(store: &Store, diff_id: &Digest) -> Option<Vec<IndexEntry>> {
 }
 
 /// Keeps the index of a layer.
-pub(super) fn save(store: &Store, diff_id: &Digest, entries: &[IndexEntry]) -> Result<(), EngineError> {
+pub(super) fn save(
+    store: &Store,
+    diff_id: &Digest,
+    os: ImageOs,
+    entries: &[IndexEntry],
+) -> Result<(), EngineError> {
     let malformed = |error: postcard::Error| EngineError::Malformed {
         what: "the index of a layer".into(),
         reason: error.to_string(),
     };
     let bytes = postcard::to_allocvec(&(FORMAT, entries)).map_err(malformed)?;
-    let path = path(store, diff_id);
+    let path = path(store, diff_id, os);
     let folder = store.root().join(FOLDER);
     let io = || EngineError::io(format!("write {}", path.display()));
     fs::create_dir_all(&folder).map_err(io())?;

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use polyarch_actors::{Descriptor, Digest};
+use polyarch_actors::{Descriptor, Digest, ImageOs};
 
 use super::{
     digests::{ContextFile, Hash},
@@ -21,7 +21,8 @@ use crate::{
     context::{Context, Reader, Xattr},
     error::with_sources,
     oci::layer::{
-        Compression, EntryKind, LayerEntry, LayerError, LayerOptions, LayerWriter, Mtime, Policy, is_kept,
+        Compression, EntryKind, LayerEntry, LayerOptions, LayerWriter, Mtime, Policy, is_kept,
+        windows::is_record,
     },
 };
 
@@ -100,8 +101,12 @@ impl Content {
 pub(super) type Entries = BTreeMap<Vec<u8>, NewEntry>;
 
 /// What decides the bytes of a layer. Times do not count: a file that was only touched is the same file.
-pub(super) fn key(entries: &Entries, latest: Option<i64>) -> Result<Digest, EngineError> {
-    key_of(&entries.iter().map(|(path, entry)| (path.as_slice(), entry)).collect(), latest)
+pub(super) fn key(entries: &Entries, os: ImageOs, latest: Option<i64>) -> Result<Digest, EngineError> {
+    let key = key_of(&entries.iter().map(|(path, entry)| (path.as_slice(), entry)).collect(), latest)?;
+    Ok(match os {
+        ImageOs::Linux => key,
+        ImageOs::Windows => Key::new("layer for Windows").field(key.as_str()).end(),
+    })
 }
 
 /// The same of entries that belong to somebody else.
@@ -169,6 +174,7 @@ fn links<'e>(entries: impl Iterator<Item = (&'e [u8], &'e NewEntry)>) -> HashMap
 /// Writes the entries, and the index of what they became.
 pub(super) fn write(
     entries: &Entries,
+    os: ImageOs,
     latest: Option<i64>,
     last: &Reuse,
     spools: &Spools,
@@ -176,6 +182,7 @@ pub(super) fn write(
     let mtime = latest.map_or(Mtime::Own, Mtime::AtMost);
     let compression = Compression::default();
     let options = LayerOptions {
+        os,
         compression,
         policy: Policy { mtime, ..Policy::default() },
         reuse: last.open(&spools.store, compression),
@@ -185,7 +192,7 @@ pub(super) fn write(
     let mut writer = LayerWriter::new(&spools.store, options)?;
     let links = links(entries.iter().map(|(path, entry)| (path.as_slice(), entry)));
     let mut written = Vec::with_capacity(entries.len());
-    let mut files = Files { reader: None, spools };
+    let mut files = Files { reader: None, spools, os };
     for (path, entry) in entries {
         let link = links.get(path.as_slice()).copied();
         let mut entry = append(&mut writer, path, entry, link, &mut files)?;
@@ -196,7 +203,7 @@ pub(super) fn write(
     if layer.size > WORTH_KEEPING {
         last.keep(&layer, compression);
     }
-    index::save(&spools.store, &layer.diff_id, &written)?;
+    index::save(&spools.store, &layer.diff_id, os, &written)?;
     let blob = Descriptor {
         media_type: layer.media_type.to_owned(),
         digest: layer.digest,
@@ -211,9 +218,20 @@ struct Files<'e> {
     /// That of the context that the last file was in: neighbours share a directory.
     reader: Option<(&'e Arc<Context>, Reader<'e>)>,
     spools: &'e Spools,
+    /// What the layer is for.
+    os: ImageOs,
 }
 
 impl<'e> Files<'e> {
+    /// Of what a file says, that which means something to the system that the layer is for.
+    fn kept(&self, xattrs: &[Xattr]) -> Vec<Xattr> {
+        let means_something = |(name, _): &&Xattr| match self.os {
+            ImageOs::Linux => is_kept(name),
+            ImageOs::Windows => is_record(name),
+        };
+        xattrs.iter().filter(means_something).cloned().collect()
+    }
+
     fn reader(&mut self, context: &'e Arc<Context>) -> &mut Reader<'e> {
         if self.reader.as_ref().is_none_or(|(known, _)| !Arc::ptr_eq(known, context)) {
             self.reader = None;
@@ -265,7 +283,7 @@ fn append<'e>(
         }
         NewKind::File { size, content } => {
             let kind = EntryKind::File { size: *size };
-            let mut xattrs = entry.xattrs.clone();
+            let mut xattrs = files.kept(&entry.xattrs);
             let (offset, digest) = match content {
                 Content::Inline(bytes) => {
                     (writer.append(&written(kind, &xattrs), bytes.as_slice())?, content.digest()?)
@@ -292,8 +310,9 @@ fn append<'e>(
             return Ok(indexed(IndexKind::File { size, digest, offset }, &xattrs));
         }
     };
-    writer.append(&written(kind, &entry.xattrs), io::empty())?;
-    Ok(indexed(shown, &entry.xattrs))
+    let xattrs = files.kept(&entry.xattrs);
+    writer.append(&written(kind, &xattrs), io::empty())?;
+    Ok(indexed(shown, &xattrs))
 }
 
 /// Reads, and hashes if the hash is not known.
@@ -314,15 +333,4 @@ impl<R: io::Read> io::Read for Hashed<'_, R> {
 
 fn vanished(error: &dyn std::error::Error) -> EngineError {
     EngineError::Invalid(with_sources(error))
-}
-
-impl From<LayerError> for EngineError {
-    fn from(error: LayerError) -> Self {
-        match error {
-            LayerError::Cancelled => Self::Cancelled,
-            LayerError::Store(error) => Self::Store(error),
-            LayerError::Compress(source) => Self::Io { action: "compress a layer".into(), source },
-            error => Self::Invalid(with_sources(&error)),
-        }
-    }
 }

@@ -4,9 +4,11 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use polyarch_actors::ImageOs;
+
 use super::{config::Health, error::EngineError, signal, stage::Stage};
 use crate::dockerfile::{
-    ArgDeclaration, CommandLine, Expander, Healthcheck, InstructionKind, KeyValue, Probe,
+    ArgDeclaration, CommandLine, Expander, Healthcheck, InstructionKind, KeyValue, Probe, WINDOWS_SHELL,
 };
 
 /// What words are expanded with.
@@ -44,7 +46,7 @@ pub(super) fn apply(
         InstructionKind::Env(pairs) => {
             let pairs = expand_pairs(pairs, words)?;
             for (name, value) in &pairs {
-                stage.config.config.set_env(name, value);
+                stage.config.config.set_env(name, value, stage.platform.os());
                 stage.variables.insert(name.clone(), value.clone());
             }
             format!("ENV {}", shown_pairs(&pairs))
@@ -172,9 +174,13 @@ pub(super) fn command_line(command: &CommandLine, stage: &Stage) -> Vec<String> 
         CommandLine::Exec(words) => words.clone(),
         CommandLine::Shell(line) => {
             let shell = &stage.config.config.shell;
-            let default = ["/bin/sh".to_owned(), "-c".to_owned()];
-            let shell = if shell.is_empty() { default.as_slice() } else { shell };
-            shell.iter().chain([line]).cloned().collect()
+            let default = match stage.platform.os() {
+                ImageOs::Linux => ["/bin/sh", "-c"].as_slice(),
+                ImageOs::Windows => &WINDOWS_SHELL,
+            };
+            let default = default.iter().map(|word| (*word).to_owned());
+            let shell = if shell.is_empty() { default.collect() } else { shell.clone() };
+            shell.into_iter().chain([line.clone()]).collect()
         }
     }
 }

@@ -127,7 +127,7 @@ impl Build {
             Origin::Chain(Stage::from_base(&base, platform.clone()).chain, format!("the image {name}"))
         };
         match self.plan.source(name, numbers) {
-            Base::Scratch => Ok(Origin::Chain(Chain::default(), "scratch".into())),
+            Base::Scratch => Ok(Origin::Chain(Chain::of(platform.os()), "scratch".into())),
             Base::Stage(number) => {
                 Ok(Origin::Chain(self.stage(number).await?.chain, format!("the stage {name}")))
             }
@@ -157,19 +157,22 @@ impl Build {
 
     /// What the layers of a complete chain put where. It blocks.
     pub(super) fn tree(&self, chain: &Chain) -> Result<Tree, EngineError> {
+        let os = chain.os();
+        let name = |id: &str| format!("{os} {id}");
         let known = |id: &str| {
             let trees = self.found.trees.lock().unwrap_or_else(PoisonError::into_inner);
-            trees.get(id).cloned()
+            trees.get(&name(id)).cloned()
         };
         let layers = chain.layers();
         let begin = (0..layers.len()).rev().find_map(|at| Some((at + 1, known(layers[at].id.as_str())?)));
-        let (mut seen, mut tree) = begin.unwrap_or_default();
+        let (mut seen, mut tree) = begin.unwrap_or_else(|| (0, Tree::of(os)));
         while let Some(layer) = layers.get(seen) {
             seen += 1;
             let entries = index::of_layer(
                 &self.engine.store,
                 &layer.blob.digest,
                 &layer.diff_id,
+                os,
                 self.spools.limits,
                 &self.cancel,
             )?;
@@ -182,8 +185,8 @@ impl Build {
             }
         }
         let mut trees = self.found.trees.lock().unwrap_or_else(PoisonError::into_inner);
-        trees.insert(chain.id().to_owned(), tree.clone());
-        Ok(tree)
+        trees.insert(name(chain.id()), tree.clone());
+        Ok(tree.above_hidden_base(chain.hides_base()))
     }
 
     /// Keeps files until the build has ended.

@@ -6,8 +6,8 @@ use polyarch_actors::{BuildError, Descriptor, Digest, Materials, Platform};
 
 use super::{
     build::Build,
-    chain::LayerOrigin,
-    config::{COMMENT, History, ImageManifest},
+    chain::{ChainLayer, LayerOrigin},
+    config::{COMMENT, History, ImageLayer, ImageManifest},
     error::{EngineError, blocking},
     imports,
     key::Key,
@@ -52,7 +52,8 @@ fn write(build: &Build, stage: Stage) -> Result<Assembled, EngineError> {
     config.config.labels.extend(labels);
     let platform = &build.request.platform;
     let base = std::mem::take(&mut config.platform);
-    let (os_version, os_features) = (base.os_version, base.os_features);
+    let os_version = base.os_version.or_else(|| platform.os_version().map(str::to_owned));
+    let os_features = base.os_features;
     config.platform = EntryPlatform { os_version, os_features, ..EntryPlatform::from(platform) };
     config.created = None;
     // The same image again keeps the time at which it was first made, and so its digest.
@@ -97,7 +98,7 @@ fn write(build: &Build, stage: Stage) -> Result<Assembled, EngineError> {
         schema_version: 2,
         media_type: media_type::MANIFEST.to_owned(),
         config: descriptor(media_type::CONFIG, &digest, bytes.len()),
-        layers: chain.layers().iter().map(|layer| layer.blob.clone()).collect(),
+        layers: chain.layers().iter().map(as_written).collect(),
     };
     let manifest = canonical(&manifest, "an image manifest")?;
     let manifest_digest = store.put(&manifest)?;
@@ -110,4 +111,15 @@ fn write(build: &Build, stage: Stage) -> Result<Assembled, EngineError> {
         config: digest,
         platform: platform.clone().with_os_version(config.platform.os_version),
     })
+}
+
+/// A layer in a manifest; one of a base as the base has it.
+fn as_written(layer: &ChainLayer) -> ImageLayer {
+    let of_base = match &layer.origin {
+        LayerOrigin::Base(base) => {
+            base.layers.iter().find(|known| known.descriptor.digest == layer.blob.digest)
+        }
+        LayerOrigin::Here | LayerOrigin::Imported => None,
+    };
+    of_base.cloned().unwrap_or_else(|| layer.blob.clone().into())
 }

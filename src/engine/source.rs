@@ -9,7 +9,8 @@ use super::{
     error::EngineError,
     key::Key,
     layer::{self, Content, NewEntry, NewKind},
-    tree::{Node, NodeKind, Tree},
+    node::{Node, NodeKind},
+    tree::Tree,
 };
 use crate::{
     context::{self, Context, ContextError, Entry, Ignore, Kind, RelPath, SelectError, select},

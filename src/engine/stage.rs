@@ -2,14 +2,17 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use polyarch_actors::Platform;
+use polyarch_actors::{ImageOs, Platform};
 
 use super::{
     bases::Base,
     chain::{Chain, LayerOrigin},
     config::{COMMENT, History, ImageConfig},
+    error::EngineError,
     records::Record,
+    windows,
 };
+use crate::{context::RelPath, dockerfile::windows_path};
 
 /// A stage.
 #[derive(Clone, Debug)]
@@ -27,14 +30,14 @@ pub(super) struct Stage {
 impl Stage {
     /// A stage that begins from nothing.
     pub(super) fn from_scratch(platform: Platform) -> Self {
-        Self::new(ImageConfig::from_scratch(), Chain::default(), platform)
+        Self::new(ImageConfig::from_scratch(platform.os()), Chain::of(platform.os()), platform)
     }
 
     /// A stage that begins from an image.
     pub(super) fn from_base(base: &Arc<Base>, platform: Platform) -> Self {
-        let mut chain = Chain::default();
+        let mut chain = Chain::of(platform.os());
         for (layer, diff_id) in base.layers.iter().zip(&base.config.rootfs.diff_ids) {
-            chain.push(layer.clone(), diff_id.clone(), LayerOrigin::Base(Arc::clone(base)));
+            chain.push(layer.descriptor.clone(), diff_id.clone(), LayerOrigin::Base(Arc::clone(base)));
         }
         Self::new(base.config.clone(), chain, platform)
     }
@@ -73,11 +76,26 @@ impl Stage {
         });
     }
 
-    /// The directory that relative paths begin in.
-    pub(super) fn workdir(&self) -> &str {
-        match self.config.config.working_dir.as_str() {
-            "" => "/",
-            workdir => workdir,
+    /// The directory that relative paths begin in, with slashes.
+    pub(super) fn workdir(&self) -> String {
+        let workdir = self.path(&self.config.config.working_dir).unwrap_or_default();
+        if workdir.starts_with('/') { workdir } else { format!("/{workdir}") }
+    }
+
+    /// A path of an instruction with slashes and without a drive, whatever the image is for.
+    pub(super) fn path(&self, text: &str) -> Result<String, EngineError> {
+        match self.platform.os() {
+            ImageOs::Linux => Ok(text.to_owned()),
+            ImageOs::Windows => windows_path(text).map_err(|error| EngineError::Invalid(error.to_string())),
+        }
+    }
+
+    /// The layers that a step looks at which puts something at `path`. Bases of Windows are large, and what Dockerfiles
+    /// put into them mostly goes where they have nothing, so they are only looked at for what belongs to Windows.
+    pub(super) fn ground(&self, path: &RelPath) -> Chain {
+        match self.platform.os() {
+            ImageOs::Windows if !windows::is_of_system(path) => self.chain.without_base(),
+            _ => self.chain.clone(),
         }
     }
 }

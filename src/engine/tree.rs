@@ -3,15 +3,19 @@
 //! Symbolic links lead where they would in a container: an absolute one begins at the root of the image, and `..`
 //! stays below it. Directories are shared between stages until one of them changes.
 
-use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, convert::Infallible, sync::Arc};
+
+use polyarch_actors::ImageOs;
 
 use super::{
     index::{IndexEntry, IndexKind},
+    node::{Node, NodeKind},
     spool::{Bytes, Spool},
 };
 use crate::{
     archive::DEEPEST,
-    context::{self, RelPath, Xattr},
+    context::{self, RelPath},
+    oci::layer::windows::Spellings,
 };
 
 /// How many symbolic links one path may lead through.
@@ -22,80 +26,58 @@ const LONGEST_PATH: usize = 4096;
 const MOST_MEMORY: usize = 1 << 30;
 const NODE: usize = 128;
 
-/// What is at a path.
-#[derive(Clone, Debug)]
-pub(super) struct Node {
-    pub(super) kind: NodeKind,
-    pub(super) mode: u32,
-    pub(super) uid: u32,
-    pub(super) gid: u32,
-    /// In seconds since 1970.
-    pub(super) modified: i64,
-    pub(super) xattrs: Vec<Xattr>,
-    /// The layer that put it there, counted from 1.
-    pub(super) layer: usize,
-}
-
-/// What kind of thing it is.
-#[derive(Clone, Debug)]
-pub(super) enum NodeKind {
-    Directory(BTreeMap<Vec<u8>, Arc<Node>>),
-    File(Bytes),
-    Symlink(Vec<u8>),
-    Fifo,
-    CharDevice { major: u32, minor: u32 },
-    BlockDevice { major: u32, minor: u32 },
-}
-
 /// The paths of a root file system.
 #[derive(Clone, Debug)]
 pub(super) struct Tree {
     root: Arc<Node>,
     /// How much memory everything that was ever put there takes, in bytes.
     taken: usize,
-}
-
-impl Node {
-    /// A directory of root's, as it is made where one is missing.
-    pub(super) fn directory(uid: u32, gid: u32, modified: i64, layer: usize) -> Self {
-        let kind = NodeKind::Directory(BTreeMap::new());
-        Self { kind, mode: 0o755, uid, gid, modified, xattrs: Vec::new(), layer }
-    }
-
-    /// How much memory what is said of it takes, in bytes.
-    fn weight(&self) -> usize {
-        let target = if let NodeKind::Symlink(target) = &self.kind { target.len() } else { 0 };
-        target + self.xattrs.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
-    }
-
-    pub(super) fn is_directory(&self) -> bool {
-        matches!(self.kind, NodeKind::Directory(_))
-    }
-
-    pub(super) fn children(&self) -> Option<&BTreeMap<Vec<u8>, Arc<Self>>> {
-        match &self.kind {
-            NodeKind::Directory(children) => Some(children),
-            _ => None,
-        }
-    }
-
-    fn children_mut(&mut self) -> Option<&mut BTreeMap<Vec<u8>, Arc<Self>>> {
-        match &mut self.kind {
-            NodeKind::Directory(children) => Some(children),
-            _ => None,
-        }
-    }
+    /// On Windows, how names are written.
+    spellings: Option<Spellings>,
+    /// Whether there may be more below it, in a base that nobody has looked at.
+    hides_base: bool,
 }
 
 impl Default for Tree {
     fn default() -> Self {
-        Self { root: Arc::new(Node::directory(0, 0, 0, 0)), taken: 0 }
+        Self::of(ImageOs::Linux)
     }
 }
 
 impl Tree {
+    /// No path yet, in an image for this system.
+    pub(super) fn of(os: ImageOs) -> Self {
+        let root = Arc::new(Node::directory(0, 0, 0, 0));
+        let spellings = (os == ImageOs::Windows).then(Spellings::default);
+        Self { root, taken: 0, spellings, hides_base: false }
+    }
+
+    /// The same where a base below it has paths of its own that nobody looks at.
+    pub(super) fn above_hidden_base(self, hides_base: bool) -> Self {
+        Self { hides_base, ..self }
+    }
+
+    /// Whether there may be more below it, in a base that nobody has looked at.
+    pub(super) fn hides_base(&self) -> bool {
+        self.hides_base
+    }
+
+    /// What the image is for.
+    pub(super) fn os(&self) -> ImageOs {
+        if self.spellings.is_some() { ImageOs::Windows } else { ImageOs::Linux }
+    }
+
+    /// A path as its names are written where they are there already in another spelling.
+    pub(super) fn spelled<'p>(&self, path: &'p RelPath) -> Cow<'p, RelPath> {
+        match &self.spellings {
+            None => Cow::Borrowed(path),
+            Some(spellings) => Cow::Owned(spellings.spelled(path)),
+        }
+    }
+
     /// What is at `path`, whose parents are no symbolic links.
     pub(super) fn get(&self, path: &RelPath) -> Option<&Node> {
+        let path = self.spelled(path);
         let mut node = &self.root;
         for name in path.components() {
             node = node.children()?.get(name)?;
@@ -113,7 +95,7 @@ impl Tree {
             }
             match self.follow_first(&path) {
                 Some(target) => path = target,
-                None => return Some(path),
+                None => return Some(self.spelled(&path).into_owned()),
             }
         }
         None
@@ -121,6 +103,7 @@ impl Tree {
 
     /// The path that the first symbolic link in `path` turns it into, if there is one.
     fn follow_first(&self, path: &RelPath) -> Option<RelPath> {
+        let path = self.spelled(path);
         let (mut node, mut at) = (&self.root, RelPath::root());
         let mut names = path.components();
         while let Some(name) = names.next() {
@@ -143,6 +126,10 @@ impl Tree {
     /// and whatever else stands in the way goes.
     pub(super) fn put(&mut self, path: &RelPath, mut node: Node) {
         let layer = node.layer;
+        let path = self.spelled(path);
+        if let Some(spellings) = &mut self.spellings {
+            self.taken += spellings.learn(&path);
+        }
         self.taken += node.weight();
         let mut at = &mut self.root;
         for name in path.components() {
@@ -195,8 +182,10 @@ impl Tree {
                 return Err(format!("{shown} deletes nothing that can be named"));
             }
             if !hidden.starts_with(b".wh.") {
+                let hidden = self.spelled(&parent.child(hidden)).into_owned();
+                let name = hidden.split().map(|(_, name)| name.to_vec()).unwrap_or_default();
                 self.change(&parent, |directory| {
-                    directory.children_mut().map(|children| children.remove(hidden));
+                    directory.children_mut().map(|children| children.remove(&name));
                 });
             }
             return Ok(());
@@ -239,6 +228,7 @@ impl Tree {
         if self.get(path).is_none() {
             return;
         }
+        let path = self.spelled(path);
         let mut at = &mut self.root;
         for name in path.components() {
             let Some(child) = Arc::make_mut(at).children_mut().and_then(|children| children.get_mut(name))

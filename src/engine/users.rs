@@ -2,7 +2,7 @@
 //!
 //! Source: BuildKit, `solver/llbsolver/file/user_linux.go`; but a name that nobody has is an error here, not root.
 
-use super::{error::EngineError, spool::Spools, tree::NodeKind, tree::Tree};
+use super::{error::EngineError, node::NodeKind, spool::Spools, tree::Tree};
 use crate::context::RelPath;
 
 /// The largest file of names that is read.

@@ -140,6 +140,7 @@ impl Indexes {
                     blocking(move || Ok(store.lock_names()?.set(&name, &root)?)).await?;
                 }
                 Destination::Layout { folder, tag } => {
+                    self.images.complete(&root, false, cx).await?;
                     let write =
                         move || Ok(add_to_layout(&store, &root, &folder, &tag, &|| token.is_cancelled())?);
                     blocking(write).await?;

@@ -165,9 +165,10 @@ impl Indexes {
     }
 }
 
-/// Whether something is in the store with all that it points at.
+/// Whether something is in the store with all that it points at, or it is known where the rest is.
 fn is_whole(store: &Store, root: &Descriptor) -> bool {
-    layout::closure(store, root).is_ok_and(|blobs| blobs.iter().all(|blob| store.contains(blob)))
+    let is_at_hand = |blob: &Digest| store.contains(blob) || store.origin(blob).is_some();
+    layout::closure(store, root).is_ok_and(|blobs| blobs.iter().all(is_at_hand))
 }
 
 /// What points at a document of the store of which only the digest is known.

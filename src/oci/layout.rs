@@ -98,8 +98,7 @@ fn walk(
             let parts: ManifestParts = serde_json::from_slice(&bytes).map_err(|error| {
                 StoreError::Malformed { what: format!("the manifest {digest}"), reason: error.to_string() }
             })?;
-            // Foreign layers stay where their URLs say; they are not in the store.
-            let layers = parts.layers.into_iter().filter(|layer| layer.urls.is_empty());
+            let layers = parts.layers.into_iter().filter(|layer| !layer.is_elsewhere(store));
             let blobs = layers.chain([parts.config]).map(|part| part.digest);
             seen.extend(blobs);
         }
@@ -114,10 +113,22 @@ struct ManifestParts {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Part {
     digest: Digest,
     #[serde(default)]
-    urls: Vec<String>,
+    media_type: String,
+    #[serde(default)]
+    urls: Option<Vec<String>>,
+}
+
+impl Part {
+    /// Whether it stays where its manifest says, and needs not be in the store.
+    fn is_elsewhere(&self, store: &Store) -> bool {
+        let has_urls = self.urls.as_ref().is_some_and(|urls| !urls.is_empty());
+        let foreign = media_type::is_foreign(&self.media_type);
+        (foreign && has_urls) || (foreign || has_urls) && !store.contains(&self.digest)
+    }
 }
 
 /// The `index.json` of a layout in which these things have these names.

@@ -96,7 +96,8 @@ pub(crate) fn read_layout_manifest(
 
 /// Copies one blob out of the layout `folder` into the store, unless it is there.
 pub(crate) fn copy_layout_blob(store: &Store, folder: &Path, digest: &Digest) -> Result<(), LayoutReadError> {
-    Layout { folder }.copy_blob(store, &Part { digest: digest.clone(), size: None, urls: Vec::new() })
+    let part = Part { digest: digest.clone(), media_type: String::new(), size: None, urls: None };
+    Layout { folder }.copy_blob(store, &part)
 }
 
 struct Layout<'r> {
@@ -111,12 +112,22 @@ struct Image {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Part {
     digest: Digest,
     #[serde(default)]
+    media_type: String,
+    #[serde(default)]
     size: Option<u64>,
     #[serde(default)]
-    urls: Vec<String>,
+    urls: Option<Vec<String>>,
+}
+
+impl Part {
+    /// Whether it may be where its manifest says instead.
+    fn may_be_elsewhere(&self) -> bool {
+        media_type::is_foreign(&self.media_type) || self.urls.as_ref().is_some_and(|urls| !urls.is_empty())
+    }
 }
 
 impl Layout<'_> {
@@ -210,7 +221,7 @@ impl Layout<'_> {
             }
             for part in image.layers.into_iter().chain([image.config]) {
                 // What a manifest may not hold itself is where its addresses say.
-                if part.urls.is_empty() || self.blob(&part.digest).is_file() {
+                if !part.may_be_elsewhere() || self.blob(&part.digest).is_file() {
                     self.copy_blob(store, &part)?;
                 }
             }

@@ -48,3 +48,10 @@ pub fn is_index(media_type: &str) -> bool {
 pub fn is_manifest(media_type: &str) -> bool {
     matches!(media_type, MANIFEST | DOCKER_MANIFEST)
 }
+
+/// Whether content of this type is a layer that registries may not keep, and that is where its `urls` say.
+///
+/// Source: OCI image specification, `layer.md`, "Non-Distributable Layers"; Docker's foreign layers.
+pub fn is_foreign(media_type: &str) -> bool {
+    media_type.contains(".nondistributable.") || media_type.contains(".foreign.")
+}

@@ -10,6 +10,7 @@ mod layout_update;
 mod lease;
 pub mod media_type;
 mod names;
+pub(crate) mod origin;
 mod recency;
 mod reference;
 mod room;

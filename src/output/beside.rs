@@ -4,7 +4,7 @@
 
 use std::io;
 
-use polyarch_actors::Platform;
+use polyarch_actors::BuiltImage;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
@@ -30,13 +30,13 @@ pub(super) struct Beside {
     pub(super) bytes: Vec<u8>,
 }
 
-/// The files that say what `statements` do about every file of a root file system.
+/// The files that say what `statements` do about every file of a root file system, that of the image with this number.
 pub(super) fn files(
     store: &Store,
     root: &RootFs,
     roots: &Roots<'_>,
     number: usize,
-    platform: &Platform,
+    images: &[BuiltImage],
     cancel: &CancellationToken,
 ) -> Result<Vec<Beside>, OutputError> {
     let statements = roots.statements.get(number).map(Vec::as_slice).unwrap_or_default();
@@ -48,7 +48,7 @@ pub(super) fn files(
     let file = |statement: &Statement| -> Result<Beside, StoreError> {
         let name = statement.file_name();
         let name = match name.strip_suffix(".json").filter(|_| !is_alone) {
-            Some(stem) => format!("{stem}.{}.json", folder_of(platform)),
+            Some(stem) => format!("{stem}.{}.json", folder_of(&images[number], images)),
             None => name.to_owned(),
         };
         Ok(Beside { name, bytes: statement.about(&subjects)? })

@@ -5,8 +5,13 @@ use std::io::Read;
 use polyarch_actors::BuiltImage;
 use tokio_util::sync::CancellationToken;
 
-use super::{contents::Contents, error::OutputError, rootfs::RootFs};
+use super::{contents::Contents, error::OutputError, layers::layers, rootfs::RootFs};
 use crate::oci::Store;
+
+/// How many layers of an image are not in the store: those that registries may not keep.
+pub(crate) fn absent_layers(store: &Store, image: &BuiltImage) -> Result<usize, OutputError> {
+    Ok(layers(store, &image.manifest.digest)?.iter().filter(|layer| !store.contains(layer)).count())
+}
 
 /// Gives the files of an image whose paths `wanted` likes, each with its length in bytes and its bytes, as they are once
 /// all layers are applied. Paths begin without a slash. What `take` leaves of a file is skipped.

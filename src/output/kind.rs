@@ -105,6 +105,16 @@ impl Output {
         self.push() != Push::No
     }
 
+    /// Whether it is made of layers that may still be in their registry, and if so whether those count too that
+    /// registries may not keep: a layout says where they are.
+    pub(crate) fn needs_layers(&self) -> Option<bool> {
+        match self {
+            Self::Image { .. } => None,
+            Self::OciArchive { .. } | Self::OciDirectory { .. } => Some(false),
+            Self::Local { .. } | Self::Tar { .. } | Self::Docker { .. } | Self::Load { .. } => Some(true),
+        }
+    }
+
     /// How it goes to registries.
     pub fn push(&self) -> Push {
         if let Self::Image { push, .. } = self { *push } else { Push::No }

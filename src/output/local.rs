@@ -54,7 +54,7 @@ pub(super) fn write(
     for (number, image) in images.iter().enumerate() {
         let root = RootFs::read(store, image, cancel)?;
         let target = if roots.split {
-            let target = new.join(folder_of(&image.platform));
+            let target = new.join(folder_of(image, images));
             make(&target)?;
             target
         } else {
@@ -62,7 +62,7 @@ pub(super) fn write(
             new.clone()
         };
         devices += unpack(store, &root, roots.epoch, &target, cancel)?;
-        for Beside { name, bytes } in beside::files(store, &root, roots, number, &image.platform, cancel)? {
+        for Beside { name, bytes } in beside::files(store, &root, roots, number, images, cancel)? {
             // A rename follows no symbolic link that the image may have there.
             let written = draft.path().join("statement");
             let place = target.join(&name);
@@ -111,6 +111,7 @@ fn unpack(
             gid: 0,
             modified: epoch.or(entry.map(|entry| entry.modified)).unwrap_or_default(),
             xattrs: Vec::new(),
+            windows: Vec::new(),
             offset: 0,
             size: 0,
         }

@@ -8,6 +8,7 @@ mod error;
 mod files;
 mod form;
 mod kind;
+mod layers;
 mod load;
 mod local;
 mod merge;
@@ -19,7 +20,7 @@ mod tar;
 mod write;
 
 pub use error::OutputError;
-pub(crate) use files::read_files;
+pub(crate) use files::{absent_layers, read_files};
 pub use form::{ImageForm, MediaTypes};
 pub use kind::{Destination, ImageOptions, Output, Push};
 pub(crate) use load::Loader;

@@ -116,7 +116,6 @@ impl Cast<'_> {
         epoch: Option<i64>,
         is_windows: bool,
     ) -> Result<Option<Layer>, OutputError> {
-        let there = self.compression()?;
         let wanted = form.stored().filter(|_| self.is_new || form.force_compression);
         let latest = epoch.filter(|_| form.rewrite_timestamp && self.is_new);
         if let Some(latest) = latest
@@ -132,7 +131,14 @@ impl Cast<'_> {
             let compression = wanted.unwrap_or_default();
             return redate::layer(self.store, &self.layer.digest, latest, compression, self.cancel).map(Some);
         }
-        let Some(wanted) = wanted.filter(|wanted| Some(*wanted) != there) else { return Ok(None) };
+        let Some(wanted) = wanted else { return Ok(None) };
+        if !self.store.contains(&self.layer.digest) {
+            let reason = "it is in its registry alone, where force-compression cannot reach it";
+            return Err(OutputError::layer(&self.layer.digest, reason));
+        }
+        if self.compression()? == Some(wanted) {
+            return Ok(None);
+        }
         let source = decompress(self.store.open_blob(&self.layer.digest)?).map_err(self.unreadable())?;
         let made = store_archive(self.store, source, self.layer.digest.as_str(), wanted, self.cancel)
             .map_err(|error| OutputError::of_layer(&self.layer.digest, error))?;

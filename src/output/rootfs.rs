@@ -5,17 +5,19 @@
 //!
 //! Source: OCI image specification, `layer.md`, "Applying Changesets"; containerd, `pkg/archive/tar.go`.
 
-use std::{collections::BTreeMap, ops::Bound};
+use std::{borrow::Cow, collections::BTreeMap, ops::Bound};
 
-use polyarch_actors::{BuiltImage, Digest};
-use serde::Deserialize;
+use polyarch_actors::{BuiltImage, Digest, ImageOs};
 use tokio_util::sync::CancellationToken;
 
-use super::error::OutputError;
+use super::{
+    error::OutputError,
+    layers::{layers, of_windows},
+};
 use crate::{
     archive::{Archive, DEEPEST, Member, MemberKind, decompress},
     context::{RelPath, Xattr},
-    oci::{Store, StoreError},
+    oci::{Store, layer::windows::Spellings},
 };
 
 /// How many symbolic links one path may lead through.
@@ -79,6 +81,8 @@ pub(super) struct RootFs {
     /// The layers, the lowest first.
     pub(super) layers: Vec<Digest>,
     memory: usize,
+    /// How names are written in an image for Windows, where its files are only a part of what layers hold.
+    spellings: Option<Spellings>,
 }
 
 impl RootFs {
@@ -88,18 +92,35 @@ impl RootFs {
         image: &BuiltImage,
         cancel: &CancellationToken,
     ) -> Result<Self, OutputError> {
-        let mut root = Self { layers: layers(store, &image.manifest.digest)?, ..Self::default() };
+        let layers = layers(store, &image.manifest.digest)?;
+        let spellings = (image.platform.os() == ImageOs::Windows).then(Spellings::default);
+        let mut root = Self { layers, spellings, ..Self::default() };
         for (number, layer) in root.layers.clone().into_iter().enumerate() {
             let odd = |error: std::io::Error| OutputError::layer(&layer, error);
             let mut archive = Archive::new(decompress(store.open_blob(&layer)?).map_err(odd)?);
-            let mut count = 0;
+            let (mut count, mut links) = (0, Vec::new());
             while let Some(member) = archive.next_member().map_err(odd)? {
                 if cancel.is_cancelled() {
                     return Err(OutputError::Cancelled);
                 }
                 let source = Source { layer: number, member: count };
-                root.apply(member, source).map_err(|reason| OutputError::layer(&layer, reason))?;
                 count += 1;
+                let member = if root.spellings.is_some() { of_windows(member) } else { Some(member) };
+                match member {
+                    None => {}
+                    // Windows makes links when all files are there.
+                    Some(member)
+                        if root.spellings.is_some() && matches!(member.kind, MemberKind::Hardlink(_)) =>
+                    {
+                        links.push((member, source));
+                    }
+                    Some(member) => {
+                        root.apply(member, source).map_err(|reason| OutputError::layer(&layer, reason))?;
+                    }
+                }
+            }
+            for (member, source) in links {
+                root.apply(member, source).map_err(|reason| OutputError::layer(&layer, reason))?;
             }
         }
         Ok(root)
@@ -117,7 +138,7 @@ impl RootFs {
         }
         if let Some(hidden) = name.strip_prefix(b".wh.") {
             if !matches!(hidden, b"" | b"." | b"..") && !hidden.starts_with(b".wh.") {
-                self.remove(parent.child(hidden).as_bytes());
+                self.remove(self.spelled(&parent.child(hidden)).as_bytes());
             }
             return Ok(());
         }
@@ -145,11 +166,15 @@ impl RootFs {
 
     fn linked(&self, target: &RelPath) -> Option<&Entry> {
         let (parent, name) = target.split()?;
-        self.entries.get(self.resolve(&parent)?.child(name).as_bytes())
+        self.entries.get(self.spelled(&self.resolve(&parent)?.child(name)).as_bytes())
     }
 
     /// Puts an entry at a path. Parents that are missing are made, and whatever else stands in the way goes.
     fn put(&mut self, path: &RelPath, entry: Entry) -> Result<(), String> {
+        let path = &self.spelled(path);
+        if let Some(spellings) = &mut self.spellings {
+            self.memory += spellings.learn(path);
+        }
         self.memory += ENTRY + path.as_bytes().len() + entry.weight();
         let mut above = RelPath::root();
         for name in path.split().map(|(parent, _)| parent).unwrap_or_default().components() {
@@ -215,14 +240,22 @@ impl RootFs {
             }
             match self.follow_first(&path) {
                 Some(target) => path = target,
-                None => return Some(path),
+                None => return Some(self.spelled(&path).into_owned()),
             }
         }
         None
     }
 
+    fn spelled<'p>(&self, path: &'p RelPath) -> Cow<'p, RelPath> {
+        match &self.spellings {
+            None => Cow::Borrowed(path),
+            Some(spellings) => Cow::Owned(spellings.spelled(path)),
+        }
+    }
+
     /// The path that the first symbolic link in `path` turns it into, if there is one.
     fn follow_first(&self, path: &RelPath) -> Option<RelPath> {
+        let path = self.spelled(path);
         let mut at = RelPath::root();
         let mut names = path.components();
         while let Some(name) = names.next() {
@@ -240,24 +273,6 @@ impl RootFs {
         }
         None
     }
-}
-
-/// The layers of a manifest.
-fn layers(store: &Store, manifest: &Digest) -> Result<Vec<Digest>, OutputError> {
-    #[derive(Deserialize)]
-    struct Manifest {
-        layers: Vec<Layer>,
-    }
-    #[derive(Deserialize)]
-    struct Layer {
-        digest: Digest,
-    }
-    let bytes = store.read_document(manifest)?;
-    let manifest: Manifest = serde_json::from_slice(&bytes).map_err(|error| StoreError::Malformed {
-        what: format!("the manifest {manifest}"),
-        reason: error.to_string(),
-    })?;
-    Ok(manifest.layers.into_iter().map(|layer| layer.digest).collect())
 }
 
 #[cfg(test)]

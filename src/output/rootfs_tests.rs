@@ -10,6 +10,7 @@ fn member(path: &str, kind: MemberKind) -> Member {
         gid: 0,
         modified: 0,
         xattrs: Vec::new(),
+        windows: Vec::new(),
         offset: 0,
         size: 1,
     }

@@ -33,12 +33,12 @@ pub(super) fn write(
     for (number, image) in images.iter().enumerate() {
         let root = RootFs::read(store, image, cancel)?;
         if roots.split {
-            archive.begin(&folder_of(&image.platform))?;
+            archive.begin(&folder_of(image, images))?;
         } else {
             seen.add(&root, &image.platform)?;
         }
         archive.add(store, &root, cancel)?;
-        for beside in beside::files(store, &root, roots, number, &image.platform, cancel)? {
+        for beside in beside::files(store, &root, roots, number, images, cancel)? {
             archive.add_file(&beside)?;
         }
     }

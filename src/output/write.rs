@@ -109,12 +109,19 @@ impl Writer {
     }
 }
 
-/// The folder of a platform: `linux_arm_v7`.
+/// The folder of an image among others: `linux_arm_v7`, and `windows_amd64_10.0.20348.1` where only that tells two of
+/// Windows apart.
 ///
 /// Source: BuildKit, `exporter/local/export.go`.
-pub(super) fn folder_of(platform: &Platform) -> String {
-    let os = platform.os().to_string();
-    [os.as_str(), platform.arch()].into_iter().chain(platform.variant()).collect::<Vec<_>>().join("_")
+pub(super) fn folder_of(image: &BuiltImage, all: &[BuiltImage]) -> String {
+    let without_version = |platform: &Platform| {
+        let os = platform.os().to_string();
+        [os.as_str(), platform.arch()].into_iter().chain(platform.variant()).collect::<Vec<_>>().join("_")
+    };
+    let name = without_version(&image.platform);
+    let is_alone = all.iter().filter(|other| without_version(&other.platform) == name).count() < 2;
+    let version = image.platform.os_version().filter(|_| !is_alone);
+    version.map_or_else(|| name.clone(), |version| format!("{name}_{version}"))
 }
 
 /// Which platform brought which file, where all go to one folder.

@@ -17,7 +17,7 @@ use super::{
     disk,
     entry::{Blob, Entry, Found, Kind, Removal},
 };
-use crate::oci::{Store, StoreError, layout, media_type};
+use crate::oci::{Store, StoreError, layout, media_type, origin};
 
 /// How the name of a folder begins that is being removed.
 pub(super) const GONE: &str = "gone-";
@@ -40,6 +40,7 @@ pub(super) fn scan(store: &Store) -> Result<Found, StoreError> {
         scan.records(&folder, Kind::Step, false);
     }
     scan.records(&sandbox.join("bases"), Kind::Base, true);
+    scan.origins(&root.join(origin::FOLDER), &found);
     scan.records(&root.join("fetched"), Kind::Download, false);
     for folder in ["indexes", "digests", "blocks"] {
         scan.files(&sandbox.join(folder), Kind::Index, &Removal::File);
@@ -84,6 +85,16 @@ impl Scan<'_> {
                 }
             }
             self.file(path, kind, Removal::File, blobs);
+        }
+    }
+
+    /// Where blobs are that no name and no build needs.
+    fn origins(&mut self, folder: &Path, found: &Found) {
+        for path in self.whole(folder) {
+            let blob = name(&path).and_then(|hex| format!("sha256:{hex}").parse::<Digest>().ok());
+            if !blob.is_some_and(|blob| found.needed.contains(&blob) || found.in_use.contains(&blob)) {
+                self.file(path, Kind::Leftover, Removal::File, BTreeSet::new());
+            }
         }
     }
 

@@ -6,6 +6,8 @@
 use polyarch_actors::Descriptor;
 use serde::Deserialize;
 
+use crate::oci::media_type;
+
 const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
@@ -48,8 +50,7 @@ impl Layer {
     ///
     /// Source: OCI image specification, `layer.md`, "Non-Distributable Layers"; Docker's foreign layers.
     pub(super) fn foreign_urls(&self) -> &[String] {
-        let kind = &self.descriptor.media_type;
-        let foreign = kind.contains(".nondistributable.") || kind.contains(".foreign.");
+        let foreign = media_type::is_foreign(&self.descriptor.media_type);
         self.urls.as_deref().filter(|_| foreign).unwrap_or_default()
     }
 }

@@ -8,6 +8,7 @@ mod auth;
 mod auth_file;
 mod challenge;
 mod client;
+mod complete;
 mod connection;
 mod context;
 mod document;
@@ -30,6 +31,7 @@ mod web;
 
 pub use auth::{CredentialSources, Credentials};
 pub use client::{ClientOptions, RegistryClient, Timeouts};
+pub(crate) use complete::complete;
 pub use context::{TransferCx, TransferEvent};
 pub use error::{AuthError, RegistryError};
 pub use manifest::Manifest;

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use polyarch_actors::{Descriptor, Digest};
 
-use super::document::{self, Content};
+use super::document::{self, Content, Layer};
 use crate::oci::{Store, StoreError};
 
 /// How deep indexes may be nested.
@@ -15,6 +15,8 @@ const DEEPEST: u32 = 8;
 pub(super) struct Plan {
     /// Configs and layers, in the order of the manifests.
     pub(super) blobs: Vec<Descriptor>,
+    /// Layers that no registry may keep.
+    pub(super) foreign: Vec<Layer>,
     /// Image manifests.
     pub(super) images: Vec<Stored>,
     /// Indexes, each after those it points at.
@@ -69,7 +71,10 @@ impl Plan {
                 self.indexes.push(stored);
             }
             Content::Image { config, layers } => {
-                let layers = layers.into_iter().filter(|layer| layer.foreign_urls().is_empty());
+                let (layers, foreign): (Vec<_>, Vec<_>) =
+                    layers.into_iter().partition(|layer| layer.foreign_urls().is_empty());
+                self.foreign.extend(foreign);
+                let layers = layers.into_iter();
                 for blob in std::iter::once(config).chain(layers.map(|layer| layer.descriptor)) {
                     if seen.insert(blob.digest.clone()) {
                         self.blobs.push(blob);

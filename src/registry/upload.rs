@@ -68,12 +68,30 @@ impl RegistryClient {
         let host = self.host(repository.registry());
         let scopes = Scopes::push(repository.repository());
         let tally = Arc::new(Tally::new(cx));
+        // Where it comes from it is, and a registry that has it can link it.
+        let origin = store.origin(&blob.digest).filter(|_| !store.contains(&blob.digest));
+        let origin = origin.filter(|origin| origin.registry() == repository.registry());
+        let sources: Vec<String> =
+            origin.map(|origin| origin.repository().to_owned()).into_iter().chain(sources.to_vec()).collect();
+        let sources = sources.as_slice();
         let mut attempts = 0;
         let attempt = || {
             attempts += 1;
             self.push_once(&host, &scopes, blob, store, sources, &tally, attempts > WHOLE_ATTEMPTS)
         };
-        let outcome = cx.retrying(&host.name, attempt).await.inspect_err(|_| _ = tally.begin_at(0))?;
+        let mut end = cx.retrying(&host.name, attempt).await;
+        if let (Err(RegistryError::Store(StoreError::Missing(_))), Some(origin)) =
+            (&end, store.origin(&blob.digest))
+        {
+            // No registry could link it, so it has to take the way through here.
+            self.pull_blob(&origin, blob, store, cx).await?;
+            end = cx
+                .retrying(&host.name, || {
+                    self.push_once(&host, &scopes, blob, store, sources, &tally, attempts > WHOLE_ATTEMPTS)
+                })
+                .await;
+        }
+        let outcome = end.inspect_err(|_| _ = tally.begin_at(0))?;
         tally.begin_at(blob.size);
         Ok(outcome)
     }

@@ -141,7 +141,9 @@ fn platforms_that_nobody_here_can_build_come_with_ways_out() {
     let context = desk.context("app", "FROM scratch\nRUN dir\n");
     let ended = build(&desk, &["--platform", "windows/amd64", &context]);
     ended.fails(5, &["no backend here can build windows/amd64", "buildah"]);
-    ended.says("hint: build the Windows image on Windows");
+    ended.says("hint: do what RUN does in a stage that begins with FROM --platform=$BUILDPLATFORM");
+    ended.says("app/Dockerfile:2");
+    ended.says("RUN dir");
     let emulated = std::path::Path::new("/proc/sys/fs/binfmt_misc/qemu-s390x").exists();
     if !emulated && polyarch_actors::Platform::host_linux().arch() != "s390x" {
         // Without emulators that are installed but not registered.

@@ -40,5 +40,9 @@ mod signals;
 #[cfg(target_os = "linux")]
 mod step_flags;
 mod steps;
+#[cfg(target_os = "linux")]
+mod windows;
+#[cfg(target_os = "linux")]
+mod windows_paths;
 
 pub(crate) use sharing::ordinary_user;

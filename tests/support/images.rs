@@ -41,6 +41,18 @@ impl Tar {
         self.member(SYMLINK, name, target, b"")
     }
 
+    /// Says more of the next member, in PAX records.
+    pub(crate) fn with(self, records: &[(&str, &str)]) -> Self {
+        let record = |(key, value): &(&str, &str)| {
+            let rest = key.len() + value.len() + 3;
+            // The length counts its own digits, of which there are at most four.
+            let length = (rest + 1..=rest + 4).find(|length| *length == rest + length.to_string().len());
+            format!("{} {key}={value}\n", length.expect("a length"))
+        };
+        let body: String = records.iter().map(record).collect();
+        self.member(b'x', "PaxHeaders", "", body.as_bytes())
+    }
+
     pub(crate) fn end(mut self) -> Vec<u8> {
         self.0.extend([0; 1024]);
         self.0

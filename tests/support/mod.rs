@@ -22,3 +22,5 @@ pub(crate) mod registry_proxy;
 pub(crate) mod session;
 pub(crate) mod tools;
 pub(crate) mod web;
+#[cfg(target_os = "linux")]
+pub(crate) mod windows;

@@ -60,7 +60,8 @@ impl Step<'_> {
             Ok((key, found))
         })
         .await?;
-        let (parent, created_by) = (stage.chain.clone(), ready.created_by.clone());
+        let parent = stage.ground(&ready.destination.path);
+        let (reads, created_by) = (vec![parent.clone()], ready.created_by.clone());
         let make = move |build: &Build| {
             let mut plain = Vec::new();
             let (destination, mut changes) = ready.begin(build, &parent)?;
@@ -77,7 +78,6 @@ impl Step<'_> {
             copy::put(plain, &destination, &mut changes)?;
             Ok(changes.finish())
         };
-        let reads = vec![stage.chain.clone()];
         self.change(stage, &created_by, key.end(), reads, make).await
     }
 
@@ -105,7 +105,7 @@ impl Step<'_> {
             let reason = format!("--checksum is for what is downloaded, and {path} is in the build context");
             return Err(EngineError::Invalid(reason));
         }
-        let one = Ready { paths: vec![path.to_owned()], ..ready.clone() };
+        let one = Ready { paths: vec![stage.path(path)?], ..ready.clone() };
         let (picked, _) = self.pick(Origin::Context(None), one).await?;
         Ok(Found { picked, unpack: instruction.unpack.unwrap_or(true) })
     }

@@ -37,7 +37,8 @@ impl Step<'_> {
             link: copy.link,
             parents: copy.parents,
         };
-        let ready = self.ready("COPY", stage, &copy.sources, &flags)?;
+        let mut ready = self.ready("COPY", stage, &copy.sources, &flags)?;
+        ready.paths = ready.paths.iter().map(|path| stage.path(path)).collect::<Result<_, _>>()?;
         let origin = match &copy.from {
             Some(from) => self.build.origin(&from.text, true).await?,
             None => Origin::Context(None),
@@ -47,8 +48,9 @@ impl Step<'_> {
             Origin::Chain(ref chain, _) => {
                 // What is picked is decided by the chain, so nothing of it is looked at unless it is needed.
                 let key = key.field("chain").field(chain.id()).list(&ready.paths).list(&ready.patterns).end();
-                let reads = vec![stage.chain.clone(), chain.clone()];
-                let (parent, created_by) = (stage.chain.clone(), ready.created_by.clone());
+                let parent = stage.ground(&ready.destination.path);
+                let reads = vec![parent.clone(), chain.clone()];
+                let created_by = ready.created_by.clone();
                 let make = move |build: &Build| {
                     let source = origin.open(build)?;
                     let picked = copy::pick(&source, &ready.paths, ready.parents, &ready.exclude)?;
@@ -74,7 +76,8 @@ impl Step<'_> {
         picked: Vec<Picked>,
         ready: Ready,
     ) -> Result<bool, EngineError> {
-        let (build, parent, created_by) = (self.build, stage.chain.clone(), ready.created_by.clone());
+        let (build, os, created_by) = (self.build, stage.platform.os(), ready.created_by.clone());
+        let parent = stage.ground(&ready.destination.path);
         let shape = ready.shape(&picked, build.epoch);
         let turn = if worth_reading_once(&picked) && build.records.imports.is_empty() {
             // Another platform may be at it. Who comes later finds all of it.
@@ -89,7 +92,7 @@ impl Step<'_> {
             let (picked, ready, parent) = (picked.clone(), ready.clone(), parent.clone());
             let made = blocking(move || {
                 let entries = ready.put(picked, &owned, &parent)?;
-                dispatch::to_layer(&owned, &records, &entries, &last)?;
+                dispatch::to_layer(&owned, &records, &entries, os, &last)?;
                 Ok(entries)
             });
             entries = Some(made.await?);
@@ -97,11 +100,11 @@ impl Step<'_> {
         let cancel = build.cancel.clone();
         let read = move || Ok((source::key(&picked, &cancel)?.end(), picked));
         let (of_picked, picked) = blocking(read).await?;
+        let reads = vec![parent.clone()];
         let make = move |build: &Build| match entries {
             Some(entries) => Ok(entries),
             None => ready.put(picked, build, &parent),
         };
-        let reads = vec![stage.chain.clone()];
         let cached =
             self.change(stage, &created_by, key.field(of_picked.as_str()).end(), reads, make).await?;
         if !cached {

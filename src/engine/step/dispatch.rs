@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures::FutureExt as _;
-use polyarch_actors::{ContextSource, Digest, Place};
+use polyarch_actors::{ContextSource, Digest, ImageOs, Place};
 
 use crate::{
     dockerfile::{Instruction, InstructionKind},
@@ -76,14 +76,14 @@ impl Step<'_> {
         reads: Vec<Chain>,
         make: impl FnOnce(&Build) -> Result<Entries, EngineError> + Send + 'static,
     ) -> Result<bool, EngineError> {
-        let build = self.build;
+        let (build, os) = (self.build, stage.platform.os());
         let work = async {
             for chain in &reads {
                 build.complete(chain).await?;
             }
             let (owned, records) = (Arc::clone(build), self.records.clone());
             let last = self.last(created_by);
-            let made = blocking(move || to_layer(&owned, &records, &make(&owned)?, &last)).await;
+            let made = blocking(move || to_layer(&owned, &records, &make(&owned)?, os, &last)).await;
             made.map_err(|error| error.at(self.place))
         };
         let done = build.engine.flights.once(&key, self.records, &build.cancel, work).await?;
@@ -114,6 +114,7 @@ pub(super) fn to_layer(
     build: &Build,
     records: &Records,
     entries: &Entries,
+    os: ImageOs,
     last: &Reuse,
 ) -> Result<Record, EngineError> {
     let record = |layer| Record {
@@ -127,13 +128,13 @@ pub(super) fn to_layer(
     }
     let unread = || digests::unread(layer::files(entries.values()));
     if unread().is_empty()
-        && let Some(known) = records.own(&layer::key(entries, build.epoch)?)
+        && let Some(known) = records.own(&layer::key(entries, os, build.epoch)?)
     {
         return Ok(known);
     }
-    let made = record(Some(layer::write(entries, build.epoch, last, &build.spools)?));
+    let made = record(Some(layer::write(entries, os, build.epoch, last, &build.spools)?));
     // What is a hard link in the layer was not read.
     digests::read(&unread(), &build.cancel)?;
-    records.remember(&layer::key(entries, build.epoch)?, &made)?;
+    records.remember(&layer::key(entries, os, build.epoch)?, &made)?;
     Ok(made)
 }

@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
-use polyarch_actors::{SecretRef, SecretSource};
+use polyarch_actors::{ImageOs, SecretRef, SecretSource};
 
 use super::run::layers;
 use crate::{
@@ -138,6 +138,10 @@ impl Step<'_> {
             None => Origin::Context(None),
         };
         match origin {
+            Origin::Chain(chain, name) if chain.os() != ImageOs::Linux => Err(EngineError::Invalid(format!(
+                "{name} is for {}, and a mount shows only what is for Linux: use COPY --from",
+                chain.os()
+            ))),
             Origin::Chain(chain, _) => {
                 prepared.key.add("chain");
                 prepared.key.add(chain.id());
@@ -239,7 +243,7 @@ fn selection(
         changes.make_directories(path, (0, 0))?;
     }
     copy::put(picked, &destination, &mut changes)?;
-    let record = super::dispatch::to_layer(build, &build.records, &changes.finish(), last)?;
+    let record = super::dispatch::to_layer(build, &build.records, &changes.finish(), ImageOs::Linux, last)?;
     let mut chain = Chain::default();
     if let Some(layer) = record.layer {
         chain.push(layer.blob, layer.diff_id, LayerOrigin::Here);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use polyarch_actors::Digest;
+use polyarch_actors::{Digest, ImageOs};
 
 use crate::{
     context::Ignore,
@@ -65,7 +65,7 @@ impl Step<'_> {
             return Err(EngineError::Invalid(format!("a path of {name} is empty")));
         }
         let mut created_by = vec![name.to_owned()];
-        let mut destination = Destination::new(&target, stage.workdir());
+        let mut destination = Destination::new(&stage.path(&target)?, &stage.workdir());
         destination.link = flags.link;
         let chown = flags.chown.map(|chown| words.expand(chown)).transpose()?;
         created_by.extend(chown.iter().map(|chown| format!("--chown={chown}")));
@@ -130,8 +130,8 @@ impl Ready {
         if let Some(chown) = &self.chown {
             destination.owner = Some(users::owner(chown, &tree, &build.spools)?);
         }
-        // A linked layer stands by itself: whatever is below, its directories are in it.
-        let tree = if destination.link { Tree::default() } else { tree };
+        // A linked layer stands by itself: whatever is below, its directories are in it. So do all for Windows.
+        let tree = if destination.link && tree.os() == ImageOs::Linux { Tree::default() } else { tree };
         Ok((destination, Changes::new(tree, build.epoch.unwrap_or(0))))
     }
 

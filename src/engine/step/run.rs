@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, ffi::OsString, sync::Arc};
 
 use futures::FutureExt as _;
-use polyarch_actors::{BuildError, Descriptor, StepNetwork, StepOptions};
+use polyarch_actors::{BuildError, Descriptor, ImageOs, StepNetwork, StepOptions};
 
 use super::{mounts::Prepared, output::Output};
 use crate::{
@@ -42,6 +42,11 @@ const PROXIES: [&str; 5] = ["HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY"
 impl Step<'_> {
     pub(super) async fn run(&self, stage: &mut Stage, run: &Run) -> Result<bool, EngineError> {
         let build = self.build;
+        // The triggers of a base image are known only now; all others are refused before anything is fetched.
+        if stage.platform.os() != ImageOs::Linux {
+            let reason = format!("RUN for {} needs a machine with that system", stage.platform);
+            return Err(EngineError::Invalid(reason));
+        }
         let options = &build.request.steps;
         let insecure = run.security == Security::Insecure;
         // The triggers of a base image are known only now.
@@ -153,7 +158,7 @@ impl Step<'_> {
             Some(layer) => {
                 let (store, diff_id) = (build.engine.store.clone(), layer.diff_id.clone());
                 let entries = outcome.records.into_iter().map(index::of_record).collect::<Vec<_>>();
-                let save = blocking(move || index::save(&store, &diff_id, &entries)).await;
+                let save = blocking(move || index::save(&store, &diff_id, ImageOs::Linux, &entries)).await;
                 save.map_err(|error| error.at(self.place))?;
                 let blob = Descriptor {
                     media_type: layer.media_type.to_owned(),
@@ -220,7 +225,9 @@ fn script(build: &Build, name: &str, text: String, last: &Reuse) -> Result<Chain
     let entry = NewEntry { kind, mode: 0o755, uid: 0, gid: 0, modified: 0, xattrs: Vec::new() };
     let entries = Entries::from([(name.as_bytes().to_vec(), entry)]);
     let mut chain = Chain::default();
-    if let Some(layer) = super::dispatch::to_layer(build, &build.records, &entries, last)?.layer {
+    if let Some(layer) =
+        super::dispatch::to_layer(build, &build.records, &entries, ImageOs::Linux, last)?.layer
+    {
         chain.push(layer.blob, layer.diff_id, LayerOrigin::Here);
     }
     Ok(chain)

@@ -16,8 +16,22 @@ const MOST_7: u64 = 0o777_7777;
 /// The same for a field of twelve bytes.
 const MOST_11: u64 = 0o777_7777_7777;
 
+/// What a header says of an entry beside what every system knows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Extra {
+    /// What it is, where its mode says that too.
+    pub(super) file_type: u32,
+    /// Further records, by their full names.
+    pub(super) records: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
 /// Appends everything that stands before the content of `entry`.
 pub(crate) fn write(entry: &LayerEntry<'_>, archive: &mut Vec<u8>) {
+    write_with(entry, Extra::default(), archive);
+}
+
+/// The same with more than every system knows.
+pub(super) fn write_with(entry: &LayerEntry<'_>, extra: Extra, archive: &mut Vec<u8>) {
     let mut name = entry.name.to_vec();
     if entry.kind == EntryKind::Directory {
         name.push(b'/');
@@ -69,9 +83,10 @@ pub(crate) fn write(entry: &LayerEntry<'_>, archive: &mut Vec<u8>) {
         records.push((b"mtime".to_vec(), entry.mtime.to_string().into_bytes()));
         header.octal(136, 12, 0);
     }
-    header.octal(100, 8, u64::from(entry.mode & 0o7777));
+    header.octal(100, 8, u64::from(entry.mode & 0o7777 | extra.file_type));
     let xattrs = entry.xattrs.iter().map(|(name, value)| ([XATTR.as_bytes(), name].concat(), value.clone()));
     records.extend(xattrs);
+    records.extend(extra.records);
 
     if !records.is_empty() {
         write_records(&name, records, archive);

@@ -1,12 +1,14 @@
 //! Writing layers: the same entries give the same bytes, on any machine and with any number of threads.
 
 mod blocks;
+mod check;
 mod compression;
 mod entry;
 mod error;
 mod header;
 mod pipeline;
 mod restore;
+pub(crate) mod windows;
 mod writer;
 
 pub use blocks::{BlockTable, Reusable};

@@ -8,29 +8,30 @@ use std::{
     thread,
 };
 
-use polyarch_actors::Digest;
+use polyarch_actors::{Digest, ImageOs};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     blocks::{BlockTable, Reusable},
+    check::{WHITEOUT, below_files, check, check_path, check_windows, refused, shown},
     compression::{BLOCK, Compression},
     entry::{EntryKind, LayerEntry, Policy},
     error::LayerError,
     header,
     pipeline::{Pipeline, Stored},
+    windows,
 };
 use crate::oci::Store;
 
-/// How the names of deletions begin.
-///
-/// Source: OCI image specification, `layer.md`, "Whiteouts".
-const WHITEOUT: &[u8] = b".wh.";
 /// The name of the entry that hides everything below layers have in its directory.
 const OPAQUE: &[u8] = b".wh..wh..opq";
 
 /// How a layer is written.
 #[derive(Clone, Debug, Default)]
 pub struct LayerOptions {
+    /// What the image is for. For Windows, names are those of the image, and the layer has what Windows wants beside
+    /// them; it is refused what Windows does not have.
+    pub os: ImageOs,
     /// How its bytes are stored.
     pub compression: Compression,
     /// What it says of every entry.
@@ -78,6 +79,7 @@ impl Layer {
 /// It blocks and computes: use it on a thread of its own, never on an arbiter.
 pub struct LayerWriter {
     pipeline: Pipeline,
+    os: ImageOs,
     policy: Policy,
     media_type: &'static str,
     cancel: CancellationToken,
@@ -88,12 +90,21 @@ pub struct LayerWriter {
 impl LayerWriter {
     /// Begins a layer in `store`.
     pub fn new(store: &Store, options: LayerOptions) -> Result<Self, LayerError> {
-        let LayerOptions { compression, policy, threads, reuse, cancel } = options;
+        let LayerOptions { os, compression, policy, threads, reuse, cancel } = options;
         let threads =
             threads.or_else(|| thread::available_parallelism().ok()).unwrap_or(NonZero::<usize>::MIN);
         let pipeline = Pipeline::new(store, compression, threads, reuse)?;
         let media_type = compression.media_type();
-        Ok(Self { pipeline, policy, media_type, cancel, header: Vec::new(), broken: false })
+        let header = Vec::new();
+        let mut writer = Self { pipeline, os, policy, media_type, cancel, header, broken: false };
+        if os == ImageOs::Windows {
+            for name in [windows::FILES, windows::HIVES] {
+                let kind = EntryKind::Directory;
+                let entry = LayerEntry { name, kind, mode: 0o755, uid: 0, gid: 0, mtime: 0, xattrs: &[] };
+                writer.put(&writer.policy.apply(entry), io::empty())?;
+            }
+        }
+        Ok(writer)
     }
 
     /// Appends one entry. `content` must give exactly as many bytes as a file has; other entries have none. Returns
@@ -104,8 +115,31 @@ impl LayerWriter {
     pub fn append(&mut self, entry: &LayerEntry<'_>, content: impl Read) -> Result<u64, LayerError> {
         self.whole(|writer| {
             check(entry)?;
-            writer.put(&writer.policy.apply(*entry), content)
+            let entry = writer.policy.apply(*entry);
+            if writer.os == ImageOs::Windows {
+                writer.put_below_files(entry, content)
+            } else {
+                writer.put(&entry, content)
+            }
         })
+    }
+
+    /// Appends an entry of a Windows image.
+    fn put_below_files(&mut self, entry: LayerEntry<'_>, content: impl Read) -> Result<u64, LayerError> {
+        windows::kind_of(&entry).map_err(|reason| refused(entry.name, reason))?;
+        check_windows(entry.name)?;
+        let name = below_files(entry.name);
+        let target;
+        let kind = match entry.kind {
+            EntryKind::HardLink { target: image } => {
+                check_windows(image)?;
+                target = below_files(image);
+                EntryKind::HardLink { target: &target }
+            }
+            kind => kind,
+        };
+        // Who owns it stands in its security descriptor.
+        self.put(&LayerEntry { name: &name, kind, uid: 0, gid: 0, ..entry }, content)
     }
 
     /// Appends the deletion of `path` from the layers below.
@@ -114,8 +148,12 @@ impl LayerWriter {
         self.mark(path, &[&path[..name], WHITEOUT, &path[name..]].concat())
     }
 
-    /// Appends the deletion of everything that the layers below have in `directory`.
+    /// Appends the deletion of everything that the layers below have in `directory`. Windows knows deletions of single
+    /// names only.
     pub fn opaque(&mut self, directory: &[u8]) -> Result<(), LayerError> {
+        if self.os == ImageOs::Windows {
+            return Err(refused(directory, "layers of Windows images delete names one by one"));
+        }
         self.mark(directory, &[directory, b"/", OPAQUE].concat())
     }
 
@@ -149,6 +187,14 @@ impl LayerWriter {
     fn mark(&mut self, path: &[u8], name: &[u8]) -> Result<(), LayerError> {
         self.whole(|writer| {
             check_path(path)?;
+            let below;
+            let name = if writer.os == ImageOs::Windows {
+                check_windows(path)?;
+                below = below_files(name);
+                &below
+            } else {
+                name
+            };
             let kind = EntryKind::File { size: 0 };
             let entry = LayerEntry { name, kind, mode: 0, uid: 0, gid: 0, mtime: 0, xattrs: &[] };
             writer.put(&entry, io::empty()).map(drop)
@@ -161,7 +207,13 @@ impl LayerWriter {
             self.pipeline.cut()?;
         }
         self.header.clear();
-        header::write(entry, &mut self.header);
+        match self.os {
+            ImageOs::Linux => header::write(entry, &mut self.header),
+            ImageOs::Windows => {
+                let extra = windows::extra(entry);
+                header::write_with(&LayerEntry { xattrs: &[], ..*entry }, extra, &mut self.header);
+            }
+        }
         self.pipeline.push(&self.header)?;
         let begin = self.pipeline.position();
         if let EntryKind::File { size } = entry.kind {
@@ -220,47 +272,6 @@ fn begins_block(entry: &LayerEntry<'_>, filled: usize) -> bool {
     // FNV-1a, 32 bits.
     let mix = |hash: u32, byte: &u8| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193);
     filled >= BLOCK / 4 && entry.name.iter().fold(0x811c_9dc5, mix) & 0xF00 == 0
-}
-
-/// Refuses what would mean something else to whoever unpacks the layer.
-fn check(entry: &LayerEntry<'_>) -> Result<(), LayerError> {
-    check_path(entry.name)?;
-    match entry.kind {
-        EntryKind::HardLink { target } => check_path(target)?,
-        EntryKind::Symlink { target: b"" } => return Err(refused(entry.name, "a link needs a target")),
-        EntryKind::Symlink { target } if target.contains(&0) => {
-            return Err(refused(target, "it has a NUL"));
-        }
-        _ => {}
-    }
-    let odd = entry
-        .xattrs
-        .iter()
-        .find(|(name, _)| name.is_empty() || name.iter().any(|byte| b"=\0".contains(byte)));
-    odd.map_or(Ok(()), |(name, _)| Err(refused(name, "an extended attribute has no such name")))
-}
-
-fn check_path(path: &[u8]) -> Result<(), LayerError> {
-    if path.contains(&0) {
-        return Err(refused(path, "it has a NUL"));
-    }
-    for component in path.split(|byte| *byte == b'/') {
-        if matches!(component, b"" | b"." | b"..") {
-            return Err(refused(path, "it is no plain path from the root of the image"));
-        }
-        if component.starts_with(WHITEOUT) {
-            return Err(refused(path, "names that begin with .wh. mean deletions in a layer"));
-        }
-    }
-    Ok(())
-}
-
-fn refused(name: &[u8], reason: &'static str) -> LayerError {
-    LayerError::Name { name: shown(name), reason }
-}
-
-fn shown(name: &[u8]) -> String {
-    String::from_utf8_lossy(name).into_owned()
 }
 
 #[cfg(test)]
