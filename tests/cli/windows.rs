@@ -255,6 +255,28 @@ fn layers_that_no_registry_may_keep_are_named_as_the_base_names_them() {
 }
 
 #[test]
+fn what_looks_into_a_base_brings_its_layers_and_says_what_cannot_be_had() {
+    if !ready() {
+        return;
+    }
+    for foreign in [false, true] {
+        let scene = Scene::new(foreign);
+        let context = scene.desk.context("app", format!("FROM {}\nCOPY a.txt /app/\n", scene.base));
+        let output = "type=oci,tar=false,dest=out,compression=zstd,force-compression=true";
+        let args = ["build", "--platform", "windows/amd64", "--sbom=true", "-o", output, &context];
+        let ended = scene.desk.run(args);
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        let (manifest, _) = Layout(&scene.desk.path("out")).windows();
+        let of_zstd = |layer: &Value| layer["mediaType"].as_str().is_some_and(|kind| kind.ends_with("+zstd"));
+        let layers = manifest["layers"].as_array().expect("layers");
+        let as_it_was: Vec<_> = layers.iter().filter(|layer| !of_zstd(layer)).collect();
+        assert_eq!(as_it_was.len(), usize::from(foreign), "{manifest:#}");
+        let gap = "1 layers of the base are only where their URLs say";
+        assert_eq!(ended.stderr.contains(gap), foreign, "{}", ended.stderr);
+    }
+}
+
+#[test]
 fn the_build_of_windows_that_is_asked_for_is_taken_and_the_newest_otherwise() {
     if !ready() {
         return;
