@@ -1,5 +1,6 @@
 //! What a person or a program sees while a build runs.
 
+mod kept;
 mod last;
 mod live;
 mod plain;

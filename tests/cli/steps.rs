@@ -160,3 +160,37 @@ fn an_optional_platform_may_fail_and_the_others_go_on_when_they_are_told_to() {
     build(&["--optional", "windows/*"]).fails(2, &["windows/* is none of the platforms", "linux/arm64"]);
     build(&["--optional", "l*x/arm64"]).fails(2, &["l*x/arm64"]);
 }
+
+#[test]
+fn the_same_command_after_a_failure_builds_what_is_missing_and_says_so() {
+    if !ready() {
+        return;
+    }
+    for backend in ["sandbox", "buildah"] {
+        let desk = Desk::new();
+        let dockerfile = "FROM scratch\nARG TARGETARCH\nCOPY a.txt /a\nCOPY only-$TARGETARCH /b\n";
+        let context = desk.context("app", dockerfile);
+        let write = |name: &str| fs::write(desk.path("app").join(name), name).expect("written");
+        write("only-amd64");
+        let both = "linux/amd64,linux/arm64";
+        let build =
+            ["build", "--keep-going", "--progress=plain", "--backend", backend, "--platform", both, &context];
+        let failed = desk.run(build);
+        assert_eq!(failed.code, Some(3), "{backend}: {}", failed.stderr);
+        failed.says("only-arm64");
+        assert!(!failed.stderr.contains("every step cached"), "{backend}: {}", failed.stderr);
+        write("only-arm64");
+        let ended = desk.run(build);
+        assert_eq!(ended.code, Some(0), "{backend}: {}", ended.stderr);
+        let built = |platform: &str| {
+            let line = format!("[{platform}] built sha256:");
+            ended
+                .stderr
+                .lines()
+                .find(|found| found.starts_with(&line))
+                .map(|line| line.ends_with(", every step cached"))
+        };
+        assert_eq!(built("linux/amd64"), Some(true), "{backend}: {}", ended.stderr);
+        assert_eq!(built("linux/arm64"), Some(false), "{backend}: {}", ended.stderr);
+    }
+}

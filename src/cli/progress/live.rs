@@ -5,7 +5,7 @@ use std::{collections::HashMap, io, time::Duration};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use polyarch_actors::{BuildEvent, EventKind, Platform};
 
-use super::{View, sentence, text};
+use super::{View, kept::Kept, sentence, text};
 
 /// How often a line that waits moves.
 const TICK: Duration = Duration::from_millis(120);
@@ -17,18 +17,20 @@ pub(super) struct Live {
     label: String,
     platforms: HashMap<Platform, ProgressBar>,
     push: Option<ProgressBar>,
+    kept: Kept,
 }
 
 impl Live {
     pub(super) fn new(lines: MultiProgress, label: String) -> Self {
-        Self { lines, label, platforms: HashMap::new(), push: None }
+        Self { lines, label, platforms: HashMap::new(), push: None, kept: Kept::default() }
     }
 }
 
 impl View for Live {
     fn show(&mut self, event: &BuildEvent) -> io::Result<()> {
+        let more = self.kept.note(event);
         match (&event.platform, &event.kind) {
-            (Some(platform), kind) => self.show_platform(platform, kind),
+            (Some(platform), kind) => self.show_platform(platform, kind, more),
             (None, EventKind::PushProgressed { sent, total }) => {
                 let bar = self.push.get_or_insert_with(|| self.lines.add(push_bar(&self.label)));
                 bar.set_length(*total);
@@ -46,7 +48,7 @@ impl View for Live {
 }
 
 impl Live {
-    fn show_platform(&mut self, platform: &Platform, kind: &EventKind) -> io::Result<()> {
+    fn show_platform(&mut self, platform: &Platform, kind: &EventKind, more: &str) -> io::Result<()> {
         let Self { lines, label, platforms, .. } = self;
         let name = format!("{label}{platform}");
         let line = platforms.entry(platform.clone()).or_insert_with(|| lines.add(platform_line(&name)));
@@ -61,7 +63,7 @@ impl Live {
                 }
             }
             EventKind::ImageBuilt { .. } | EventKind::PlatformFailed { .. } => {
-                line.abandon_with_message(sentence(kind).unwrap_or_default());
+                line.abandon_with_message(sentence(kind).unwrap_or_default() + more);
             }
             EventKind::Warned { .. } | EventKind::Retried { .. } => {
                 let sentence = sentence(kind).unwrap_or_default();

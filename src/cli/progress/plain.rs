@@ -7,7 +7,7 @@ use std::{
 
 use polyarch_actors::{BuildEvent, EventKind, Platform};
 
-use super::{View, sentence, text};
+use super::{View, kept::Kept, sentence, text};
 
 /// Prefixes every line with its platform and gives step output as it is.
 pub(super) struct Plain {
@@ -15,11 +15,12 @@ pub(super) struct Plain {
     label: String,
     /// The instructions of the steps that are not at their end: stages go on at the same time.
     steps: HashMap<(Option<Platform>, u32), String>,
+    kept: Kept,
 }
 
 impl Plain {
     pub(super) fn new(label: String) -> Self {
-        Self { label, steps: HashMap::new() }
+        Self { label, steps: HashMap::new(), kept: Kept::default() }
     }
 }
 
@@ -31,6 +32,7 @@ impl View for Plain {
             None if self.label.is_empty() => String::new(),
             None => format!("[{}] ", self.label.trim_end()),
         };
+        let more = self.kept.note(event);
         match &event.kind {
             EventKind::StepStarted { step, instruction } => {
                 let instruction = text::line(instruction);
@@ -56,7 +58,7 @@ impl View for Plain {
                     _ => Ok(()),
                 }
             }
-            kind => sentence(kind).map_or(Ok(()), |sentence| writeln!(out, "{prefix}{sentence}")),
+            kind => sentence(kind).map_or(Ok(()), |sentence| writeln!(out, "{prefix}{sentence}{more}")),
         }
     }
 }
