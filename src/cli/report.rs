@@ -140,6 +140,9 @@ impl From<&RegistryError> for Failure {
             RegistryError::Store(store) if store.is_full() => no_space(sentence),
             RegistryError::Store(_) => Self::new(exit::STORE, sentence),
             RegistryError::Cancelled => Self::new(exit::INTERRUPTED, "cancelled"),
+            error if error.refuses_the_kind() => Self::new(exit::REGISTRY, sentence).hint(
+                "a registry that takes no OCI index may take Docker's: --output type=registry,oci-mediatypes=false",
+            ),
             _ => Self::new(exit::REGISTRY, sentence),
         }
     }

@@ -220,6 +220,15 @@ impl RegistryError {
         }
     }
 
+    /// Whether a registry seems not to know documents of the kind that it was sent: some take no index of OCI.
+    pub fn refuses_the_kind(&self) -> bool {
+        match self {
+            Self::Refused { status: 415, .. } => true,
+            Self::Refused { code, .. } => matches!(code.as_str(), "MANIFEST_INVALID" | "UNSUPPORTED"),
+            _ => false,
+        }
+    }
+
     /// Whether the same request may succeed when it is made again.
     pub fn retryable(&self) -> bool {
         match self {
@@ -286,6 +295,18 @@ mod tests {
             message: "no idea".into(),
             retry_after: None,
         }
+    }
+
+    #[test]
+    fn a_registry_that_knows_no_indexes_is_told_from_others() {
+        let with_code = |text: &str| match refused(400) {
+            RegistryError::Refused { registry, what, status, message, retry_after, .. } => {
+                RegistryError::Refused { registry, what, status, code: text.into(), message, retry_after }
+            }
+            other => other,
+        };
+        assert!(with_code("MANIFEST_INVALID").refuses_the_kind() && refused(415).refuses_the_kind());
+        assert!(!refused(400).refuses_the_kind() && !RegistryError::Cancelled.refuses_the_kind());
     }
 
     #[test]
