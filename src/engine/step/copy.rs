@@ -85,8 +85,10 @@ impl Step<'_> {
         } else {
             None
         };
+        let (records, seen) = (self.records.clone(), shape.clone());
+        let is_new = turn.is_some() && blocking(move || Ok(records.own(&seen).is_none())).await?;
         let mut entries = None;
-        if turn.is_some() && self.records.own(&shape).is_none() {
+        if is_new {
             build.complete(&parent).await?;
             let (owned, records, last) = (Arc::clone(build), self.records.clone(), self.last(&created_by));
             let (picked, ready, parent) = (picked.clone(), ready.clone(), parent.clone());
