@@ -52,7 +52,7 @@ async fn answer(client: TcpStream, orchestrator: &Orchestrator) -> Result<()> {
         let build = orchestrator.build(BuildSpec::new(context.trim()).platforms(platforms));
         let mut events = build.events();
         while let Some(event) = events.next().await {
-            if let (Some(platform), EventKind::StepStarted { step, instruction }) =
+            if let (Some(platform), EventKind::StepStarted { step, instruction, .. }) =
                 (&event.platform, &event.kind)
             {
                 writer.write_all(format!("{platform} #{step} {instruction}\n").as_bytes()).await?;

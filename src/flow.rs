@@ -32,6 +32,7 @@ use crate::{
     receipt::{MissingPlatform, PushedReference, Receipt},
     registry::{ClientOptions, RegistryError, RetryLimits, TransferCx, TransferEvent},
     spec::BuildSpec,
+    timings::Timings,
 };
 
 /// How often the progress of a push is told.
@@ -52,6 +53,13 @@ pub(crate) struct Flow {
 impl Flow {
     /// Runs the build to its end; the last event says the same as the result.
     pub(crate) async fn run(self) -> Result<Receipt, Error> {
+        let events = self.events.subscribe();
+        let (result, timings) = futures::join!(self.told(), Timings::collect(events));
+        result.map(|receipt| Receipt { timings: Some(timings), ..receipt })
+    }
+
+    async fn told(&self) -> Result<Receipt, Error> {
+        self.events.emit(EventKind::Started);
         let result = self
             .leased()
             .await
@@ -140,6 +148,7 @@ impl Flow {
             exported,
             started,
             finished: Timestamp::now(),
+            timings: None,
         })
     }
 
@@ -255,6 +264,8 @@ impl Flow {
                 delay_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
                 error: BuildError::registry(reason, true),
             }),
+            TransferEvent::RegistryStarted { registry } => events.emit(EventKind::PushStarted { registry }),
+            TransferEvent::RegistryFilled { registry } => events.emit(EventKind::PushFinished { registry }),
             _ => {}
         })
     }

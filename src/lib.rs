@@ -65,7 +65,9 @@ pub mod session;
 mod sources;
 mod spec;
 mod time;
+pub mod timings;
 mod values;
+mod whole_file;
 
 pub use attest::{AttestationError, Attestations, Provenance, ProvenanceMode};
 pub use cache::{CacheError, CacheExport, CacheMode, CachePlace, CacheSource};

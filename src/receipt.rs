@@ -1,8 +1,8 @@
 //! The record of a finished build.
 
 use std::{
-    fs, io,
-    io::{Read as _, Write as _},
+    fs,
+    io::{self, Read as _},
     path::{Path, PathBuf},
 };
 
@@ -11,7 +11,11 @@ use polyarch_actors::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::oci::{LARGEST_DOCUMENT, Reference, make_readable};
+use crate::{
+    oci::{LARGEST_DOCUMENT, Reference},
+    timings::Timings,
+    whole_file::write_whole,
+};
 
 /// What a finished build did: what was built by whom, and where it went.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +41,9 @@ pub struct Receipt {
     pub started: Timestamp,
     /// When it ended.
     pub finished: Timestamp,
+    /// Where the time went; absent in receipts of versions that did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timings: Option<Timings>,
 }
 
 /// A platform without which the build succeeded.
@@ -75,20 +82,7 @@ impl Receipt {
     pub fn write(&self, path: &Path) -> io::Result<()> {
         let mut text = serde_json::to_vec_pretty(self)?;
         text.push(b'\n');
-        // A rename would put a file in the place of a device, or of a link such as /dev/stdout.
-        let target = match fs::metadata(path) {
-            Ok(there) if !there.is_file() => return fs::write(path, text),
-            Ok(_) => path.canonicalize()?,
-            Err(_) => path.to_owned(),
-        };
-        let folder =
-            target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut draft = tempfile::Builder::new().prefix(".polyarch-").tempfile_in(folder)?;
-        draft.write_all(&text)?;
-        make_readable(draft.as_file())?;
-        draft.as_file().sync_all()?;
-        draft.persist(&target).map_err(|error| error.error)?;
-        Ok(())
+        write_whole(path, &text)
     }
 
     /// Reads the receipt in a file, of at most 8 MiB.

@@ -7,3 +7,4 @@ mod dependencies;
 mod flows;
 mod receipts;
 mod support;
+mod timings;

@@ -54,6 +54,7 @@ fn receipt() -> Receipt {
         exported: vec!["/srv/app.tar".into()],
         started: Timestamp(1_790_000_000_000),
         finished: Timestamp(1_790_000_002_500),
+        timings: None,
         index,
     }
 }
@@ -70,6 +71,18 @@ fn a_receipt_is_written_in_its_golden_form_and_read_back() {
     let golden = fs::read_to_string(GOLDEN).expect("the golden file");
     assert_eq!(written, golden, "receipts have another form now");
     assert_eq!(Receipt::read(Path::new(GOLDEN)).expect("read"), receipt());
+}
+
+#[test]
+fn a_receipt_tells_where_the_time_went_and_one_that_does_not_is_read_too() {
+    let timings = include_str!("golden/timings.json");
+    let receipt =
+        Receipt { timings: Some(serde_json::from_str(timings).expect("the golden timings")), ..receipt() };
+    let mut value = serde_json::to_value(&receipt).expect("written");
+    assert_eq!(value["timings"], serde_json::from_str::<serde_json::Value>(timings).expect("json"));
+    assert_eq!(serde_json::from_value::<Receipt>(value.clone()).expect("read"), receipt);
+    value.as_object_mut().expect("an object").remove("timings");
+    assert_eq!(serde_json::from_value::<Receipt>(value).expect("read").timings, None);
 }
 
 #[test]

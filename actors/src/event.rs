@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BackendId, BuildError, BuildId, BuiltImage, Descriptor, Digest, Platform, RuledOut,
+    BackendId, BuildError, BuildId, BuiltImage, Descriptor, Digest, Platform, RuledOut, StepStage, StepWork,
     version::ProtocolVersion,
 };
 
@@ -46,6 +46,8 @@ impl Timestamp {
 #[serde(rename_all = "kebab-case", tag = "event")]
 #[non_exhaustive]
 pub enum EventKind {
+    /// The build began.
+    Started,
     /// The platform waits for a slot.
     Queued {
         /// How many requests wait before it.
@@ -62,10 +64,23 @@ pub enum EventKind {
         /// The others, and why not.
         ruled_out: Vec<RuledOut>,
     },
+    /// The backend took the platform: what was waiting for a slot waits no more.
+    Assigned {
+        /// Counts the attempts from 1.
+        attempt: u32,
+    },
+    /// Fetching a base image began.
+    PullStarted {
+        /// Its reference.
+        image: String,
+    },
     /// A base image was fetched.
     Pulled {
         /// Its reference.
         image: String,
+        /// How many bytes came, where that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        bytes: Option<u64>,
     },
     /// A context or another file of the build was fetched, or had been before and has not changed.
     Fetched {
@@ -78,6 +93,9 @@ pub enum EventKind {
         step: u32,
         /// The instruction.
         instruction: String,
+        /// The stage it belongs to, where the backend knows.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stage: Option<StepStage>,
     },
     /// A step printed something.
     StepOutput {
@@ -92,6 +110,17 @@ pub enum EventKind {
         step: u32,
         /// Whether its result was there already.
         cached: bool,
+        /// Where its time went, where the backend knows.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        work: Option<Box<StepWork>>,
+    },
+    /// A step failed, and the platform with it. What was stopped for that has no such event.
+    StepFailed {
+        /// The step.
+        step: u32,
+        /// Where its time went, where the backend knows.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        work: Option<Box<StepWork>>,
     },
     /// Something that a person should know, which stops nothing.
     Warned {
@@ -145,6 +174,16 @@ pub enum EventKind {
         place: String,
         /// How many steps there are.
         steps: usize,
+    },
+    /// Writing to a registry began.
+    PushStarted {
+        /// Its host.
+        registry: String,
+    },
+    /// A registry has everything but the tags.
+    PushFinished {
+        /// Its host.
+        registry: String,
     },
     /// Bytes went to a registry.
     PushProgressed {

@@ -29,6 +29,7 @@ mod platform;
 mod request;
 mod route;
 mod status;
+mod step_work;
 mod steps;
 mod supervisor;
 #[cfg(feature = "testing")]
@@ -52,6 +53,7 @@ pub use request::{
 };
 pub use route::{BackendReport, Route, RouteTable};
 pub use status::{BuildStatus, PlatformState, StatusBoard};
+pub use step_work::{StepStage, StepWork};
 pub use steps::{HostEntry, Resource, StepNetwork, StepOptionError, StepOptions, Ulimit};
 pub use supervisor::{BuildSupervisor, DescribeBackends, PlanRoutes, RunBuild, Shutdown, SupervisorConfig};
 pub use version::ProtocolVersion;

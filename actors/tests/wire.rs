@@ -9,7 +9,7 @@ use polyarch_actors::{
     ContextSource, Descriptor, Digest, DockerfileSource, Emulation, EventKind, HostEntry, ImportedSteps,
     LayerSource, LogBytes, Material, Materials, NamedContext, Outcome, Place, Platform, PlatformOutcome,
     ProtocolVersion, PullPolicy, RegistryAccess, RuledOut, SecretRef, SecretSource, SshRef, StepNetwork,
-    StepOptions, Timestamp, Ulimit,
+    StepOptions, StepStage, StepWork, Timestamp, Ulimit,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -175,6 +175,17 @@ fn a_request_has_its_golden_form() {
 #[test]
 fn every_event_has_its_golden_form() {
     let digest = Digest::from_sha256(&[0x33; 32]);
+    let work = StepWork {
+        keys: vec![digest.clone()],
+        shared: true,
+        emulated: true,
+        stages: vec![0],
+        waited_ms: 1,
+        pulled_ms: 2,
+        prepared_ms: 3,
+        ran_ms: 4,
+        wrote_ms: 5,
+    };
     let kinds = [
         EventKind::Queued { ahead: 3 },
         EventKind::Routed {
@@ -186,12 +197,12 @@ fn every_event_has_its_golden_form() {
                 reason: "has no emulator".into(),
             }],
         },
-        EventKind::Pulled { image: "busybox".into() },
+        EventKind::Pulled { image: "busybox".into(), bytes: None },
         EventKind::Fetched { address: "https://example.com/a.git#main".into() },
-        EventKind::StepStarted { step: 1, instruction: "RUN make".into() },
+        EventKind::StepStarted { step: 1, instruction: "RUN make".into(), stage: None },
         EventKind::StepOutput { step: 1, data: LogBytes(b"text\n".to_vec()) },
         EventKind::StepOutput { step: 1, data: LogBytes(vec![0xff, 0x00]) },
-        EventKind::StepFinished { step: 1, cached: true },
+        EventKind::StepFinished { step: 1, cached: true, work: None },
         EventKind::Warned { message: "mind the gap".into() },
         EventKind::Retried { attempt: 1, delay_ms: 500, error: BuildError::ShuttingDown },
         EventKind::BackendRestarted { backend: BackendId::new("buildah") },
@@ -206,6 +217,20 @@ fn every_event_has_its_golden_form() {
         EventKind::Missed { events: 7 },
         EventKind::Finished { error: None },
         EventKind::Finished { error: Some(BuildError::Cancelled) },
+        EventKind::Started,
+        EventKind::Assigned { attempt: 1 },
+        EventKind::PullStarted { image: "busybox".into() },
+        EventKind::Pulled { image: "busybox".into(), bytes: Some(2_000_000) },
+        EventKind::StepStarted {
+            step: 2,
+            instruction: "RUN make".into(),
+            stage: Some(StepStage { number: 0, name: Some("build".into()) }),
+        },
+        EventKind::StepFinished { step: 2, cached: false, work: Some(Box::new(work.clone())) },
+        EventKind::StepFailed { step: 3, work: Some(Box::new(work)) },
+        EventKind::StepFailed { step: 4, work: None },
+        EventKind::PushStarted { registry: "ghcr.io".into() },
+        EventKind::PushFinished { registry: "ghcr.io".into() },
     ];
     let events: Vec<BuildEvent> = (0..)
         .zip(kinds)
@@ -253,6 +278,27 @@ fn what_an_older_sender_leaves_out_is_what_it_did_not_know() {
     let value = serde_json::to_value(&image).expect("written");
     assert!(value.get("steps").is_none() && value.get("materials").is_none());
     assert_eq!(serde_json::from_value::<BuiltImage>(value).expect("read"), image);
+}
+
+#[test]
+fn an_event_of_an_older_sender_says_no_more_than_it_did() {
+    let event = |kind: &str| {
+        let json =
+            format!(r#"{{"version":1,"build":"19a8b3c4d5e0001f00dfeedbeef","sequence":0,"time":0,{kind}}}"#);
+        serde_json::from_str::<BuildEvent>(&json).expect("read").kind
+    };
+    assert_eq!(
+        event(r#""event":"step-started","step":1,"instruction":"RUN make""#),
+        EventKind::StepStarted { step: 1, instruction: "RUN make".into(), stage: None }
+    );
+    assert_eq!(
+        event(r#""event":"step-finished","step":1,"cached":true"#),
+        EventKind::StepFinished { step: 1, cached: true, work: None }
+    );
+    assert_eq!(
+        event(r#""event":"pulled","image":"busybox""#),
+        EventKind::Pulled { image: "busybox".into(), bytes: None }
+    );
 }
 
 #[test]

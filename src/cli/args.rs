@@ -169,6 +169,9 @@ pub(super) struct BuildArgs {
     /// Write the receipt of the build to a file, as JSON, for polyarch index create
     #[arg(long, value_name = "FILE")]
     pub(super) receipt: Option<PathBuf>,
+    /// Write a page (HTML) that shows where the time went: steps, waits, the critical path, what emulation cost
+    #[arg(long, value_name = "FILE")]
+    pub(super) timings: Option<PathBuf>,
     /// The only backend that may build all platforms, or some (polyarch backends lists them)
     #[arg(long = "backend", alias = "builder", env = config::BACKEND_VARIABLE, value_name = "[PATTERN=]BACKEND", value_parser = for_platforms::word)]
     pub(super) backends: Vec<ForPlatforms<String>>,

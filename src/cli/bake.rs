@@ -20,6 +20,7 @@ use super::{
     report::Failure,
     run::print,
     table::table,
+    timings,
 };
 use crate::{
     Error, Orchestrator, OrchestratorBuilder,
@@ -81,6 +82,10 @@ pub(super) struct BakeArgs {
     /// Write what was built to a file, as JSON with buildx's keys for each target
     #[arg(long, value_name = "FILE")]
     metadata_file: Option<PathBuf>,
+    /// Write a page (HTML) that shows where the time of all targets went: steps, waits, critical paths, what emulation
+    /// cost
+    #[arg(long, value_name = "FILE")]
+    timings: Option<PathBuf>,
     /// The only backend that may build all platforms, or some (polyarch backends lists them)
     #[arg(long = "backend", alias = "builder", env = config::BACKEND_VARIABLE, value_name = "[PATTERN=]BACKEND", value_parser = for_platforms::word)]
     backends: Vec<ForPlatforms<String>>,
@@ -145,7 +150,7 @@ pub(super) async fn run(store: Option<PathBuf>, args: BakeArgs) -> Result<(), Fa
             serde_json::to_string_pretty(&resolved).map_err(|error| Failure::host(error.to_string()))?;
         return print(&format!("{text}\n"));
     }
-    check_files(&args.metadata_file)?;
+    check_files([&args.metadata_file, &args.timings].into_iter().flatten())?;
     let jobs = spec::jobs(&resolved, &args)?;
     let mut builder = Orchestrator::builder();
     if let Some(store) = &store {
@@ -156,9 +161,21 @@ pub(super) async fn run(store: Option<PathBuf>, args: BakeArgs) -> Result<(), Fa
     builder = backends.fold(builder, OrchestratorBuilder::only);
     let orchestrator = builder.start().await?;
     let screen = Screen::new(style(args.progress, false));
-    let result = schedule::run(&orchestrator, store, jobs, &screen, args.keep_going).await;
+    let mut watched = Vec::new();
+    let result = schedule::run(&orchestrator, store, jobs, &screen, args.keep_going, &mut watched).await;
     orchestrator.shutdown(GRACE).await;
-    let receipts = result?;
+    let told = match &args.timings {
+        Some(path) => timings::write(path, watched).await,
+        None => Ok(()),
+    };
+    let receipts = match (result, told) {
+        (Err(failure), Err(unwritten)) => return Err(unwritten.beside(failure)),
+        (Err(failure), Ok(())) => return Err(failure),
+        (Ok(receipts), told) => {
+            told?;
+            receipts
+        }
+    };
     if let Some(path) = &args.metadata_file {
         let metadata: BTreeMap<&str, Value> =
             receipts.iter().map(|(name, receipt)| (name.as_str(), metadata(receipt))).collect();

@@ -20,7 +20,7 @@ use super::{
     report::Failure,
     run::print,
     signals::Interrupts,
-    text,
+    text, timings,
 };
 use crate::{BuildSpec, ContextInput, Error, Orchestrator, OrchestratorBuilder, Receipt, spec::EPOCH};
 
@@ -34,7 +34,8 @@ pub(super) async fn run(store: Option<PathBuf>, args: BuildArgs) -> Result<(), F
     if let Some(options) = args.call.check(args.check) {
         return check::run(store, &spec, options).await;
     }
-    check_files([&args.iidfile, &args.metadata_file, &args.receipt].into_iter().flatten())?;
+    let files = [&args.iidfile, &args.metadata_file, &args.receipt, &args.timings];
+    check_files(files.into_iter().flatten())?;
     let mut builder = Orchestrator::builder();
     if let Some(store) = &store {
         builder = builder.store(store);
@@ -62,6 +63,10 @@ async fn build(
 ) -> Result<(), Failure> {
     let handle = orchestrator.build(spec);
     let interrupts = Interrupts::cancel(handle.cancel_token());
+    let timings = args.timings.as_ref().map(|path| {
+        let name = timings::name_of(&args.tags, handle.id());
+        (path, timings::watch(&handle, name))
+    });
     let (events, style) = (handle.events(), style(args.progress, args.quiet));
     // Whoever reads may stop to, and then this waits for them in a thread that nothing else needs.
     let shown = tokio::task::spawn_blocking(move || {
@@ -82,7 +87,11 @@ async fn build(
             std::process::exit(code.into());
         }
     }
-    let receipt = result.map_err(|error| {
+    let told = match timings {
+        Some((path, watched)) => timings::write(path, vec![watched]).await,
+        None => Ok(()),
+    };
+    let result = result.map_err(|error| {
         let further = further_command(&error, args, store);
         let mut failure = Failure::from(error);
         if let Some(code) = interrupts.code() {
@@ -92,8 +101,16 @@ async fn build(
             Some(command) => failure.hint(command),
             None => failure,
         }
-    })?;
-    write_files(&receipt, args)?;
+    });
+    let receipt = match (result, told) {
+        (Err(failure), Err(unwritten)) => return Err(unwritten.beside(failure)),
+        (result, told) => {
+            let receipt = result?;
+            write_files(&receipt, args)?;
+            told?;
+            receipt
+        }
+    };
     if args.quiet { print(&format!("{}\n", receipt.index.digest)) } else { Ok(()) }
 }
 

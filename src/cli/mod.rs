@@ -28,5 +28,6 @@ mod signals;
 mod steps;
 mod table;
 mod text;
+mod timings;
 
 pub use run::main;

@@ -113,7 +113,7 @@ fn sentence(kind: &EventKind) -> Option<String> {
         EventKind::Routed { backend, reason, .. } => format!("{backend}: {reason}"),
         EventKind::Queued { ahead: 0 } => "waits for a free slot".into(),
         EventKind::Queued { ahead } => format!("waits for a free slot behind {ahead} others"),
-        EventKind::Pulled { image } => format!("pulled {image}"),
+        EventKind::Pulled { image, .. } => format!("pulled {image}"),
         EventKind::Fetched { address } => format!("fetched {address}"),
         EventKind::Warned { message } => format!("warning: {message}"),
         EventKind::Retried { attempt, delay_ms, error } => {

@@ -184,6 +184,7 @@ impl Puller {
             let Some((from, _)) = wanted.first() else { return Ok(()) };
             let written = base.name.as_ref().map_or_else(|| from.familiar(), |name| name.written.clone());
             let pulled = from.familiar();
+            self.events.emit(EventKind::PullStarted { image: pulled.clone() });
             let pulls: Vec<_> = wanted
                 .iter()
                 .map(|(from, blob)| self.client.pull_blob(from, blob, &self.store, &self.cx))
@@ -191,7 +192,8 @@ impl Puller {
             let pulls = futures::stream::iter(pulls).buffer_unordered(AT_ONCE);
             let ended = pulls.try_for_each(|_| async { Ok(()) }).await;
             ended.map_err(|error| unfetched(error, &written))?;
-            self.events.emit(EventKind::Pulled { image: pulled });
+            let bytes = Some(wanted.iter().map(|(_, blob)| blob.size).sum());
+            self.events.emit(EventKind::Pulled { image: pulled, bytes });
             Ok(())
         };
         base.complete.get_or_try_init(fetch).await.copied()

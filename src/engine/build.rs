@@ -3,13 +3,10 @@
 //! Every stage that the target needs is begun at once and goes on as soon as what it needs is there. Steps of one
 //! stage follow each other. What computes or waits for the disk runs on threads of its own.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, Ordering},
-};
+use std::sync::{Arc, atomic::AtomicU32};
 
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
-use polyarch_actors::{BuildError, BuildRequest, EventKind, EventSink, ImageOs, Place};
+use polyarch_actors::{BuildError, BuildRequest, EventSink, ImageOs, Place};
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
@@ -18,6 +15,7 @@ use super::{
     engine::Engine,
     error::EngineError,
     imports::Imports,
+    meter::{Meter, Part},
     origins::Found,
     records::Records,
     seal::{self, Assembled},
@@ -42,7 +40,7 @@ pub(super) struct Build {
     pub(super) epoch: Option<i64>,
     stages: Vec<OnceCell<Result<Stage, BuildError>>>,
     pub(super) found: Found,
-    steps: AtomicU32,
+    pub(super) steps: AtomicU32,
 }
 
 /// What is to be built.
@@ -55,6 +53,8 @@ pub(super) struct Task {
 
 /// How an instruction stands in its Dockerfile.
 struct Said<'d> {
+    /// The stage it is in.
+    of: usize,
     text: &'d str,
     place: &'d Place,
     /// Whether a RUN of the same stage comes later.
@@ -164,11 +164,13 @@ impl Build {
         let written = &self.dockerfile.stages[planned.number];
         let from = self.place(written.span);
         let name = format!("FROM {}", written.base.text);
+        let number = self.next_step();
+        let meter = Meter::default();
         let begin = async {
-            let stage = self.begin(planned, &from).await.map_err(|error| error.at(&from))?;
+            let stage = self.begin(planned, &from, &meter).await.map_err(|error| error.at(&from))?;
             Ok((stage, false))
         };
-        let mut stage = self.reported(&name, begin.boxed()).await?;
+        let mut stage = self.told(number, planned.number, &name, &meter, begin.boxed()).await?;
         let anew = self.request.anew.contains(&planned.number);
         let records = if anew { self.records.ignored() } else { self.records.clone() };
         let triggers = std::mem::take(&mut stage.config.config.on_build);
@@ -176,7 +178,7 @@ impl Build {
             let read = Dockerfile::parse("the base's ONBUILD", &format!("FROM scratch\n{trigger}\n"));
             let read = read.map_err(|error| BuildError::invalid(error.to_string()).at(&from))?;
             for instruction in read.stages.iter().flat_map(|stage| &stage.instructions) {
-                let said = Said { text: trigger, place: &from, run_follows: false };
+                let said = Said { of: planned.number, text: trigger, place: &from, run_follows: false };
                 let done = self.carry_out(stage, &records, instruction, said).await;
                 stage = done.map_err(|error| of_trigger(error, trigger))?;
             }
@@ -188,7 +190,7 @@ impl Build {
                 let place = self.place(instruction.span);
                 let text = self.text_of(instruction);
                 let run_follows = last_run.is_some_and(|last| last > at);
-                let said = Said { text: &text, place: &place, run_follows };
+                let said = Said { of: planned.number, text: &text, place: &place, run_follows };
                 stage = self.carry_out(stage, &records, instruction, said).await?;
             }
         }
@@ -202,64 +204,44 @@ impl Build {
         instruction: &Instruction,
         said: Said<'_>,
     ) -> Result<Stage, BuildError> {
-        let Said { text, place, run_follows } = said;
-        let number = self.steps.fetch_add(1, Ordering::Relaxed) + 1;
+        let Said { of, text, place, run_follows } = said;
+        let number = self.next_step();
+        let meter = Meter::default();
         let work = async {
-            let step = step::Step { build: self, records, number, text, place, run_follows };
+            let step = step::Step { build: self, records, meter: &meter, number, text, place, run_follows };
             let cached = step.carry_out(&mut stage, instruction).await.map_err(|error| error.at(place))?;
             Ok((stage, cached))
         };
-        self.told(number, text, work).await
-    }
-
-    /// Does something as a step of the build and tells about it.
-    async fn reported<T>(
-        &self,
-        text: &str,
-        work: impl Future<Output = Result<(T, bool), BuildError>>,
-    ) -> Result<T, BuildError> {
-        let number = self.steps.fetch_add(1, Ordering::Relaxed) + 1;
-        self.told(number, text, work).await
-    }
-
-    async fn told<T>(
-        &self,
-        step: u32,
-        text: &str,
-        work: impl Future<Output = Result<(T, bool), BuildError>>,
-    ) -> Result<T, BuildError> {
-        if self.cancel.is_cancelled() {
-            return Err(BuildError::Cancelled);
-        }
-        self.events.emit(EventKind::StepStarted { step, instruction: text.to_owned() });
-        let (done, cached) = work.await?;
-        self.events.emit(EventKind::StepFinished { step, cached });
-        Ok(done)
+        self.told(number, of, text, &meter, work).await
     }
 
     /// What a stage begins from.
-    async fn begin(self: &Arc<Self>, planned: &PlannedStage, from: &Place) -> Result<Stage, EngineError> {
+    async fn begin(
+        self: &Arc<Self>,
+        planned: &PlannedStage,
+        from: &Place,
+        meter: &Meter,
+    ) -> Result<Stage, EngineError> {
         let platform = &planned.platform;
         match &planned.base {
             Base::Scratch => Ok(Stage::from_scratch(platform.clone())),
-            Base::Stage(number) => Ok(Stage::after(self.stage(*number).await?)),
+            Base::Stage(number) => {
+                meter.stage(*number);
+                Ok(Stage::after(meter.time(Part::Waiting, self.stage(*number)).await?))
+            }
             Base::Image { reference } => {
-                Ok(Stage::from_base(&self.image(reference, platform).await?, platform.clone()))
+                let base = meter.time(Part::Pulling, self.image(reference, platform)).await?;
+                Ok(Stage::from_base(&base, platform.clone()))
             }
             Base::Context { name } => {
-                if let Some(base) = self.named_image(name, platform).await? {
+                if let Some(base) = meter.time(Part::Pulling, self.named_image(name, platform)).await? {
                     return Ok(Stage::from_base(&base, platform.clone()));
                 }
                 let mut stage = Stage::from_scratch(platform.clone());
-                step::copy_context(self, &mut stage, name, from).await?;
+                step::copy_context(self, &mut stage, name, from, meter).await?;
                 Ok(stage)
             }
         }
-    }
-
-    /// How many steps were begun.
-    pub(super) fn steps(&self) -> u32 {
-        self.steps.load(Ordering::Relaxed)
     }
 
     fn place(&self, span: Span) -> Place {

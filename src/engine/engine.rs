@@ -53,7 +53,7 @@ impl Engine {
 
     /// What runs programs of `platform` here; nothing where this CPU or the kernel does by itself.
     pub(super) async fn emulator(&self, platform: &Platform) -> Result<Option<Emulator>, BuildError> {
-        if cpu::platforms().iter().any(|host| host.runs(platform)) {
+        if !Self::is_foreign(platform) {
             return Ok(None);
         }
         let report = self.session.probe().await.map_err(|unusable| BuildError::Host {
@@ -63,6 +63,11 @@ impl Engine {
         let mut emulated = report.emulated.into_iter();
         let found = emulated.find(|cpu| cpu.platforms.iter().any(|known| known.runs(platform)));
         found.map(|cpu| cpu.emulator).ok_or_else(|| BuildError::NoEmulator { platform: platform.clone() })
+    }
+
+    /// Whether programs of `platform` are for a CPU that this machine has not.
+    pub(super) fn is_foreign(platform: &Platform) -> bool {
+        !cpu::platforms().iter().any(|host| host.runs(platform))
     }
 
     /// Waits until a command may run.

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     error::{EngineError, blocking},
     key::Key,
+    meter::{Meter, Part},
     records::{Record, Records},
 };
 
@@ -52,9 +53,11 @@ impl Flights {
         key: &Digest,
         records: &Records,
         cancel: &CancellationToken,
+        meter: &Meter,
         work: impl Future<Output = Result<Record, BuildError>>,
     ) -> Result<(Record, How), EngineError> {
-        let (record, how) = self.find(key, records, cancel, work).await?;
+        meter.key(key);
+        let (record, how) = self.find(key, records, cancel, meter, work).await?;
         records.note(key, &record);
         Ok((record, how))
     }
@@ -64,8 +67,10 @@ impl Flights {
         key: &Digest,
         records: &Records,
         cancel: &CancellationToken,
+        meter: &Meter,
     ) -> Result<Lock, EngineError> {
-        lock(records, &slot(key, records), cancel).await
+        meter.key(key);
+        lock(records, &slot(key, records), cancel, meter).await
     }
 
     async fn find(
@@ -73,6 +78,7 @@ impl Flights {
         key: &Digest,
         records: &Records,
         cancel: &CancellationToken,
+        meter: &Meter,
         work: impl Future<Output = Result<Record, BuildError>>,
     ) -> Result<(Record, How), EngineError> {
         if let Some(record) = recall(records, key).await? {
@@ -81,16 +87,25 @@ impl Flights {
         let slot = slot(key, records);
         let flight =
             Flight { flights: self, slot: self.open.entry(slot.clone()).or_default().clone(), key: slot };
-        let mut turn = tokio::select! {
-            turn = flight.slot.lock() => turn,
-            () = cancel.cancelled() => return Err(EngineError::Cancelled),
+        let mut turn = if let Ok(turn) = flight.slot.try_lock() {
+            turn
+        } else {
+            meter.join();
+            let queue = async {
+                tokio::select! {
+                    turn = flight.slot.lock() => Ok(turn),
+                    () = cancel.cancelled() => Err(EngineError::Cancelled),
+                }
+            };
+            meter.time(Part::Waiting, queue).await?
         };
         if let Some(shared) = &*turn {
+            meter.join();
             let shared = shared.clone()?;
             records.hold(&shared);
             return Ok((shared, How::Cached));
         }
-        let _lock = lock(records, &flight.key, cancel).await?;
+        let _lock = lock(records, &flight.key, cancel, meter).await?;
         if let Some(record) = recall(records, key).await? {
             *turn = Some(Ok(record.clone()));
             return Ok((record, How::Cached));
@@ -135,7 +150,12 @@ async fn recall(records: &Records, key: &Digest) -> Result<Option<Record>, Engin
 }
 
 /// Waits until no other process does the step. The lock goes with this process.
-async fn lock(records: &Records, key: &Digest, cancel: &CancellationToken) -> Result<Lock, EngineError> {
+async fn lock(
+    records: &Records,
+    key: &Digest,
+    cancel: &CancellationToken,
+    meter: &Meter,
+) -> Result<Lock, EngineError> {
     let folder = records.store.root().join(FOLDER);
     let path = folder.join(key.hex());
     loop {
@@ -143,10 +163,14 @@ async fn lock(records: &Records, key: &Digest, cancel: &CancellationToken) -> Re
         if let Some(lock) = blocking(move || try_lock(&folder, &path)).await? {
             return Ok(lock);
         }
-        tokio::select! {
-            () = tokio::time::sleep(POLL) => {}
-            () = cancel.cancelled() => return Err(EngineError::Cancelled),
-        }
+        meter.join();
+        let rest = async {
+            tokio::select! {
+                () = tokio::time::sleep(POLL) => Ok(()),
+                () = cancel.cancelled() => Err(EngineError::Cancelled),
+            }
+        };
+        meter.time(Part::Waiting, rest).await?;
     }
 }
 

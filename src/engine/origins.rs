@@ -17,6 +17,7 @@ use super::{
     digests::Digests,
     error::{EngineError, blocking},
     index,
+    meter::{Meter, Part},
     source::Source,
     stage::Stage,
     tree::Tree,
@@ -120,7 +121,12 @@ impl Build {
     }
 
     /// The root file system, or the context, that `--from` names.
-    pub(super) async fn origin(self: &Arc<Self>, name: &str, numbers: bool) -> Result<Origin, EngineError> {
+    pub(super) async fn origin(
+        self: &Arc<Self>,
+        name: &str,
+        numbers: bool,
+        meter: &Meter,
+    ) -> Result<Origin, EngineError> {
         // What is copied into an image comes from images of its own platform.
         let platform = &self.request.platform;
         let of_base = |base, name: &str| {
@@ -129,13 +135,20 @@ impl Build {
         match self.plan.source(name, numbers) {
             Base::Scratch => Ok(Origin::Chain(Chain::of(platform.os()), "scratch".into())),
             Base::Stage(number) => {
-                Ok(Origin::Chain(self.stage(number).await?.chain, format!("the stage {name}")))
+                meter.stage(number);
+                let stage = meter.time(Part::Waiting, self.stage(number)).await?;
+                Ok(Origin::Chain(stage.chain, format!("the stage {name}")))
             }
-            Base::Image { reference } => Ok(of_base(self.image(&reference, platform).await?, &reference)),
-            Base::Context { name } => match self.named_image(&name, platform).await? {
-                Some(base) => Ok(of_base(base, &name)),
-                None => Ok(Origin::Context(Some(name))),
-            },
+            Base::Image { reference } => {
+                let base = meter.time(Part::Pulling, self.image(&reference, platform)).await?;
+                Ok(of_base(base, &reference))
+            }
+            Base::Context { name } => {
+                match meter.time(Part::Pulling, self.named_image(&name, platform)).await? {
+                    Some(base) => Ok(of_base(base, &name)),
+                    None => Ok(Origin::Context(Some(name))),
+                }
+            }
         }
     }
 

@@ -40,6 +40,16 @@ pub enum TransferEvent {
         /// The bytes that are known to be needed.
         total: u64,
     },
+    /// Writing to a registry began.
+    RegistryStarted {
+        /// Its host.
+        registry: String,
+    },
+    /// A registry has everything but the tags.
+    RegistryFilled {
+        /// Its host.
+        registry: String,
+    },
     /// A blob is where it should be.
     BlobFinished {
         /// The repository it was sent to or came from.

@@ -175,6 +175,8 @@ async fn fill_registry(
     sources: &[Reference],
     cx: &TransferCx,
 ) -> Vec<Result<(), RegistryError>> {
+    let registry = repositories.first().map(|first| first.name.registry().to_owned()).unwrap_or_default();
+    cx.emit(TransferEvent::RegistryStarted { registry: registry.clone() });
     let mut filled: Vec<String> = Vec::new();
     let mut ends = Vec::new();
     for repository in repositories {
@@ -188,6 +190,9 @@ async fn fill_registry(
             filled.push(name.repository().to_owned());
         }
         ends.push(end);
+    }
+    if ends.iter().all(Result::is_ok) {
+        cx.emit(TransferEvent::RegistryFilled { registry });
     }
     ends
 }

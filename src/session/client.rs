@@ -300,7 +300,7 @@ impl Seat {
 /// What the helper left, for whoever asked for the step.
 fn outcome(seat: &Seat, done: Done) -> Result<StepOutcome, SessionError> {
     let Some(layer) = done.layer else {
-        return Ok(StepOutcome { ended: done.ended, layer: None, records: Vec::new() });
+        return Ok(StepOutcome { ended: done.ended, layer: None, records: Vec::new(), spent: done.spent });
     };
     let path = seat.slot.scratch().join(RECORDS);
     let odd = |error: &dyn std::fmt::Display| Failure::Write(format!("{}: {error}", path.display()));
@@ -314,5 +314,5 @@ fn outcome(seat: &Seat, done: Done) -> Result<StepOutcome, SessionError> {
         uncompressed_size: layer.uncompressed_size,
         blocks: BlockTable::default(),
     };
-    Ok(StepOutcome { ended: done.ended, layer: Some(layer), records })
+    Ok(StepOutcome { ended: done.ended, layer: Some(layer), records, spent: done.spent })
 }

@@ -16,7 +16,7 @@ mod worker;
 
 pub use client::{Session, SessionOptions};
 pub use error::{Failure, SessionError, Unusable};
-pub use outcome::{Ended, LayerRecord, RecordKind, StepOutcome, Stream};
+pub use outcome::{Ended, LayerRecord, RecordKind, Spent, StepOutcome, Stream};
 pub use probe::{Emulation, SessionReport, Snapshots};
 pub use step::{
     Cache, Emulator, Limits, Mount, MountKind, Network, Secret, SecretSource, Sharing, Source, Step,

@@ -1,5 +1,7 @@
 //! What a step gave.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::oci::layer::Layer;
@@ -13,6 +15,19 @@ pub struct StepOutcome {
     pub layer: Option<Layer>,
     /// The entries of the layer, in its order.
     pub records: Vec<LayerRecord>,
+    /// Where the time went.
+    pub spent: Spent,
+}
+
+/// How long the parts of a step took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spent {
+    /// Unpacking the layers below and mounting everything.
+    pub preparing: Duration,
+    /// The command itself.
+    pub running: Duration,
+    /// Finding what it changed, and compressing and storing that.
+    pub writing: Duration,
 }
 
 /// How a command ended.

@@ -64,7 +64,10 @@ impl Trial {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::{outcome::Ended, probe::Snapshots};
+    use crate::session::{
+        outcome::{Ended, Spent},
+        probe::Snapshots,
+    };
 
     #[test]
     fn a_result_counts_for_the_same_program_until_the_machine_is_started_again() {
@@ -72,8 +75,13 @@ mod tests {
         let helper = folder.path().join("helper");
         fs::write(&helper, "one").expect("written");
         let trial = || Trial::of(folder.path(), &helper).expect("a boot id");
-        let done =
-            Done { ended: Ended::Code(0), layer: None, snapshots: Snapshots::Copy, problems: Vec::new() };
+        let done = Done {
+            ended: Ended::Code(0),
+            layer: None,
+            snapshots: Snapshots::Copy,
+            problems: Vec::new(),
+            spent: Spent::default(),
+        };
         assert!(trial().recall().is_none());
         trial().keep(&done);
         assert_eq!(trial().recall().map(|done| done.snapshots), Some(Snapshots::Copy));

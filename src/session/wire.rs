@@ -4,7 +4,12 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{error::Failure, outcome::Ended, probe::Snapshots, step::Step};
+use super::{
+    error::Failure,
+    outcome::{Ended, Spent},
+    probe::Snapshots,
+    step::Step,
+};
 use crate::archive::Limits;
 
 /// The first argument that makes this program execute another in a new user namespace.
@@ -53,6 +58,9 @@ pub(super) struct Done {
     pub(super) snapshots: Snapshots,
     /// What does not work as well as it could.
     pub(super) problems: Vec<String>,
+    /// Where the time of a step went.
+    #[serde(default)]
+    pub(super) spent: Spent,
 }
 
 /// The result of a helper.

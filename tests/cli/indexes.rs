@@ -54,6 +54,7 @@ fn receipt(path: &Path, store: &Store, index: &Digest, pushed: &[&str]) {
         exported: Vec::new(),
         started: Timestamp::now(),
         finished: Timestamp::now(),
+        timings: None,
     };
     receipt.write(path).expect("written");
 }

@@ -41,6 +41,8 @@ mod signals;
 mod step_flags;
 mod steps;
 #[cfg(target_os = "linux")]
+mod timings;
+#[cfg(target_os = "linux")]
 mod windows;
 #[cfg(target_os = "linux")]
 mod windows_paths;

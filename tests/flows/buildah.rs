@@ -62,7 +62,11 @@ async fn an_image_without_run_is_built_for_every_platform() {
         assert_eq!(config["variant"].as_str().unwrap_or_default(), variant);
         assert!(config["config"]["Env"].to_string().contains(&format!("P={platform}")), "{config}");
         assert_eq!(file(&layout, "dir/a.txt"), "hello\n");
-        assert!(events.contains(&EventKind::StepStarted { step: 1, instruction: "FROM scratch".into() }));
+        assert!(events.contains(&EventKind::StepStarted {
+            step: 1,
+            instruction: "FROM scratch".into(),
+            stage: None
+        }));
     }
     assert_eq!(left_behind(store.root(), None), Vec::<String>::new());
 }
@@ -83,8 +87,12 @@ async fn steps_run_on_a_base_from_a_loopback_registry_and_are_cached() {
     let ask = || with_bases(request(folder.path(), &platform, &dockerfile), &base, &[&platform]);
     let (first, events) = build(&backend, ask()).await;
     let first = first.unwrap_or_else(|error| panic!("{error}: {events:?}"));
-    assert!(events.contains(&EventKind::Pulled { image: base.clone() }));
-    assert!(events.contains(&EventKind::StepStarted { step: 1, instruction: format!("FROM {base}") }));
+    assert!(events.contains(&EventKind::Pulled { image: base.clone(), bytes: None }));
+    assert!(events.contains(&EventKind::StepStarted {
+        step: 1,
+        instruction: format!("FROM {base}"),
+        stage: None
+    }));
     assert_eq!(printed(&events), format!("built on {platform}\n"));
     let layout = layout(folder.path(), &store, &first);
     assert_eq!(file(&layout, "built"), format!("built on {platform}\n"));
@@ -103,7 +111,7 @@ async fn steps_run_on_a_base_from_a_loopback_registry_and_are_cached() {
     always.pull = PullPolicy::Always;
     let (third, events) = build(&backend, always).await;
     assert_eq!(third.expect("built again").manifest, first.manifest);
-    assert!(events.contains(&EventKind::Pulled { image: base }));
+    assert!(events.contains(&EventKind::Pulled { image: base, bytes: None }));
     assert_eq!(left_behind(store.root(), None), Vec::<String>::new());
 }
 

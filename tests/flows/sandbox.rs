@@ -21,7 +21,7 @@ use polyarch::{
 };
 use polyarch_actors::{
     Availability, BaseImage, BuildBackend, BuildCx, BuildError, BuildRequest, BuiltImage, EventKind,
-    EventSink, ImageOs, Platform,
+    EventSink, ImageOs, Platform, StepStage,
 };
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -277,7 +277,8 @@ async fn the_example_is_built_for_two_platforms() {
         assert_eq!(image.platform.to_string(), platform);
         assert!(events.contains(&EventKind::StepStarted {
             step: 2,
-            instruction: "COPY greeting.txt /greeting.txt".into()
+            instruction: "COPY greeting.txt /greeting.txt".into(),
+            stage: Some(StepStage { number: 0, name: Some("greetings".into()) }),
         }));
         let layout = layout(folder.path(), &store, &image);
         assert!(config(&layout)["config"]["Env"].to_string().contains(&format!("PLATFORM={platform}")));

@@ -154,6 +154,7 @@ impl BuildSupervisor {
                     emulated: job.route.emulated,
                 },
             };
+            job.events.emit(EventKind::Assigned { attempt: job.attempt + 1 });
             let generation = lane.restarts;
             let sent = lane.actor.send(assignment).into_actor(self);
             cx.spawn(sent.map(move |answer, supervisor, cx| {

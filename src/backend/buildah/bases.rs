@@ -133,6 +133,7 @@ impl Bases<'_> {
         {
             return Ok(pinned(image));
         }
+        self.events.emit(EventKind::PullStarted { image: base.reference.clone() });
         let pulled = self.pull(guard, request, base, &full, stored).await;
         if pulled.is_err() && !path.exists() {
             // What came of it would only take space; an ordinary user cannot remove what other ids own.
@@ -147,7 +148,7 @@ impl Bases<'_> {
             .and_then(|bytes| fs::write(&new, bytes))
             .and_then(|()| fs::rename(&new, &path))
             .map_err(host)?;
-        self.events.emit(EventKind::Pulled { image: base.reference.clone() });
+        self.events.emit(EventKind::Pulled { image: base.reference.clone(), bytes: None });
         Ok(pinned(remembered.image))
     }
 

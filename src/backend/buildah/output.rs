@@ -105,6 +105,11 @@ impl OutputParser {
         }
         if well {
             self.close();
+        } else {
+            self.flush();
+            if std::mem::take(&mut self.open) {
+                self.events.push(EventKind::StepFailed { step: self.step, work: None });
+            }
         }
         self.events()
     }
@@ -155,13 +160,13 @@ impl OutputParser {
         self.cached = false;
         self.last.clear();
         let instruction = self.instruction.clone();
-        self.events.push(EventKind::StepStarted { step: self.step, instruction });
+        self.events.push(EventKind::StepStarted { step: self.step, instruction, stage: None });
     }
 
     fn close(&mut self) {
         self.flush();
         if std::mem::take(&mut self.open) {
-            self.events.push(EventKind::StepFinished { step: self.step, cached: self.cached });
+            self.events.push(EventKind::StepFinished { step: self.step, cached: self.cached, work: None });
         }
     }
 

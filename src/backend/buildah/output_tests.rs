@@ -30,11 +30,15 @@ fn parse(pieces: &[&[u8]]) -> Vec<EventKind> {
 }
 
 fn started(step: u32, instruction: &str) -> EventKind {
-    EventKind::StepStarted { step, instruction: instruction.to_owned() }
+    EventKind::StepStarted { step, instruction: instruction.to_owned(), stage: None }
 }
 
 fn finished(step: u32, cached: bool) -> EventKind {
-    EventKind::StepFinished { step, cached }
+    EventKind::StepFinished { step, cached, work: None }
+}
+
+fn failed(step: u32) -> EventKind {
+    EventKind::StepFailed { step, work: None }
 }
 
 fn printed(step: u32, text: &str) -> EventKind {
@@ -130,7 +134,8 @@ fn the_error_stream_belongs_to_the_step_but_for_buildahs_own_words() {
     );
     parser.stderr(b" running runtime: exit status 7\n");
     let events = parser.finish(false);
-    assert_eq!(events[1..], [printed(1, "oops\ntime=\"now\" level=info msg=\"of a program\"\n")]);
+    let oops = printed(1, "oops\ntime=\"now\" level=info msg=\"of a program\"\n");
+    assert_eq!(events[1..], [oops, failed(1)]);
     assert_eq!(parser.last_step().1.len(), 2);
 }
 
@@ -140,7 +145,7 @@ fn a_failed_step_does_not_end_well() {
     parser.stdout(b"STEP 1/2: FROM a\nSTEP 2/2: RUN x\nno");
     assert_eq!(
         parser.finish(false),
-        [started(1, "FROM a"), finished(1, false), started(2, "RUN x"), printed(2, "no")]
+        [started(1, "FROM a"), finished(1, false), started(2, "RUN x"), printed(2, "no"), failed(2)]
     );
     assert_eq!(parser.last_step(), ("RUN x", vec!["no".to_owned()]));
 }

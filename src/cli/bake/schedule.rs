@@ -6,19 +6,28 @@ use futures::{StreamExt, stream::FuturesUnordered};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    super::{check, progress, progress::Screen, report::Failure, run::print, signals::Interrupts},
+    super::{
+        check, progress,
+        progress::Screen,
+        report::Failure,
+        run::print,
+        signals::Interrupts,
+        timings::{self, Watched},
+    },
     spec::Job,
 };
 use crate::{NamedInput, Orchestrator, Receipt};
 
 /// Builds everything, and returns what each target became. The first failure ends all that is running, unless it is to
-/// go on: then it is told of at the end, with all others and with what was not built because of them.
+/// go on: then it is told of at the end, with all others and with what was not built because of them. What was
+/// begun is in `watched` then too, by its name.
 pub(super) async fn run(
     orchestrator: &Orchestrator,
     store: Option<PathBuf>,
     jobs: Vec<Job>,
     screen: &Screen,
     keeps_going: bool,
+    watched: &mut Vec<Watched>,
 ) -> Result<BTreeMap<String, Receipt>, Failure> {
     let cancel = CancellationToken::new();
     let interrupts = Interrupts::cancel(cancel.clone());
@@ -52,6 +61,7 @@ pub(super) async fn run(
             }
             let handle = orchestrator.build(job.spec);
             tokens.push(handle.cancel_token());
+            watched.push(timings::watch(&handle, job.name.clone()));
             let shown = tokio::spawn(progress::show(handle.events(), screen.clone(), Some(job.name.clone())));
             running.push(async move {
                 let result = handle.await;

@@ -21,13 +21,13 @@ impl Kept {
     pub(super) fn note(&mut self, event: &BuildEvent) -> &'static str {
         let platform = &event.platform;
         match &event.kind {
-            EventKind::StepStarted { step, instruction } => {
+            EventKind::StepStarted { step, instruction, .. } => {
                 let word = instruction.split_whitespace().next().unwrap_or_default();
                 if WORK.iter().any(|work| word.eq_ignore_ascii_case(work)) {
                     self.open.insert((platform.clone(), *step));
                 }
             }
-            EventKind::StepFinished { step, cached } if self.open.remove(&(platform.clone(), *step)) => {
+            EventKind::StepFinished { step, cached, .. } if self.open.remove(&(platform.clone(), *step)) => {
                 let (there, done) = self.ended.entry(platform.clone()).or_default();
                 *(if *cached { there } else { done }) += 1;
             }

@@ -53,7 +53,7 @@ impl Live {
         let name = format!("{label}{platform}");
         let line = platforms.entry(platform.clone()).or_insert_with(|| lines.add(platform_line(&name)));
         match kind {
-            EventKind::StepStarted { step, instruction } => {
+            EventKind::StepStarted { step, instruction, .. } => {
                 line.set_message(format!("#{step} {}", text::line(instruction)));
             }
             EventKind::StepOutput { data, .. } => {

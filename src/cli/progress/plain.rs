@@ -34,7 +34,7 @@ impl View for Plain {
         };
         let more = self.kept.note(event);
         match &event.kind {
-            EventKind::StepStarted { step, instruction } => {
+            EventKind::StepStarted { step, instruction, .. } => {
                 let instruction = text::line(instruction);
                 writeln!(out, "{prefix}#{step} {instruction}")?;
                 self.steps.insert((event.platform.clone(), *step), instruction);
@@ -52,7 +52,7 @@ impl View for Plain {
                 }
                 out.write_all(&lines)
             }
-            EventKind::StepFinished { step, cached } => {
+            EventKind::StepFinished { step, cached, .. } => {
                 match self.steps.remove(&(event.platform.clone(), *step)) {
                     Some(instruction) if *cached => writeln!(out, "{prefix}#{step} cached: {instruction}"),
                     _ => Ok(()),

@@ -16,6 +16,7 @@ use crate::{
         error::{EngineError, blocking},
         key::Key,
         layer::{Content, NewEntry, NewKind},
+        meter::Part,
         origins::Origin,
         source::{self, Item, Picked, Source},
         spool::Spools,
@@ -52,14 +53,14 @@ impl Step<'_> {
             found.push(self.look(path, stage, instruction, &ready, &mut key).await?);
         }
         let cancel = self.build.cancel.clone();
-        let (key, found) = blocking(move || {
+        let read = blocking(move || {
             for one in &found {
                 key.add([u8::from(one.unpack)]);
                 key.add(source::key(&one.picked, &cancel)?.end().as_str());
             }
             Ok((key, found))
-        })
-        .await?;
+        });
+        let (key, found) = self.meter.time(Part::Writing, read).await?;
         let parent = stage.ground(&ready.destination.path);
         let (reads, created_by) = (vec![parent.clone()], ready.created_by.clone());
         let make = move |build: &Build| {
@@ -117,9 +118,12 @@ impl Step<'_> {
             .transpose()
             .map_err(|error: fetch::ChecksumError| EngineError::Invalid(error.to_string()))?;
         let (secrets, store) = (&build.request.secrets, &build.engine.store);
-        let fetched = fetch::http(address, checksum.as_ref(), secrets, store, &build.puller.cx).await;
-        let FetchedFile { digest, size, name, modified } =
-            fetched.map_err(|error| EngineError::Build(error.into()))?;
+        let fetched = fetch::http(address, checksum.as_ref(), secrets, store, &build.puller.cx);
+        let FetchedFile { digest, size, name, modified } = self
+            .meter
+            .time(Part::Pulling, fetched)
+            .await
+            .map_err(|error| EngineError::Build(error.into()))?;
         let shown = fetch::shown(address);
         build.took(Material::File { address: shown.clone(), digest: digest.clone() });
         build.events.emit(EventKind::Fetched { address: shown });
@@ -154,14 +158,15 @@ impl Step<'_> {
             ssh: build.request.ssh.clone(),
         };
         let (store, cx) = (&build.engine.store, &build.puller.cx);
-        let tree = fetch::git(source, keep_git_dir, &access, store, cx).await;
+        let tree = self.meter.time(Part::Pulling, fetch::git(source, keep_git_dir, &access, store, cx)).await;
         let tree = tree.map_err(|error| EngineError::Build(error.into()))?;
         let commit = tree.commit().to_owned();
         build.took(Material::Git { address: source.to_string(), commit });
         build.events.emit(EventKind::Fetched { address: fetch::shown(&source.to_string()) });
         key.add(tree.commit());
         let (owned, exclude) = (Arc::clone(build), exclude.clone());
-        let picked = blocking(move || pick_tree(tree, &exclude, &owned)).await?;
+        let picked = blocking(move || pick_tree(tree, &exclude, &owned));
+        let picked = self.meter.time(Part::Writing, picked).await?;
         Ok(Found { picked, unpack: false })
     }
 }

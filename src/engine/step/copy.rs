@@ -17,6 +17,7 @@ use crate::{
         error::{EngineError, blocking},
         flight::Flights,
         key::Key,
+        meter::{Meter, Part},
         origins::Origin,
         records::Record,
         source::{self, Picked},
@@ -40,7 +41,7 @@ impl Step<'_> {
         let mut ready = self.ready("COPY", stage, &copy.sources, &flags)?;
         ready.paths = ready.paths.iter().map(|path| stage.path(path)).collect::<Result<_, _>>()?;
         let origin = match &copy.from {
-            Some(from) => self.build.origin(&from.text, true).await?,
+            Some(from) => self.build.origin(&from.text, true, self.meter).await?,
             None => Origin::Context(None),
         };
         let key = ready.key("copy", stage, self.build.epoch);
@@ -81,7 +82,7 @@ impl Step<'_> {
         let shape = ready.shape(&picked, build.epoch);
         let turn = if worth_reading_once(&picked) && build.records.imports.is_empty() {
             // Another platform may be at it. Who comes later finds all of it.
-            Some(Flights::turn(&shape, self.records, &build.cancel).await?)
+            Some(Flights::turn(&shape, self.records, &build.cancel, self.meter).await?)
         } else {
             None
         };
@@ -89,7 +90,7 @@ impl Step<'_> {
         let is_new = turn.is_some() && blocking(move || Ok(records.own(&seen).is_none())).await?;
         let mut entries = None;
         if is_new {
-            build.complete(&parent).await?;
+            self.meter.time(Part::Pulling, build.complete(&parent)).await?;
             let (owned, records, last) = (Arc::clone(build), self.records.clone(), self.last(&created_by));
             let (picked, ready, parent) = (picked.clone(), ready.clone(), parent.clone());
             let made = blocking(move || {
@@ -97,11 +98,11 @@ impl Step<'_> {
                 dispatch::to_layer(&owned, &records, &entries, os, &last)?;
                 Ok(entries)
             });
-            entries = Some(made.await?);
+            entries = Some(self.meter.time(Part::Writing, made).await?);
         }
         let cancel = build.cancel.clone();
         let read = move || Ok((source::key(&picked, &cancel)?.end(), picked));
-        let (of_picked, picked) = blocking(read).await?;
+        let (of_picked, picked) = self.meter.time(Part::Writing, blocking(read)).await?;
         let reads = vec![parent.clone()];
         let make = move |build: &Build| match entries {
             Some(entries) => Ok(entries),
@@ -126,14 +127,14 @@ impl Step<'_> {
         ready: Ready,
     ) -> Result<(Vec<Picked>, Ready), EngineError> {
         let build = Arc::clone(self.build);
-        blocking(move || {
+        let picked = blocking(move || {
             if ready.paths.is_empty() {
                 return Ok((Vec::new(), ready));
             }
             let source = origin.open(&build)?;
             Ok((copy::pick(&source, &ready.paths, ready.parents, &ready.exclude)?, ready))
-        })
-        .await
+        });
+        self.meter.time(Part::Writing, picked).await
     }
 }
 
@@ -143,9 +144,11 @@ pub(in crate::engine) async fn copy_context(
     stage: &mut Stage,
     name: &str,
     place: &Place,
+    meter: &Meter,
 ) -> Result<(), EngineError> {
     let text = format!("FROM the build context {name}");
-    let step = Step { build, records: &build.records, number: 0, text: &text, place, run_follows: false };
+    let records = &build.records;
+    let step = Step { build, records, meter, number: 0, text: &text, place, run_follows: false };
     let ready = Ready {
         paths: vec!["/".to_owned()],
         documents: Vec::new(),

@@ -16,6 +16,7 @@ use crate::{
         key::Key,
         layer::{self, Entries},
         metadata::{self, Words},
+        meter::{Meter, Part},
         records::{Record, Records},
         reuse::Reuse,
         stage::Stage,
@@ -29,6 +30,8 @@ pub(in crate::engine) struct Step<'b> {
     pub(in crate::engine) build: &'b Arc<Build>,
     /// Those that this instruction may use.
     pub(in crate::engine) records: &'b Records,
+    /// Where the time goes.
+    pub(in crate::engine) meter: &'b Meter,
     /// The number by which events know it.
     pub(in crate::engine) number: u32,
     /// The instruction on one line.
@@ -79,14 +82,14 @@ impl Step<'_> {
         let (build, os) = (self.build, stage.platform.os());
         let work = async {
             for chain in &reads {
-                build.complete(chain).await?;
+                self.meter.time(Part::Pulling, build.complete(chain)).await?;
             }
             let (owned, records) = (Arc::clone(build), self.records.clone());
             let last = self.last(created_by);
-            let made = blocking(move || to_layer(&owned, &records, &make(&owned)?, os, &last)).await;
-            made.map_err(|error| error.at(self.place))
+            let made = blocking(move || to_layer(&owned, &records, &make(&owned)?, os, &last));
+            self.meter.time(Part::Writing, made).await.map_err(|error| error.at(self.place))
         };
-        let done = build.engine.flights.once(&key, self.records, &build.cancel, work).await?;
+        let done = build.engine.flights.once(&key, self.records, &build.cancel, self.meter, work).await?;
         stage.add(created_by, done.0);
         Ok(done.1 == How::Cached)
     }

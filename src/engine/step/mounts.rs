@@ -18,6 +18,7 @@ use crate::{
         error::{EngineError, blocking},
         key::Key,
         metadata::Words,
+        meter::Part,
         origins::Origin,
         reuse::Reuse,
         source,
@@ -134,7 +135,7 @@ impl Step<'_> {
         prepared: &mut Prepared,
     ) -> Result<(Chain, PathBuf), EngineError> {
         let origin = match from {
-            Some(from) => self.build.origin(from, false).await?,
+            Some(from) => self.build.origin(from, false, self.meter).await?,
             None => Origin::Context(None),
         };
         match origin {
@@ -151,7 +152,8 @@ impl Step<'_> {
             Origin::Context(_) => {
                 let (build, wanted, last) =
                     (Arc::clone(self.build), path.clone(), self.last(&path.to_string()));
-                let (chain, key) = blocking(move || selection(&build, &origin, &wanted, &last)).await?;
+                let chosen = blocking(move || selection(&build, &origin, &wanted, &last));
+                let (chain, key) = self.meter.time(Part::Writing, chosen).await?;
                 prepared.key.add("context");
                 prepared.key.add(key.end().as_str());
                 Ok((chain, PathBuf::from(format!("/{path}"))))

@@ -11,12 +11,14 @@ use crate::{
     engine::{
         build::Build,
         chain::{Chain, LayerOrigin},
+        engine::Engine,
         error::{EngineError, blocking},
         flight::How,
         index,
         key::Key,
         layer::{Content, Entries, NewEntry, NewKind},
         metadata,
+        meter::Part,
         records::{Record, RecordedLayer},
         reuse::Reuse,
         stage::Stage,
@@ -85,14 +87,18 @@ impl Step<'_> {
         let work = async {
             let reads = mounts.reads.iter().chain([&chain]);
             for chain in reads {
-                build.complete(chain).await?;
+                self.meter.time(Part::Pulling, build.complete(chain)).await?;
             }
             let mut step = self.step(stage, &command, environment, &mounts);
             (step.network, step.insecure) = (network, insecure);
             step.emulator = build.engine.emulator(&stage.platform).await?;
+            if Engine::is_foreign(&stage.platform) {
+                self.meter.emulate();
+            }
             self.execute(step).await
         };
-        let done = build.engine.flights.once(&key, self.records, &build.cancel, work.boxed()).await?;
+        let done =
+            build.engine.flights.once(&key, self.records, &build.cancel, self.meter, work.boxed()).await?;
         stage.add(&created_by, done.0);
         Ok(done.1 == How::Cached)
     }
@@ -134,7 +140,7 @@ impl Step<'_> {
     async fn execute(&self, step: session::Step) -> Result<Record, BuildError> {
         let build = self.build;
         let mut output = Output::new(build.events.clone(), self.number);
-        let _turn = build.engine.turn(&build.cancel).await?;
+        let _turn = self.meter.time(Part::Waiting, build.engine.turn(&build.cancel)).await?;
         let ran = build
             .engine
             .session
@@ -142,6 +148,9 @@ impl Step<'_> {
             .await;
         let last = output.finish();
         let outcome = ran.map_err(|error| self.failed(error))?;
+        self.meter.add(Part::Preparing, outcome.spent.preparing);
+        self.meter.add(Part::Running, outcome.spent.running);
+        self.meter.add(Part::Writing, outcome.spent.writing);
         let exit_code = match outcome.ended {
             Ended::Code(0) => 0,
             Ended::Code(code) => code,
@@ -158,8 +167,8 @@ impl Step<'_> {
             Some(layer) => {
                 let (store, diff_id) = (build.engine.store.clone(), layer.diff_id.clone());
                 let entries = outcome.records.into_iter().map(index::of_record).collect::<Vec<_>>();
-                let save = blocking(move || index::save(&store, &diff_id, ImageOs::Linux, &entries)).await;
-                save.map_err(|error| error.at(self.place))?;
+                let save = blocking(move || index::save(&store, &diff_id, ImageOs::Linux, &entries));
+                self.meter.time(Part::Writing, save).await.map_err(|error| error.at(self.place))?;
                 let blob = Descriptor {
                     media_type: layer.media_type.to_owned(),
                     digest: layer.digest,

@@ -5,6 +5,7 @@ use std::{
     fs::{self, File},
     io,
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -23,7 +24,7 @@ use crate::{
     removal::remove_folder,
     session::{
         error::Failure,
-        outcome::Ended,
+        outcome::{Ended, Spent},
         probe,
         step::{Limits, Step},
         wire::{Done, RECORDS, Task, WireLayer, Work},
@@ -51,6 +52,7 @@ fn probe(work: &Work) -> Result<Done, Failure> {
         layer: None,
         snapshots: probe::Snapshots::Overlay,
         problems: Vec::new(),
+        spent: Spent::default(),
     };
     let lower = work.scratch.join("lower");
     make(&lower.join("directory"))?;
@@ -80,10 +82,17 @@ fn remove(work: &Work, folders: &[PathBuf]) -> Result<Done, Failure> {
             _ => {}
         }
     }
-    Ok(Done { ended: Ended::Code(0), layer: None, snapshots: work.snapshots, problems: Vec::new() })
+    Ok(done(work, Ended::Code(0)))
+}
+
+/// An answer that says only how something ended.
+fn done(work: &Work, ended: Ended) -> Done {
+    let (snapshots, problems) = (work.snapshots, Vec::new());
+    Done { ended, layer: None, snapshots, problems, spent: Spent::default() }
 }
 
 fn run(work: &Work, step: &Step) -> Result<Done, Failure> {
+    let begun = Instant::now();
     let scratch = work.scratch.as_path();
     let blobs = scratch.join("blobs");
     make(&blobs)?;
@@ -120,12 +129,15 @@ fn run(work: &Work, step: &Step) -> Result<Done, Failure> {
     mounts.planned.extend(plan::network_files(step, &memory)?);
     // What is mounted on a directory must not hide what is mounted below.
     mounts.planned.sort_by_key(|planned| planned.target.components().count());
+    let (preparing, prepared) = (begun.elapsed(), Instant::now());
     let ended = start(work, step, overlay.root(), &made, &mut mounts)?;
+    let ran = Instant::now();
     if ended != Ended::Code(0) && is_full(scratch) {
         // Whatever the command says then, this is what a person has to know.
         return Err(Failure::system::<io::Error>("run the command")(io::ErrorKind::StorageFull.into()));
     }
-    let mut done = Done { ended, layer: None, snapshots: work.snapshots, problems: Vec::new() };
+    let mut done = done(work, ended);
+    done.spent = Spent { preparing, running: ran.duration_since(prepared), writing: Duration::ZERO };
     if ended == Ended::Code(0) {
         let made = fs::read(&made).map_err(Failure::system("see which places were made"))?;
         within(overlay.root(), || stubs::remove(&made))
@@ -136,6 +148,7 @@ fn run(work: &Work, step: &Step) -> Result<Done, Failure> {
         if changed {
             done.layer = keep(work, step, &store, &snapshots, form, &lower, &upper)?;
         }
+        done.spent.writing = ran.elapsed();
     }
     Ok(done)
 }

@@ -29,10 +29,13 @@ fn request(folder: &Path, platform: &str, dockerfile: &str) -> BuildRequest {
 /// How many steps ran, and how many were there, of those whose instruction begins with `start`.
 pub(super) fn ran(events: &[EventKind], start: &str) -> (usize, usize) {
     let begun = events.iter().filter_map(|event| match event {
-        EventKind::StepStarted { step, instruction } if instruction.starts_with(start) => Some(*step),
+        EventKind::StepStarted { step, instruction, .. } if instruction.starts_with(start) => Some(*step),
         _ => None,
     });
-    let cached = |step: &u32| events.contains(&EventKind::StepFinished { step: *step, cached: true });
+    let cached = |step: &u32| {
+        let is_cached = |event: &EventKind| matches!(event, EventKind::StepFinished { step: at, cached: true, .. } if at == step);
+        events.iter().any(is_cached)
+    };
     let (cached, done): (Vec<u32>, Vec<u32>) = begun.partition(cached);
     (done.len(), cached.len())
 }
