@@ -30,7 +30,7 @@ use crate::{
     output::{Output, Push, Writer},
     prepare::{Prepared, check_files, prepare},
     receipt::{MissingPlatform, PushedReference, Receipt},
-    registry::{ClientOptions, RegistryError, RetryLimits, TransferCx, TransferEvent},
+    registry::{ClientOptions, RegistryError, RetryLimits, TagState, TransferCx, TransferEvent},
     spec::BuildSpec,
     timings::Timings,
 };
@@ -222,15 +222,17 @@ impl Flow {
                 continue;
             }
             let transfer = self.transfer(RetryLimits::default());
-            let report = images.publish(index, &targets, &sources, &transfer).await?;
-            let references = report.targets.into_iter().map(|target| target.reference);
+            let published = images.publish(index, &targets, &sources, &transfer).await;
+            if let Ok(report) | Err(Error::Publish(report)) = &published {
+                for target in report.targets.iter().filter(|target| target.state() == TagState::Moved) {
+                    let reference = target.reference.to_string();
+                    self.events.emit(EventKind::Pushed { reference, digest: index.digest.clone() });
+                }
+            }
+            let references = published?.targets.into_iter().map(|target| target.reference);
             pushed.extend(
                 references.map(|reference| PushedReference { reference, digest: index.digest.clone() }),
             );
-        }
-        for one in &pushed {
-            let reference = one.reference.to_string();
-            self.events.emit(EventKind::Pushed { reference, digest: one.digest.clone() });
         }
         Ok(pushed)
     }
@@ -288,7 +290,11 @@ impl Flow {
                 Error::Gather(error) => error.is_cancelled(),
                 Error::Cache { source, .. } => source.is_cancelled(),
                 Error::Output(error) => error.is_cancelled(),
-                Error::Publish(report) => matches!(first_error(report), Some(RegistryError::Cancelled)),
+                // Where a tag has moved, or may have, that has to be told.
+                Error::Publish(report) => {
+                    matches!(first_error(report), Some(RegistryError::Cancelled))
+                        && report.targets.iter().all(|target| target.state() == TagState::AsBefore)
+                }
                 _ => false,
             }
     }

@@ -13,7 +13,7 @@ use crate::{
     fetch::{FetchError, GitFault},
     oci::StoreError,
     output::OutputError,
-    registry::RegistryError,
+    registry::{RegistryError, TagState},
 };
 
 /// The exit codes, as `polyarch --help` lists them.
@@ -140,6 +140,7 @@ impl From<&RegistryError> for Failure {
             RegistryError::Store(store) if store.is_full() => no_space(sentence),
             RegistryError::Store(_) => Self::new(exit::STORE, sentence),
             RegistryError::Cancelled => Self::new(exit::INTERRUPTED, "cancelled"),
+            RegistryError::Uncertain { cause, .. } => Self { sentence, ..Self::from(&**cause) },
             error if error.refuses_the_kind() => Self::new(exit::REGISTRY, sentence).hint(
                 "a registry that takes no OCI index may take Docker's: --output type=registry,oci-mediatypes=false",
             ),
@@ -219,10 +220,11 @@ impl From<Error> for Failure {
             Error::Publish(report) => {
                 let mut failure = first_error(&report)
                     .map_or_else(|| Self::new(exit::REGISTRY, "nothing was published"), Self::from);
-                for target in report.targets {
-                    failure = failure.detail(match target.result {
-                        Ok(()) => format!("  pushed      {}", target.reference),
-                        Err(_) => format!("  not pushed  {}", target.reference),
+                for target in &report.targets {
+                    failure = failure.detail(match target.state() {
+                        TagState::Moved => format!("  pushed     {}", target.reference),
+                        TagState::AsBefore => format!("  as before  {}", target.reference),
+                        TagState::Unknown => format!("  unknown    {}", target.reference),
                     });
                 }
                 failure

@@ -180,6 +180,14 @@ pub enum RegistryError {
         /// The first failure.
         reason: String,
     },
+    /// A registry was asked to move a tag, and nobody knows whether it did.
+    #[error("whether {target} was moved is not known: {cause}")]
+    Uncertain {
+        /// The name.
+        target: String,
+        /// Why there is no answer.
+        cause: Box<RegistryError>,
+    },
     /// The client cannot be set up on this machine.
     #[error("cannot set up connections to registries: {reason}")]
     Setup {
@@ -215,6 +223,7 @@ impl RegistryError {
             | Self::DigestMismatch { .. }
             | Self::Protocol { .. }
             | Self::Withheld { .. } => Fault::Registry,
+            Self::Uncertain { cause, .. } => cause.fault(),
             Self::Setup { .. } | Self::Store(_) => Fault::Host,
             Self::Cancelled => Fault::Cancelled,
         }

@@ -209,7 +209,7 @@ impl Host {
     async fn first_contact(&self, shared: &Shared) -> Result<Url, RegistryError> {
         let http = self.http(shared)?;
         let address = if self.name == "docker.io" { "registry-1.docker.io" } else { &self.name };
-        let mut first_error = None;
+        let mut errors = Vec::new();
         for scheme in self.trust.schemes() {
             let url = Url::parse(&format!("{scheme}://{address}/v2/")).map_err(|error| {
                 let reason = error.to_string();
@@ -232,10 +232,12 @@ impl Host {
                     let (what, idle) = ("the first contact", shared.timeouts.idle);
                     return Err(answer_error(response, &self.name, what, &Asker::default(), idle).await);
                 }
-                Err(error) => _ = first_error.get_or_insert(error),
+                Err(error) => errors.push(error),
             }
         }
-        Err(first_error.unwrap_or(RegistryError::Cancelled))
+        // That a registry does not speak TLS says nothing about why it did not answer without.
+        let first = errors.iter().position(RegistryError::retryable).unwrap_or_default();
+        Err(errors.into_iter().nth(first).unwrap_or(RegistryError::Cancelled))
     }
 
     /// Remembers how the registry wants to be asked. Returns whether it said so.

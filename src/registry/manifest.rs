@@ -53,8 +53,9 @@ impl RegistryClient {
     /// [`RegistryError::NotFound`] when there is no such manifest, [`RegistryError::DigestMismatch`] when the
     /// registry delivers another one.
     pub async fn manifest(&self, reference: &Reference, cx: &TransferCx) -> Result<Manifest, RegistryError> {
+        let host = self.host(reference.registry());
         let scopes = Scopes::pull(reference.repository());
-        self.manifest_as(reference, &scopes, cx).await
+        cx.retrying(&host.name, || self.get(&host, reference, &scopes)).await
     }
 
     /// Reads the manifest of the image `reference` that an index points at with `entry`, and checks that it is what
@@ -71,17 +72,6 @@ impl RegistryClient {
         let manifest = self.manifest(&reference.with_digest(entry.digest.clone()), cx).await?;
         manifest.check(reference, entry)?;
         Ok(manifest)
-    }
-
-    /// As [`RegistryClient::manifest`], with the rights that are at hand.
-    pub(super) async fn manifest_as(
-        &self,
-        reference: &Reference,
-        scopes: &Scopes,
-        cx: &TransferCx,
-    ) -> Result<Manifest, RegistryError> {
-        let host = self.host(reference.registry());
-        cx.retrying(&host.name, || self.get(&host, reference, scopes)).await
     }
 
     /// Writes a manifest or index under the tag of a reference, or else under its own digest.
@@ -122,7 +112,8 @@ impl RegistryClient {
         Ok(Some(Descriptor { media_type, digest, size, annotations: BTreeMap::new() }))
     }
 
-    async fn get(
+    /// Reads a manifest once.
+    pub(super) async fn get(
         &self,
         host: &Host,
         reference: &Reference,
@@ -167,7 +158,8 @@ impl RegistryClient {
         host.send(&self.shared, &call).await
     }
 
-    async fn put(
+    /// Writes a manifest once.
+    pub(super) async fn put(
         &self,
         host: &Host,
         reference: &Reference,

@@ -15,6 +15,7 @@ use super::{
     error::RegistryError,
     host::{Host, Scopes},
     plan::{Plan, Stored},
+    tag,
 };
 use crate::{
     error::with_sources,
@@ -55,6 +56,28 @@ pub struct Published {
     pub reference: Reference,
     /// Whether the name now means what was published. One failure may concern several targets.
     pub result: Result<(), Arc<RegistryError>>,
+}
+
+/// What a tag means after a publication.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TagState {
+    /// What was published.
+    Moved,
+    /// What it meant before, or still nothing.
+    AsBefore,
+    /// One of the two: the registry was asked to move it, did not say whether it has, and could not be asked again.
+    Unknown,
+}
+
+impl Published {
+    /// What the name means now.
+    pub fn state(&self) -> TagState {
+        match self.result.as_ref().map_err(AsRef::as_ref) {
+            Ok(()) => TagState::Moved,
+            Err(RegistryError::Uncertain { .. }) => TagState::Unknown,
+            Err(_) => TagState::AsBefore,
+        }
+    }
 }
 
 impl PublishReport {
@@ -120,7 +143,7 @@ pub async fn publish(
         let result = match (failure, &first_failure) {
             (Some(failure), _) => Err(failure),
             (None, Some(first)) => Err(Arc::new(withheld(&reference, first))),
-            (None, None) => tag(client, &reference, root, cx).await.map_err(Arc::new),
+            (None, None) => tag::point(client, &reference, root, cx).await.map_err(Arc::new),
         };
         report.targets.push(Published { reference, result });
     }
@@ -253,7 +276,7 @@ async fn read_back(
     let reference = name.with_digest(root.digest.clone());
     let scopes = Scopes::push(name.repository());
     let reading = || async {
-        match client.manifest_as(&reference, &scopes, cx).await {
+        match client.get(host, &reference, &scopes).await {
             // Some registries write in one place and read in another, which follows.
             Err(RegistryError::NotFound { what, .. }) => Err(RegistryError::Interrupted {
                 registry: host.name.clone(),
@@ -272,23 +295,6 @@ async fn read_back(
         expected: root.digest.clone(),
         found: found.descriptor.digest,
     })
-}
-
-/// Moves a tag to what is published; nothing is left to do for a name without one.
-async fn tag(
-    client: &RegistryClient,
-    reference: &Reference,
-    root: &Stored,
-    cx: &TransferCx,
-) -> Result<(), RegistryError> {
-    if cx.cancelled() {
-        return Err(RegistryError::Cancelled);
-    }
-    if reference.tag().is_some() {
-        let digest = client.push_manifest(reference, &root.media_type, &root.bytes, cx).await?;
-        cx.emit(TransferEvent::Tagged { reference: reference.to_string(), digest });
-    }
-    Ok(())
 }
 
 fn withheld(reference: &Reference, first: &RegistryError) -> RegistryError {

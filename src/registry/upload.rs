@@ -207,7 +207,7 @@ impl RegistryClient {
             .header(CONTENT_TYPE, "application/octet-stream")
             .payload(Payload::Stream(blob.size, &open));
         call.authorized = session.ours;
-        host.send(&self.shared, &call).await.map_err(begin_again)?;
+        host.send(&self.shared, &call).await.map_err(|error| begin_again(host, error))?;
         Ok(())
     }
 
@@ -231,7 +231,7 @@ impl RegistryClient {
                 .header(CONTENT_RANGE, format!("{start}-{}", start + length - 1))
                 .payload(Payload::Stream(length, &open));
             call.authorized = session_now.ours;
-            let response = host.send(&self.shared, &call).await.map_err(begin_again)?;
+            let response = host.send(&self.shared, &call).await.map_err(|error| begin_again(host, error))?;
             session_now = session(host, &response, &what)?;
             start += length;
         }
@@ -239,7 +239,7 @@ impl RegistryClient {
         url.query_pairs_mut().append_pair("digest", blob.digest.as_str());
         let mut call = Call::new(Method::PUT, url, scopes, &what);
         call.authorized = session_now.ours;
-        host.send(&self.shared, &call).await.map_err(begin_again)?;
+        host.send(&self.shared, &call).await.map_err(|error| begin_again(host, error))?;
         Ok(())
     }
 }
@@ -250,12 +250,16 @@ pub(super) fn about(host: &Host, scopes: &Scopes, blob: &Descriptor) -> String {
 }
 
 /// An upload session that the registry has forgotten is begun again, like any other passing fault.
-fn begin_again(error: RegistryError) -> RegistryError {
-    match error {
-        RegistryError::Refused { registry, status: 404 | 416, message, .. } => {
-            let reason = format!("it has lost the upload ({message})");
-            RegistryError::Interrupted { registry, reason }
+fn begin_again(host: &Host, error: RegistryError) -> RegistryError {
+    let reason = match error {
+        RegistryError::Refused { status: 404 | 416, message, .. } => {
+            format!("it has lost the upload ({message})")
         }
-        error => error,
-    }
+        RegistryError::Refused { code, message, .. } if code == "BLOB_UPLOAD_INVALID" => {
+            format!("it cannot go on with the upload ({message})")
+        }
+        RegistryError::NotFound { message, .. } => format!("it has lost the upload ({message})"),
+        error => return error,
+    };
+    RegistryError::Interrupted { registry: host.name.clone(), reason }
 }

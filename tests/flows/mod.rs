@@ -12,6 +12,7 @@ mod hostile;
 mod orchestrator;
 mod registry;
 mod registry_faults;
+mod registry_storms;
 mod registry_tokens;
 #[cfg(target_os = "linux")]
 mod reproducible;

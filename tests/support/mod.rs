@@ -18,9 +18,11 @@ pub(crate) mod machines;
 pub(crate) mod peaks;
 pub(crate) mod registry;
 pub(crate) mod registry_proxy;
+pub(crate) mod registry_walk;
 #[cfg(target_os = "linux")]
 pub(crate) mod session;
 pub(crate) mod tools;
+pub(crate) mod weather;
 pub(crate) mod web;
 #[cfg(target_os = "linux")]
 pub(crate) mod windows;
