@@ -27,6 +27,7 @@ mod tag;
 mod tls;
 mod token;
 mod upload;
+mod upload_send;
 mod upload_session;
 mod web;
 

@@ -1,32 +1,23 @@
 //! Blobs to a registry: look, mount, or send.
 //!
-//! A blob goes in one PUT, as containerd sends it. Where something on the way takes no request of that size
-//! (413, or a connection that breaks again and again), it goes in chunks. A failure in the middle begins a new
-//! upload session.
+//! Every request is made again on its own where that may help, so that a failure of one costs no other.
 //!
 //! Source: OCI distribution specification, "Pushing blobs" and "Mounting a blob from another repository".
 
 use std::sync::Arc;
 
 use polyarch_actors::Descriptor;
-use reqwest::{
-    Method, StatusCode,
-    header::{CONTENT_RANGE, CONTENT_TYPE},
-};
+use reqwest::{Method, StatusCode};
 
 use super::{
     client::RegistryClient,
     context::{Tally, TransferCx},
     error::RegistryError,
-    host::{Call, Host, Payload, Scopes},
-    upload_session::{Session, piece, session},
+    host::{Call, Host, Scopes},
+    upload_send::Upload,
+    upload_session::{Session, other_digest, session},
 };
 use crate::oci::{Reference, Store, StoreError};
-
-/// The size of a chunk where a registry takes no large requests, in bytes.
-const CHUNK: u64 = 16 << 20;
-/// How often a blob is sent in one request before it is sent in chunks.
-const WHOLE_ATTEMPTS: u32 = 2;
 
 /// How a blob came to where it should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,50 +64,34 @@ impl RegistryClient {
         let origin = origin.filter(|origin| origin.registry() == repository.registry());
         let sources: Vec<String> =
             origin.map(|origin| origin.repository().to_owned()).into_iter().chain(sources.to_vec()).collect();
-        let sources = sources.as_slice();
-        let mut attempts = 0;
-        let attempt = || {
-            attempts += 1;
-            self.push_once(&host, &scopes, blob, store, sources, &tally, attempts > WHOLE_ATTEMPTS)
-        };
-        let mut end = cx.retrying(&host.name, attempt).await;
+        let upload = Upload { client: self, host: &host, scopes: &scopes, blob, store, tally: &tally, cx };
+        let mut end = self.place(&upload, &sources).await;
         if let (Err(RegistryError::Store(StoreError::Missing(_))), Some(origin)) =
             (&end, store.origin(&blob.digest))
         {
             // No registry could link it, so it has to take the way through here.
             self.pull_blob(&origin, blob, store, cx).await?;
-            end = cx
-                .retrying(&host.name, || {
-                    self.push_once(&host, &scopes, blob, store, sources, &tally, attempts > WHOLE_ATTEMPTS)
-                })
-                .await;
+            end = self.place(&upload, &sources).await;
         }
         let outcome = end.inspect_err(|_| _ = tally.begin_at(0))?;
         tally.begin_at(blob.size);
         Ok(outcome)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "they are one transfer's ends and its watchers")]
-    async fn push_once(
-        &self,
-        host: &Host,
-        scopes: &Scopes,
-        blob: &Descriptor,
-        store: &Store,
-        sources: &[String],
-        tally: &Arc<Tally>,
-        in_chunks: bool,
-    ) -> Result<BlobOutcome, RegistryError> {
-        if self.head_blob(host, scopes, blob).await? {
+    async fn place(&self, upload: &Upload<'_>, sources: &[String]) -> Result<BlobOutcome, RegistryError> {
+        let Upload { host, scopes, blob, store, cx, .. } = upload;
+        if upload.is_there().await? {
             return Ok(BlobOutcome::Present);
         }
-        let mut session = None;
+        let mut begun = None;
         for source in sources {
-            match self.mount(host, scopes, source, blob).await {
+            match cx.retrying(&host.name, || self.mount(host, scopes, source, blob)).await {
                 Ok(None) => return Ok(BlobOutcome::Mounted),
-                Ok(Some(begun)) => session = Some(begun),
+                Ok(Some(session)) => begun = Some(session),
+                Err(error) if error.retryable() || matches!(error, RegistryError::Cancelled) => {
+                    return Err(error);
+                }
                 // A source that may not be read is no reason not to send the blob.
-                Err(error) if error.retryable() => return Err(error),
                 Err(_) => {}
             }
             // Only a blob that is not here is worth asking for in several places.
@@ -130,25 +105,12 @@ impl RegistryClient {
                 reason: format!("it says that the blob has {} bytes", blob.size),
             }));
         }
-        let session = match session {
-            Some(session) => session,
-            None => self.begin(host, scopes, blob).await?,
-        };
-        if in_chunks {
-            self.put_chunks(host, scopes, blob, store, session, tally).await?;
-            return Ok(BlobOutcome::Moved);
-        }
-        match self.put_whole(host, scopes, blob, store, &session, tally).await {
-            Err(RegistryError::Refused { status: 413, .. }) => {
-                let session = self.begin(host, scopes, blob).await?;
-                self.put_chunks(host, scopes, blob, store, session, tally).await?;
-            }
-            end => end?,
-        }
+        upload.send(begun).await?;
         Ok(BlobOutcome::Moved)
     }
 
-    async fn head_blob(
+    /// Looks for a blob once.
+    pub(super) async fn head_blob(
         &self,
         host: &Host,
         scopes: &Scopes,
@@ -157,7 +119,8 @@ impl RegistryClient {
         let url = host.url(&self.shared, &scopes.repository, &format!("blobs/{}", blob.digest)).await?;
         let what = about(host, scopes, blob);
         match host.send(&self.shared, &Call::new(Method::HEAD, url, scopes, &what)).await {
-            Ok(_) => Ok(true),
+            // What has another digest is not what was asked for.
+            Ok(response) => Ok(other_digest(&response, &blob.digest).is_none()),
             Err(RegistryError::NotFound { .. }) => Ok(false),
             Err(error) => Err(error),
         }
@@ -177,89 +140,20 @@ impl RegistryClient {
         url.query_pairs_mut().append_pair("mount", blob.digest.as_str()).append_pair("from", source);
         let what = about(host, &scopes, blob);
         let response = host.send(&self.shared, &Call::new(Method::POST, url, &scopes, &what)).await?;
-        if response.status() == StatusCode::CREATED {
-            return Ok(None);
+        match (response.status(), other_digest(&response, &blob.digest)) {
+            (StatusCode::CREATED, None) => Ok(None),
+            (StatusCode::CREATED, Some(found)) => Err(RegistryError::DigestMismatch {
+                registry: host.name.clone(),
+                what,
+                expected: blob.digest.clone(),
+                found,
+            }),
+            _ => session(host, &response, &what).map(Some),
         }
-        session(host, &response, &what).map(Some)
-    }
-
-    async fn begin(&self, host: &Host, scopes: &Scopes, blob: &Descriptor) -> Result<Session, RegistryError> {
-        let url = host.url(&self.shared, &scopes.repository, "blobs/uploads/").await?;
-        let what = about(host, scopes, blob);
-        let response = host.send(&self.shared, &Call::new(Method::POST, url, scopes, &what)).await?;
-        session(host, &response, &what)
-    }
-
-    async fn put_whole(
-        &self,
-        host: &Host,
-        scopes: &Scopes,
-        blob: &Descriptor,
-        store: &Store,
-        session: &Session,
-        tally: &Arc<Tally>,
-    ) -> Result<(), RegistryError> {
-        let what = about(host, scopes, blob);
-        let open = |pulse| piece(store, blob, 0, blob.size, pulse, tally);
-        let mut url = session.url.clone();
-        url.query_pairs_mut().append_pair("digest", blob.digest.as_str());
-        let mut call = Call::new(Method::PUT, url, scopes, &what)
-            .header(CONTENT_TYPE, "application/octet-stream")
-            .payload(Payload::Stream(blob.size, &open));
-        call.authorized = session.ours;
-        host.send(&self.shared, &call).await.map_err(|error| begin_again(host, error))?;
-        Ok(())
-    }
-
-    async fn put_chunks(
-        &self,
-        host: &Host,
-        scopes: &Scopes,
-        blob: &Descriptor,
-        store: &Store,
-        mut session_now: Session,
-        tally: &Arc<Tally>,
-    ) -> Result<(), RegistryError> {
-        let what = about(host, scopes, blob);
-        let size = session_now.chunk.max(CHUNK);
-        let mut start = 0;
-        while start < blob.size {
-            let length = size.min(blob.size - start);
-            let open = |pulse| piece(store, blob, start, length, pulse, tally);
-            let mut call = Call::new(Method::PATCH, session_now.url.clone(), scopes, &what)
-                .header(CONTENT_TYPE, "application/octet-stream")
-                .header(CONTENT_RANGE, format!("{start}-{}", start + length - 1))
-                .payload(Payload::Stream(length, &open));
-            call.authorized = session_now.ours;
-            let response = host.send(&self.shared, &call).await.map_err(|error| begin_again(host, error))?;
-            session_now = session(host, &response, &what)?;
-            start += length;
-        }
-        let mut url = session_now.url.clone();
-        url.query_pairs_mut().append_pair("digest", blob.digest.as_str());
-        let mut call = Call::new(Method::PUT, url, scopes, &what);
-        call.authorized = session_now.ours;
-        host.send(&self.shared, &call).await.map_err(|error| begin_again(host, error))?;
-        Ok(())
     }
 }
 
 /// A blob in messages.
 pub(super) fn about(host: &Host, scopes: &Scopes, blob: &Descriptor) -> String {
     format!("blob {} of {}/{}", blob.digest.short(), host.name, scopes.repository)
-}
-
-/// An upload session that the registry has forgotten is begun again, like any other passing fault.
-fn begin_again(host: &Host, error: RegistryError) -> RegistryError {
-    let reason = match error {
-        RegistryError::Refused { status: 404 | 416, message, .. } => {
-            format!("it has lost the upload ({message})")
-        }
-        RegistryError::Refused { code, message, .. } if code == "BLOB_UPLOAD_INVALID" => {
-            format!("it cannot go on with the upload ({message})")
-        }
-        RegistryError::NotFound { message, .. } => format!("it has lost the upload ({message})"),
-        error => return error,
-    };
-    RegistryError::Interrupted { registry: host.name.clone(), reason }
 }

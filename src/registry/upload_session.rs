@@ -3,10 +3,10 @@
 use std::{io::SeekFrom, sync::Arc};
 
 use futures::{StreamExt, TryStreamExt};
-use polyarch_actors::Descriptor;
+use polyarch_actors::{Descriptor, Digest};
 use reqwest::{
     Response, Url,
-    header::{HeaderName, LOCATION},
+    header::{HeaderName, LOCATION, RANGE},
 };
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio_util::io::ReaderStream;
@@ -18,12 +18,15 @@ use crate::oci::Store;
 const PIECE: usize = 256 << 10;
 
 /// Where an upload session goes on.
+#[derive(Clone, Debug)]
 pub(super) struct Session {
     pub(super) url: Url,
     /// False when the registry leads to another host, which must not see the credentials.
     pub(super) ours: bool,
     /// The least bytes of a chunk that the registry takes.
     pub(super) chunk: u64,
+    /// How many bytes of the blob the registry has.
+    pub(super) at: u64,
 }
 
 /// A part of a blob as the body of a request.
@@ -60,7 +63,7 @@ pub(super) fn piece(
 
 /// Reads where an upload goes on.
 pub(super) fn session(host: &Host, response: &Response, what: &str) -> Result<Session, RegistryError> {
-    let header = |name: HeaderName| response.headers().get(name).and_then(|value| value.to_str().ok());
+    let header = |name: HeaderName| header(response, name);
     let location = header(LOCATION).ok_or_else(|| "it names no location for the upload".to_owned());
     let next = location.and_then(|location| next_url(response.url(), location));
     let (url, ours) = next.map_err(|reason| RegistryError::Protocol {
@@ -69,7 +72,34 @@ pub(super) fn session(host: &Host, response: &Response, what: &str) -> Result<Se
         reason,
     })?;
     let chunk = header(HeaderName::from_static("oci-chunk-min-length"));
-    Ok(Session { url, ours, chunk: chunk.and_then(|text| text.parse().ok()).unwrap_or(0) })
+    Ok(Session { url, ours, chunk: chunk.and_then(|text| text.parse().ok()).unwrap_or(0), at: 0 })
+}
+
+/// How many bytes of an upload the registry says it has.
+pub(super) fn reached(response: &Response) -> Option<u64> {
+    bytes_in(header(response, RANGE)?)
+}
+
+/// The digest that an answer names, where it is another one than `expected`.
+pub(super) fn other_digest(response: &Response, expected: &Digest) -> Option<Digest> {
+    let named = header(response, HeaderName::from_static("docker-content-digest"))?.parse::<Digest>().ok()?;
+    (named != *expected).then_some(named)
+}
+
+fn header(response: &Response, name: HeaderName) -> Option<&str> {
+    response.headers().get(name).and_then(|value| value.to_str().ok())
+}
+
+/// How many bytes a range holds that begins with the first: `0-9` holds ten.
+///
+/// `0-0` means none here: docker-registry says so of an empty upload, and none that is sent in chunks has one byte.
+fn bytes_in(range: &str) -> Option<u64> {
+    let (first, last) = range.strip_prefix("bytes=").unwrap_or(range).split_once('-')?;
+    match (first.parse::<u64>().ok()?, last.parse::<u64>().ok()?) {
+        (0, 0) => Some(0),
+        (0, last) => last.checked_add(1),
+        _ => None,
+    }
 }
 
 /// Resolves a location, and says whether it is on the same host.
@@ -104,5 +134,20 @@ mod tests {
             assert_eq!((found.as_str(), found_ours), (url, ours), "{location}");
         }
         assert!(next_url(&from, "https://[").is_err());
+    }
+
+    #[test]
+    fn a_range_says_how_much_has_come() {
+        for (range, bytes) in [
+            ("0-9", Some(10)),
+            ("bytes=0-9", Some(10)),
+            ("0-0", Some(0)),
+            ("5-9", None),
+            ("0-18446744073709551615", None),
+            ("10", None),
+            ("", None),
+        ] {
+            assert_eq!(bytes_in(range), bytes, "{range}");
+        }
     }
 }
