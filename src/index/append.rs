@@ -5,12 +5,12 @@
 //!
 //! 1. It reads the tag, merges, and writes the index under its digest.
 //! 2. It looks at the tag again. If that has changed it begins again; else it writes the tag at once.
-//! 3. It watches the tag for [`SETTLE`]. If its entries go missing, another writer had looked before and wrote after; it
+//! 3. It watches the tag for [`Patience::settle`]. If its entries go missing, another writer had looked before and wrote after; it
 //!    merges with what is there and begins again, after a random pause.
 //!
-//! Whoever overwrites somebody has looked at the tag before that write and writes within [`WINDOW`] of the look. That is
-//! less than [`SETTLE`], so the one who was overwritten is still watching, and mends it. What remains is a registry, or a
-//! machine that stands still, for which a write arrives more than [`WINDOW`] after the look. That cannot be prevented, but
+//! Whoever overwrites somebody has looked at the tag before that write and writes within [`Patience::window`] of the look. That is
+//! less than it watches, so the one who was overwritten is still watching, and mends it. What remains is a registry, or a
+//! machine that stands still, for which a write arrives more than that after the look. That cannot be prevented, but
 //! the writer measures it, and ends with [`IndexError::Late`] instead of success. A writer that is killed in between tells
 //! nobody, and programs that do not watch what they wrote (every other tool for manifest lists) may overwrite anybody.
 
@@ -33,18 +33,35 @@ use crate::{
     registry::{PullDepth, RegistryError, RetryLimits, TransferCx, jitter, pull},
 };
 
-/// How long a writer watches what it wrote.
-const SETTLE: Duration = Duration::from_secs(5);
-/// The longest from the last look at a tag to the answer that it is written.
-const WINDOW: Duration = Duration::from_secs(4);
-/// How often a writer looks while it watches.
-const WATCH: Duration = Duration::from_millis(400);
-/// The longest pause before the second round; it doubles up to [`LONGEST_PAUSE`].
-const PAUSE: Duration = Duration::from_millis(100);
-/// The longest pause before a round.
-const LONGEST_PAUSE: Duration = Duration::from_secs(3);
-/// How often it is tried.
-const ROUNDS: u32 = 60;
+/// How long writers wait for each other.
+#[derive(Clone, Debug)]
+pub(super) struct Patience {
+    /// How long a writer watches what it wrote.
+    settle: Duration,
+    /// The longest from the last look at a tag to the answer that it is written.
+    window: Duration,
+    /// How often a writer looks while it watches.
+    watch: Duration,
+    /// The longest pause before the second round; it doubles up to the longest of all.
+    pause: Duration,
+    /// The longest pause before a round.
+    longest_pause: Duration,
+    /// How often it is tried.
+    rounds: u32,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            settle: Duration::from_secs(5),
+            window: Duration::from_secs(4),
+            watch: Duration::from_millis(400),
+            pause: Duration::from_millis(100),
+            longest_pause: Duration::from_secs(3),
+            rounds: 60,
+        }
+    }
+}
 
 impl Indexes {
     /// Adds parts of the store to what a tag has, and returns what the tag means in the end.
@@ -61,10 +78,11 @@ impl Indexes {
             let name = tag.with_digest(image.digest.clone());
             self.images.publish(image, &[name], repositories, cx).await?;
         }
+        let Patience { window, pause: first, longest_pause, rounds, .. } = self.patience;
         let mut longest = Duration::ZERO;
-        for round in 0..ROUNDS {
+        for round in 0..rounds {
             if round > 0 {
-                let longest = PAUSE.saturating_mul(2_u32.saturating_pow(round)).min(LONGEST_PAUSE);
+                let longest = first.saturating_mul(2_u32.saturating_pow(round)).min(longest_pause);
                 pause(longest.mul_f64(jitter()), cx).await?;
             }
             let (base, mut all, found) = self.held(tag, cx).await?;
@@ -76,7 +94,7 @@ impl Indexes {
                 let by_digest = tag.with_digest(digest.clone());
                 self.client().push_manifest(&by_digest, &index.media_type, &bytes, cx).await?;
                 let looked = Instant::now();
-                if self.meaning(tag, cx).await? != found || looked.elapsed() > WINDOW / 2 {
+                if self.meaning(tag, cx).await? != found || looked.elapsed() > window / 2 {
                     continue;
                 }
                 match self.client().push_manifest(tag, &index.media_type, &bytes, &once(cx)).await {
@@ -90,13 +108,13 @@ impl Indexes {
                 }
             }
             if let Some(root) = self.watched(tag, parts, cx).await? {
-                if longest > WINDOW {
+                if longest > window {
                     return Err(IndexError::Late { tag: tag.to_string(), took: longest });
                 }
                 return Ok(root);
             }
         }
-        Err(IndexError::Contended { tag: tag.to_string(), rounds: ROUNDS })
+        Err(IndexError::Contended { tag: tag.to_string(), rounds })
     }
 
     /// What a tag has, as something to be added to, and its digest.
@@ -135,7 +153,7 @@ impl Indexes {
         let begun = Instant::now();
         let mut known: Option<Descriptor> = None;
         loop {
-            let ends = begun.elapsed() >= SETTLE;
+            let ends = begun.elapsed() >= self.patience.settle;
             let meaning = self.meaning(tag, cx).await?;
             if meaning.is_none() {
                 return Ok(None);
@@ -157,7 +175,7 @@ impl Indexes {
             if ends {
                 return Ok(known);
             }
-            pause(WATCH.mul_f64(0.5 + jitter() / 2.0), cx).await?;
+            pause(self.patience.watch.mul_f64(0.5 + jitter() / 2.0), cx).await?;
         }
     }
 }
@@ -174,3 +192,7 @@ async fn pause(time: Duration, cx: &TransferCx) -> Result<(), IndexError> {
 fn once(cx: &TransferCx) -> TransferCx {
     TransferCx::new(cx.cancel_token(), RetryLimits { retries: 0, ..RetryLimits::default() }, |_| {})
 }
+
+#[cfg(test)]
+#[path = "append_tests.rs"]
+mod tests;

@@ -6,6 +6,7 @@ use polyarch_actors::{Descriptor, Digest};
 use serde::Deserialize;
 
 use super::{
+    append::Patience,
     error::{IndexError, blocking},
     location::Location,
     parts::{Part, parts_of},
@@ -21,6 +22,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Indexes {
     pub(super) images: Images,
+    pub(super) patience: Patience,
 }
 
 /// Something that is in the store now.
@@ -63,7 +65,7 @@ impl Purpose<'_> {
 impl Indexes {
     /// Indexes in and around the store of `images`.
     pub fn new(images: Images) -> Self {
-        Self { images }
+        Self { images, patience: Patience::default() }
     }
 
     pub(super) fn store(&self) -> &Store {

@@ -17,6 +17,7 @@ pub fn lint(tree: &Tree) -> Vec<Finding> {
     findings.node(&tree.root);
     if let Content::Index { entries } = &tree.root.content {
         findings.index(&tree.root, entries);
+        findings.duplicates(entries);
     }
     findings.0
 }
@@ -53,7 +54,6 @@ impl Findings {
                 self.entry(entry);
             }
         }
-        self.duplicates(entries);
         self.arms(entries);
         self.attestations(entries);
         self.media_types(index, entries);
@@ -174,22 +174,26 @@ impl Findings {
         }
     }
 
+    /// What machines find more than once, wherever in the index it is.
     fn duplicates(&mut self, entries: &[Node]) {
-        let mut seen: Vec<(PlatformKey, &Node)> = Vec::new();
-        for node in entries {
+        let mut seen: Vec<(PlatformKey, &[Node], &Node)> = Vec::new();
+        for (list, node) in images(entries) {
             let Some(platform) = image_platform(node) else { continue };
             let key = PlatformKey::of(&platform);
-            match seen.iter().find(|(known, _)| *known == key) {
-                Some((_, first)) => {
-                    let message = format!(
-                        "it is for {} as {} is, and which of them a machine gets differs between containerd, Docker \
-                         and others",
-                        written(&platform),
-                        first.entry.descriptor.digest
-                    );
-                    self.add(IndexRule::DuplicatePlatform, node, message);
-                }
-                None => seen.push((key, node)),
+            let Some((_, first_list, first)) = seen.iter().find(|(known, ..)| *known == key) else {
+                seen.push((key, list, node));
+                continue;
+            };
+            // An image of two lists is found on two ways, and is the same.
+            let is_other = first.entry.descriptor.digest != node.entry.descriptor.digest;
+            if is_other || std::ptr::eq(*first_list, list) {
+                let message = format!(
+                    "it is for {} as {} is, and which of them a machine gets differs between containerd, Docker and \
+                     others",
+                    written(&platform),
+                    first.entry.descriptor.digest
+                );
+                self.add(IndexRule::DuplicatePlatform, node, message);
             }
         }
     }
@@ -244,6 +248,18 @@ impl Findings {
             self.add(IndexRule::MixedMediaTypes, other, message);
         }
     }
+}
+
+/// All entries that are no lists, of lists within lists too, each with its list.
+fn images(entries: &[Node]) -> Vec<(&[Node], &Node)> {
+    let mut all = Vec::new();
+    for node in entries {
+        match &node.content {
+            Content::Index { entries } => all.extend(images(entries)),
+            _ => all.push((entries, node)),
+        }
+    }
+    all
 }
 
 /// What machines take an image to be for.

@@ -220,6 +220,30 @@ fn what_is_wrong_inside_an_index_of_the_index_is_found_too() {
 }
 
 #[test]
+fn a_platform_that_two_lists_of_the_index_have_is_found_and_an_image_that_both_have_is_not() {
+    let arm64 = platform("linux", "arm64", "");
+    let lists = |inner: &str| {
+        let riscv64 = image("riscv64", &platform("linux", "riscv64", ""));
+        vec![
+            index("deep", vec![index("deeper", vec![image("arm64", &arm64), riscv64])]),
+            index("inner", vec![image(inner, &arm64)]),
+            image("amd64", &platform("linux", "amd64", "")),
+        ]
+    };
+    let duplicates = |entries| {
+        let findings = judged(entries).into_iter();
+        findings.filter(|finding| finding.rule == IndexRule::DuplicatePlatform).collect::<Vec<_>>()
+    };
+    let findings = duplicates(lists("again"));
+    assert_eq!(found(&findings), [(IndexRule::DuplicatePlatform, digest_of(b"again"))]);
+    let first = digest_of(b"arm64");
+    assert!(findings[0].message.contains(first.as_str()), "{}", findings[0]);
+    assert_eq!(duplicates(lists("arm64")), []);
+    let beside = duplicates(vec![lists("x").remove(1), image("y", &arm64)]);
+    assert_eq!(found(&beside), [(IndexRule::DuplicatePlatform, digest_of(b"y"))]);
+}
+
+#[test]
 fn an_image_whose_config_cannot_be_read_is_missing_or_malformed() {
     for (reason, rule) in
         [(None, IndexRule::MissingManifest), (Some("it is text".to_owned()), IndexRule::MalformedManifest)]
