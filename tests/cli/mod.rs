@@ -35,6 +35,8 @@ mod places;
 mod platform_values;
 #[cfg(target_os = "linux")]
 mod prune;
+#[cfg(target_os = "linux")]
+mod pushes;
 mod sharing;
 mod signals;
 #[cfg(target_os = "linux")]

@@ -11,6 +11,7 @@ mod fetch_http;
 mod hostile;
 mod orchestrator;
 mod registry;
+mod registry_chunks;
 mod registry_faults;
 mod registry_storms;
 mod registry_tokens;
