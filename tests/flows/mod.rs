@@ -14,6 +14,7 @@ mod registry;
 mod registry_chunks;
 mod registry_faults;
 mod registry_storms;
+mod registry_tags;
 mod registry_tokens;
 #[cfg(target_os = "linux")]
 mod reproducible;

@@ -1,120 +1,19 @@
 //! A real registry behind a proxy that fails: what is retried, what is reported, and which tags never move.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use polyarch::{
     oci::{Reference, Store},
-    registry::{
-        ClientOptions, Publication, PublishReport, PullDepth, RegistryClient, RegistryError, RetryLimits,
-        Timeouts, TransferCx, TransferEvent, publish, pull,
-    },
+    registry::{PullDepth, RegistryError, pull},
 };
-use polyarch_actors::{Descriptor, Digest};
-use tokio_util::sync::CancellationToken;
+use polyarch_actors::Descriptor;
 
 use crate::support::{
-    registry::{OCI_INDEX, TestRegistry, layer_of, sample_index},
-    registry_proxy::{Fault, Proxy},
+    registry::{OCI_INDEX, layer_of, sample_index},
+    registry_proxy::Fault,
+    registry_scene::{LAYER, Scene, answer, client, failure},
     tools::require,
 };
-
-const LAYER: usize = 400_000;
-
-/// A store with an index, a registry behind a proxy, and a client.
-struct Scene {
-    proxy: Proxy,
-    registry: TestRegistry,
-    store: Store,
-    root: Digest,
-    client: RegistryClient,
-    events: Arc<Mutex<Vec<TransferEvent>>>,
-    cancel: CancellationToken,
-    _folder: tempfile::TempDir,
-}
-
-impl Scene {
-    fn set() -> Self {
-        let registry = TestRegistry::open();
-        let folder = tempfile::tempdir().expect("a folder");
-        let store = Store::open(folder.path().join("store")).expect("a store");
-        let root = sample_index(&store, &["amd64", "arm64"], "faults", LAYER);
-        Self {
-            proxy: Proxy::before(&registry.address),
-            registry,
-            store,
-            root,
-            client: client(Duration::from_secs(20)),
-            events: Arc::default(),
-            cancel: CancellationToken::new(),
-            _folder: folder,
-        }
-    }
-
-    fn name(&self, rest: &str) -> Reference {
-        format!("{}/{rest}", self.proxy.address).parse().expect("a name")
-    }
-
-    fn cx(&self) -> TransferCx {
-        let events = self.events.clone();
-        let limits = RetryLimits { backoff: Duration::from_millis(10), ..RetryLimits::default() };
-        let on_event = move |event| events.lock().expect("events").push(event);
-        TransferCx::new(self.cancel.clone(), limits, on_event)
-    }
-
-    async fn publish(&self, targets: &[&str]) -> PublishReport {
-        let targets = targets.iter().map(|rest| self.name(rest)).collect();
-        self.publish_to(targets).await
-    }
-
-    async fn publish_to(&self, targets: Vec<Reference>) -> PublishReport {
-        let publication = Publication { root: self.root.clone(), targets, sources: Vec::new() };
-        publish(&self.client, &self.store, &publication, &self.cx()).await.expect("a report")
-    }
-
-    fn retries(&self) -> Vec<(String, Duration)> {
-        let events = self.events.lock().expect("events");
-        let retry = |event: &TransferEvent| match event {
-            TransferEvent::Retried { reason, wait, .. } => Some((reason.clone(), *wait)),
-            _ => None,
-        };
-        events.iter().filter_map(retry).collect()
-    }
-
-    /// The last progress that was reported. None may have been impossible.
-    fn progress(&self) -> (u64, u64) {
-        let events = self.events.lock().expect("events");
-        let progress = |event: &TransferEvent| match event {
-            TransferEvent::Advanced { done, total } => Some((*done, *total)),
-            _ => None,
-        };
-        let all: Vec<(u64, u64)> = events.iter().filter_map(progress).collect();
-        assert!(all.iter().all(|(done, total)| done <= total), "{all:?}");
-        *all.last().expect("progress")
-    }
-
-    /// What the registry itself says about a name, past the proxy.
-    async fn kept(&self, rest: &str) -> Option<Digest> {
-        let name: Reference = format!("{}/{rest}", self.registry.address).parse().expect("a name");
-        let client = RegistryClient::new(ClientOptions::default());
-        client.resolve(&name, &TransferCx::unwatched()).await.ok().map(|found| found.digest)
-    }
-}
-
-fn client(idle: Duration) -> RegistryClient {
-    let timeouts = Timeouts { idle, commit: 4 * idle, ..Timeouts::default() };
-    RegistryClient::new(ClientOptions { timeouts, ..ClientOptions::default() })
-}
-
-fn answer(status: u16) -> Fault {
-    Fault::Answer(status, Vec::new(), String::new())
-}
-
-fn failure(report: &PublishReport, target: usize) -> &RegistryError {
-    report.targets[target].result.as_ref().expect_err("failed")
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_registry_that_asks_for_time_gets_it() {

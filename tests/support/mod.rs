@@ -18,6 +18,7 @@ pub(crate) mod machines;
 pub(crate) mod peaks;
 pub(crate) mod registry;
 pub(crate) mod registry_proxy;
+pub(crate) mod registry_scene;
 pub(crate) mod registry_walk;
 #[cfg(target_os = "linux")]
 pub(crate) mod session;
