@@ -35,6 +35,8 @@ struct Storm {
     store: Store,
     walk: Mutex<Walk>,
     limits: RetryLimits,
+    /// Whether the limits are enough for whatever the network does.
+    is_bearable: bool,
     _folder: tempfile::TempDir,
 }
 
@@ -55,7 +57,8 @@ impl Storm {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Store::open(folder.path().join("store")).expect("a store");
         let walk = Mutex::new(Walk::through(&registry.address));
-        Arc::new(Self { proxy, registry, store, walk, limits, _folder: folder })
+        let is_bearable = weather.in_a_row.is_some();
+        Arc::new(Self { proxy, registry, store, walk, limits, is_bearable, _folder: folder })
     }
 
     /// An index of its own for each `number`, which shares layers with others.
@@ -133,9 +136,7 @@ impl Storm {
             }
             assert_eq!(report.digest, root);
             counts.complete += usize::from(report.is_complete());
-            if self.limits.retries > 1000 {
-                assert!(report.is_complete(), "push {number}: {report:?}");
-            }
+            assert!(report.is_complete() || !self.is_bearable, "push {number}: {report:?}");
         }
         counts
     }
@@ -166,6 +167,37 @@ fn limits(retries: u32, retries_of_one: u32) -> RetryLimits {
     let backoff = Duration::from_millis(2);
     let longest_backoff = Duration::from_millis(20);
     RetryLimits { retries, retries_of_one, backoff, longest_backoff, ..RetryLimits::default() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_walks_through_a_registry_notices_what_is_missing_or_wrong() {
+    if !require("docker-registry") {
+        return;
+    }
+    let storm = Storm::new(Weather { seed: 0, failing: 0, in_a_row: None }, limits(0, 0));
+    let root = storm.index(1);
+    let report = storm.push(&client(), &root, &["app:1".to_owned()]).await;
+    assert!(report.is_complete(), "{report:?}");
+    let is_whole = || {
+        let address = storm.registry.address.clone();
+        std::thread::spawn(move || Walk::through(&address).all()).join().is_ok()
+    };
+    assert!(is_whole());
+    let index: Value =
+        serde_json::from_slice(&storm.store.read_document(&root).expect("read")).expect("json");
+    let image = digest_in(&index["manifests"][1]);
+    let manifest: Value =
+        serde_json::from_slice(&storm.store.read_document(&image).expect("read")).expect("json");
+    for digest in [digest_in(&manifest["layers"][0]), digest_in(&manifest["config"]), image] {
+        let file = storm.registry.file(&digest);
+        let bytes = std::fs::read(&file).expect("read");
+        std::fs::write(&file, [&bytes[1..], b"x"].concat()).expect("written");
+        assert!(!is_whole(), "{digest} is another");
+        std::fs::remove_file(&file).expect("removed");
+        assert!(!is_whole(), "{digest} is missing");
+        std::fs::write(&file, bytes).expect("written");
+        assert!(is_whole());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

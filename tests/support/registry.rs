@@ -39,6 +39,13 @@ impl TestRegistry {
         Self::start("", "auth:\n  htpasswd:\n    realm: test\n    path: FOLDER/htpasswd\n")
     }
 
+    /// The file of a blob or manifest that it has.
+    pub(crate) fn file(&self, digest: &Digest) -> std::path::PathBuf {
+        let hex = digest.hex();
+        let place = format!("content/docker/registry/v2/blobs/sha256/{}/{hex}/data", &hex[..2]);
+        self.folder.path().join(place)
+    }
+
     /// A file of credentials with its login.
     pub(crate) fn authfile(&self, password: &str) -> std::path::PathBuf {
         let path = self.folder.path().join("auth.json");
