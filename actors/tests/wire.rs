@@ -64,6 +64,7 @@ fn image() -> BuiltImage {
         manifest,
         config: Digest::from_sha256(&[0x22; 32]),
         steps: Some(steps()),
+        based: Some(2),
         materials: Materials { found: materials(), complete: true },
         backend: BackendId::new("buildah"),
         emulated: true,
