@@ -76,8 +76,12 @@ mod tests {
         let git = |commit: &str| Material::Git { address: "https://h/a.git".into(), commit: commit.into() };
         let (mut one, mut other) = (Materials::default(), Materials::default());
         assert!(one.is_unknown());
-        ["a", "b", "a"].into_iter().for_each(|commit| one.add(git(commit)));
-        ["b", "a"].into_iter().for_each(|commit| other.add(git(commit)));
+        for commit in ["a", "b", "a"] {
+            one.add(git(commit));
+        }
+        for commit in ["b", "a"] {
+            other.add(git(commit));
+        }
         assert_eq!(one, other);
         assert_eq!(one.found.len(), 2);
         assert!(!one.is_unknown());
