@@ -56,6 +56,16 @@ pub(crate) fn copy(folder: &Path) -> Duration {
     begun.elapsed()
 }
 
+/// Reads all files below a folder.
+pub(crate) fn read(folder: &Path) {
+    let mut blocks = Vec::new();
+    collect(folder, &mut blocks).expect("a context");
+    let mut content = Vec::new();
+    for block in blocks {
+        block.read(&mut content).expect("readable");
+    }
+}
+
 /// How long this machine's busybox counts when nothing is around it.
 pub(crate) fn count(busybox: &Path, to: u64) -> Duration {
     let begun = Instant::now();
