@@ -3,6 +3,7 @@
 #[cfg(target_os = "linux")]
 pub mod buildah;
 mod detect;
+pub mod hcs;
 #[cfg(target_os = "linux")]
 pub mod sandbox;
 

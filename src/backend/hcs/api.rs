@@ -1,0 +1,145 @@
+//! What is asked of the Host Compute Service of Windows: one method a call, so that whoever answers can be exchanged.
+//!
+//! Every method blocks, some for minutes; whoever calls them is on a thread that may wait.
+//!
+//! Sources: Microsoft, "Host Compute System API" (<https://learn.microsoft.com/virtualization/api/hcs/overview>);
+//! hcsshim, `internal/wclayer` and `internal/vmcompute`, for what `vmcompute.dll` has and no documentation names.
+
+use std::{
+    fmt,
+    io::Read,
+    path::{Path, PathBuf},
+};
+
+use super::{error::HcsError, guid::Guid, version::OsVersion};
+
+/// What a call gives.
+pub type HcsResult<T> = Result<T, HcsError>;
+
+/// A layer that is below another one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LayerBelow {
+    /// Made of the last component of the path ([`HcsApi::layer_id`]).
+    pub id: Guid,
+    /// Where it is.
+    pub path: PathBuf,
+}
+
+/// The calls about layers and compute systems. Layers below are named topmost first.
+pub trait HcsApi: fmt::Debug + Send + Sync + 'static {
+    /// Whether what is called is there: the libraries, the Windows feature, the rights of this process.
+    fn available(&self) -> HcsResult<()>;
+
+    /// The version of this Windows.
+    fn host_version(&self) -> HcsResult<OsVersion>;
+
+    /// The id of a layer by the last component of its path (`NameToGuid`).
+    fn layer_id(&self, name: &str) -> HcsResult<Guid>;
+
+    /// Makes a folder with the files of a base image a layer (`ProcessBaseImage`).
+    fn process_base(&self, layer: &Path) -> HcsResult<()>;
+
+    /// Makes the `UtilityVM` folder of a base layer bootable (`ProcessUtilityImage`).
+    fn process_utility_vm(&self, utility_vm: &Path) -> HcsResult<()>;
+
+    /// Makes a layer out of a folder in the form of an export (`ImportLayer`).
+    fn import_layer(&self, layer: &Path, staging: &Path, below: &[LayerBelow]) -> HcsResult<()>;
+
+    /// Writes what a layer changes into a folder that does not exist (`ExportLayer`). The layer may be active, but not
+    /// prepared.
+    fn export_layer(&self, layer: &Path, staging: &Path, below: &[LayerBelow]) -> HcsResult<()>;
+
+    /// Makes a writable layer (`CreateSandboxLayer`).
+    fn create_scratch(&self, layer: &Path, below: &[LayerBelow]) -> HcsResult<()>;
+
+    /// Attaches the disk of a layer (`ActivateLayer`).
+    fn activate_layer(&self, layer: &Path) -> HcsResult<()>;
+
+    /// Mounts an active layer over those below (`PrepareLayer`).
+    fn prepare_layer(&self, layer: &Path, below: &[LayerBelow]) -> HcsResult<()>;
+
+    /// The volume of a prepared layer (`GetLayerMountPath`): `\\?\Volume{…}\`.
+    fn mount_path(&self, layer: &Path) -> HcsResult<String>;
+
+    /// Undoes [`prepare_layer`](Self::prepare_layer) (`UnprepareLayer`).
+    fn unprepare_layer(&self, layer: &Path) -> HcsResult<()>;
+
+    /// Undoes [`activate_layer`](Self::activate_layer) (`DeactivateLayer`).
+    fn deactivate_layer(&self, layer: &Path) -> HcsResult<()>;
+
+    /// Removes a layer with all its files, which no other way can (`DestroyLayer`).
+    fn destroy_layer(&self, layer: &Path) -> HcsResult<()>;
+
+    /// Creates a compute system by its document (`HcsCreateComputeSystem`).
+    fn create_system(&self, id: &str, document: &str) -> HcsResult<Box<dyn ComputeSystem>>;
+
+    /// Finds a compute system that exists (`HcsOpenComputeSystem`).
+    fn open_system(&self, id: &str) -> HcsResult<Box<dyn ComputeSystem>>;
+
+    /// The ids of all compute systems of an owner (`HcsEnumerateComputeSystems`).
+    fn systems(&self, owner: &str) -> HcsResult<Vec<String>>;
+
+    /// Makes a file or directory, below an existing directory, out of its attributes and a backup stream
+    /// (`BackupWrite`). The stream may be empty.
+    fn write_backup(&self, path: &Path, attributes: &FileAttributes, stream: &mut dyn Read) -> HcsResult<()>;
+
+    /// Gives the attributes of a file or directory again, after what is in it has changed them.
+    fn set_attributes(&self, path: &Path, attributes: &FileAttributes) -> HcsResult<()>;
+
+    /// The attributes and the backup stream of a file or directory (`BackupRead`).
+    fn read_backup(&self, path: &Path) -> HcsResult<(FileAttributes, Box<dyn Read + Send>)>;
+}
+
+/// What Windows knows of a file beside its streams.
+///
+/// Source: `FILE_BASIC_INFO`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FileAttributes {
+    /// `FILE_ATTRIBUTE_…`.
+    pub attributes: u32,
+    /// When it was made, in steps of 100 ns since 1601.
+    pub created: i64,
+    /// When it was used.
+    pub accessed: i64,
+    /// When its content changed.
+    pub written: i64,
+    /// When anything of it changed.
+    pub changed: i64,
+}
+
+/// A compute system: a container, or a virtual machine with one in it. Dropping it closes the handle.
+pub trait ComputeSystem: fmt::Debug + Send + Sync {
+    /// Starts it, and waits until it has started (`HcsStartComputeSystem`).
+    fn start(&self) -> HcsResult<()>;
+
+    /// Ends it, and waits until it has ended (`HcsTerminateComputeSystem`). One that has ended already is no error.
+    fn terminate(&self) -> HcsResult<()>;
+
+    /// Starts a process in it by its document (`HcsCreateProcess`).
+    fn create_process(&self, document: &str) -> HcsResult<StartedProcess>;
+}
+
+/// A process that runs, and what it writes.
+#[derive(Debug)]
+pub struct StartedProcess {
+    /// The process.
+    pub process: Box<dyn HcsProcess>,
+    /// What it writes to its standard output.
+    pub stdout: Box<dyn ReadPipe>,
+    /// What it writes to its standard error.
+    pub stderr: Box<dyn ReadPipe>,
+}
+
+/// One end of a pipe.
+pub trait ReadPipe: Read + fmt::Debug + Send {}
+
+impl<T: Read + fmt::Debug + Send> ReadPipe for T {}
+
+/// A process in a compute system. Dropping it closes the handle.
+pub trait HcsProcess: fmt::Debug + Send + Sync {
+    /// Waits until it has ended. Returns its `ProcessStatus` document (`HcsGetProcessInfo`).
+    fn wait(&self) -> HcsResult<String>;
+
+    /// Kills it (`HcsTerminateProcess`). One that has ended already is no error.
+    fn terminate(&self) -> HcsResult<()>;
+}
