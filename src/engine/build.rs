@@ -80,7 +80,7 @@ impl Build {
         };
         Ok(Self {
             records: Records::new(store.clone(), request.cache, request.build.clone(), imports),
-            spools: Spools::new(store, engine.session.limits(), cancel.clone())?,
+            spools: Spools::new(store, engine.options.limits, cancel.clone())?,
             events: puller.events.clone(),
             stages: dockerfile.stages.iter().map(|_| OnceCell::new()).collect(),
             found: Found::default(),

@@ -21,12 +21,23 @@ use super::{
     seal::Assembled,
 };
 use crate::{
+    archive::Limits,
     dockerfile::{Dockerfile, Plan},
-    machine::cpu,
     oci::Store,
     registry::{ClientOptions, RegistryClient, RetryLimits, TransferCx},
-    session::{Emulator, Session},
+    session::{Emulation, SharedSession},
 };
+
+/// How an engine works.
+#[derive(Clone, Debug)]
+pub struct EngineOptions {
+    /// A program that calls [`init`](crate::init) first; this one if absent.
+    pub helper: Option<PathBuf>,
+    /// How many commands run at once.
+    pub commands: usize,
+    /// How much one layer, or one archive of ADD, may hold.
+    pub limits: Limits,
+}
 
 /// Builds images from planned Dockerfiles.
 #[derive(Debug)]
@@ -34,9 +45,8 @@ pub struct Engine {
     pub(super) store: Store,
     pub(super) flights: Flights,
     /// Where commands run.
-    pub(super) session: Session,
-    /// A program that calls [`init`](crate::init) first; this one if absent.
-    pub(super) helper: Option<PathBuf>,
+    pub(super) session: SharedSession,
+    pub(super) options: EngineOptions,
     /// How many commands run at once.
     turns: Semaphore,
     /// Those of contexts that a build uses right now.
@@ -44,30 +54,29 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An engine that puts its images into `store` and runs `commands` at once in `session`. `helper` is a
-    /// program that calls [`init`](crate::init) first; this one if absent.
-    pub fn new(store: Store, session: Session, helper: Option<PathBuf>, commands: usize) -> Arc<Self> {
-        let turns = Semaphore::new(commands);
-        Arc::new(Self { store, flights: Flights::default(), session, helper, turns, digests: DashMap::new() })
+    /// An engine that puts its images into `store` and runs commands in `session`.
+    pub fn new(store: Store, session: SharedSession, options: EngineOptions) -> Arc<Self> {
+        let turns = Semaphore::new(options.commands);
+        Arc::new(Self {
+            store,
+            flights: Flights::default(),
+            session,
+            options,
+            turns,
+            digests: DashMap::new(),
+        })
     }
 
-    /// What runs programs of `platform` here; nothing where this CPU or the kernel does by itself.
-    pub(super) async fn emulator(&self, platform: &Platform) -> Result<Option<Emulator>, BuildError> {
-        if !Self::is_foreign(platform) {
+    /// How programs of `platform` run here; nothing where this CPU does by itself.
+    pub(super) async fn emulation(&self, platform: &Platform) -> Result<Option<Emulation>, BuildError> {
+        // A session that cannot run steps says so when it gets one.
+        let Ok(report) = self.session.probe().await else { return Ok(None) };
+        if report.native.iter().any(|host| host.runs(platform)) {
             return Ok(None);
         }
-        let report = self.session.probe().await.map_err(|unusable| BuildError::Host {
-            reason: format!("steps cannot be run here: {}; {}", unusable.reason, unusable.advice),
-            retryable: false,
-        })?;
         let mut emulated = report.emulated.into_iter();
         let found = emulated.find(|cpu| cpu.platforms.iter().any(|known| known.runs(platform)));
-        found.map(|cpu| cpu.emulator).ok_or_else(|| BuildError::NoEmulator { platform: platform.clone() })
-    }
-
-    /// Whether programs of `platform` are for a CPU that this machine has not.
-    pub(super) fn is_foreign(platform: &Platform) -> bool {
-        !cpu::platforms().iter().any(|host| host.runs(platform))
+        found.map(Some).ok_or_else(|| BuildError::NoEmulator { platform: platform.clone() })
     }
 
     /// Waits until a command may run.

@@ -43,5 +43,5 @@ mod tree;
 mod users;
 mod windows;
 
-pub use engine::Engine;
+pub use engine::{Engine, EngineOptions};
 pub use seal::Assembled;

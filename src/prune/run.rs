@@ -98,8 +98,8 @@ fn remove_all(store: &Store, options: &PruneOptions) -> Result<(PruneReport, Den
 /// Removes folders some of whose files belong to the other users of this user's namespace.
 #[cfg(target_os = "linux")]
 async fn remove_as_others(store: &Store, folders: Vec<PathBuf>) -> Result<(), String> {
-    use crate::session::{Session, SessionOptions};
-    let session = Session::new(store.clone(), SessionOptions::default());
+    use crate::session::{LinuxSession, Session as _, SessionOptions};
+    let session = LinuxSession::new(store.clone(), SessionOptions::default());
     let removed = session.remove(folders).await.map_err(|error| error.to_string());
     session.close().await;
     removed

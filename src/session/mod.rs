@@ -1,25 +1,24 @@
-//! Runs the RUN steps of Linux images: a command on top of layers, isolated, and what it changed as a new layer.
+//! Runs RUN steps: a command on top of layers, isolated, and what it changed as a new layer.
 //!
-//! Everything that needs rights happens in helper processes. A [guard](crate::guard) holds each of them, so nothing
-//! outlives this process. An ordinary user's guards live in a user namespace.
+//! What a step is and what it gives is the same everywhere; what runs it depends on the host. On Linux, everything that
+//! needs rights happens in helper processes. A [guard](crate::guard) holds each of them, so nothing outlives this
+//! process. An ordinary user's guards live in a user namespace.
 
-mod client;
+mod contract;
 mod error;
+#[cfg(target_os = "linux")]
+mod linux;
 mod outcome;
-mod probe;
-mod slot;
 mod step;
-mod trial;
-mod userns;
-mod wire;
-mod worker;
 
-pub use client::{Session, SessionOptions};
+pub use contract::{Emulation, Output, Session, SessionReport, SharedSession};
 pub use error::{Failure, SessionError, Unusable};
+#[cfg(target_os = "linux")]
+pub use linux::{LinuxSession, SessionOptions, Snapshots};
+#[cfg(target_os = "linux")]
+pub(crate) use linux::{serve, work};
 pub use outcome::{Ended, LayerRecord, RecordKind, Spent, StepOutcome, Stream};
-pub use probe::{Emulation, SessionReport, Snapshots};
 pub use step::{
     Cache, Emulator, Limits, Mount, MountKind, Network, Secret, SecretSource, Sharing, Source, Step,
     StepLayer,
 };
-pub(crate) use worker::{serve, work};

@@ -2,7 +2,9 @@
 
 use std::{fs, time::Duration};
 
-use polyarch::session::{Ended, Failure, Limits, SessionError, SessionOptions, Snapshots, Step};
+use polyarch::session::{
+    Ended, Failure, Limits, Session as _, SessionError, SessionOptions, Snapshots, Step,
+};
 
 use crate::support::session::{Bench, on_top, paths};
 

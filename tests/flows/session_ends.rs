@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use polyarch::session::{Ended, SessionError, Step};
+use polyarch::session::{Ended, Session as _, SessionError, Step};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::{

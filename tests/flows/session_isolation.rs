@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use polyarch::session::{Ended, Network, Step};
+use polyarch::session::{Ended, Network, Session as _, Step};
 
 use crate::support::{
     buildah::skip,

@@ -7,7 +7,9 @@ use std::{
     path::PathBuf,
 };
 
-use polyarch::session::{Cache, Ended, Mount, MountKind, Secret, SecretSource, Sharing, Source, Step};
+use polyarch::session::{
+    Cache, Ended, Mount, MountKind, Secret, SecretSource, Session as _, Sharing, Source, Step,
+};
 
 use crate::support::session::{Bench, layer, paths};
 

@@ -10,7 +10,9 @@ use polyarch::{
         Store,
         layer::{EntryKind, Layer, LayerEntry, LayerOptions, LayerWriter},
     },
-    session::{Ended, Session, SessionError, SessionOptions, Step, StepLayer, StepOutcome},
+    session::{
+        Ended, LinuxSession, Session as _, SessionError, SessionOptions, Step, StepLayer, StepOutcome,
+    },
 };
 use tokio_util::sync::CancellationToken;
 
@@ -24,7 +26,7 @@ const NAMES: &str = "sh cat echo sleep true false uname id ls mkdir rm touch chm
 pub(crate) struct Bench {
     folder: tempfile::TempDir,
     pub(crate) store: Store,
-    pub(crate) session: Session,
+    pub(crate) session: LinuxSession,
     pub(crate) base: Vec<StepLayer>,
 }
 
@@ -56,7 +58,7 @@ impl Bench {
         let busybox = PathBuf::from("/bin/busybox");
         let store = Store::open(store).expect("a store");
         let options = SessionOptions { helper: Some(options.helper.unwrap_or_else(helper)), ..options };
-        let session = Session::new(store.clone(), options);
+        let session = LinuxSession::new(store.clone(), options);
         let program = fs::read(busybox).expect("busybox");
         let base = layer(&store, |layer| {
             for name in ["bin", "etc", "tmp", "root", "home"] {

@@ -5,16 +5,15 @@ use std::{collections::BTreeSet, num::NonZero, path::PathBuf, sync::Arc, time::I
 use futures::{FutureExt as _, future::BoxFuture};
 use polyarch_actors::{
     Availability, BackendId, BuildBackend, BuildCx, BuildError, BuildRequest, BuiltImage, Capabilities,
-    ImageOs, Platform, StepNeed,
+    ImageOs, Platform,
 };
 
 use crate::{
     archive::Limits,
     dockerfile::{Dockerfile, DockerfileError, Plan, PlanOptions, plan},
-    engine::{Assembled, Engine},
-    machine::cpu,
+    engine::{Assembled, Engine, EngineOptions},
     oci::Store,
-    session::{Session, SessionOptions, Snapshots},
+    session::{LinuxSession, SessionOptions, SharedSession},
 };
 
 /// How the sandbox backend works; the defaults suit a machine of one's own.
@@ -33,7 +32,7 @@ pub struct SandboxOptions {
 #[derive(Clone, Debug)]
 pub struct SandboxBackend {
     engine: Arc<Engine>,
-    session: Session,
+    session: SharedSession,
     options: Arc<SandboxOptions>,
 }
 
@@ -52,8 +51,9 @@ impl SandboxBackend {
     pub fn new(store: Store, options: SandboxOptions) -> Self {
         let (helper, limits) = (options.helper.clone(), options.limits);
         let session = SessionOptions { helper, limits, ..SessionOptions::default() };
-        let session = Session::new(store.clone(), session);
-        let engine = Engine::new(store, session.clone(), options.helper.clone(), cpus());
+        let session: SharedSession = Arc::new(LinuxSession::new(store.clone(), session));
+        let engine = EngineOptions { helper: options.helper.clone(), commands: cpus(), limits };
+        let engine = Engine::new(store, Arc::clone(&session), engine);
         Self { engine, session, options: Arc::new(options) }
     }
 
@@ -71,18 +71,13 @@ impl SandboxBackend {
         };
         match self.session.probe().await {
             Ok(report) => {
-                can.native = cpu::platforms();
-                can.gives = StepNeed::ALL.into();
+                can.native = report.native;
+                can.gives = report.gives;
                 can.emulated = report.emulated.into_iter().flat_map(|cpu| cpu.platforms).collect();
                 can.emulated.retain(|platform| !can.native.contains(platform));
                 can.advice = report.advice;
-                let snapshots = match report.snapshots {
-                    Snapshots::Overlay => "overlay",
-                    Snapshots::Copy => "copying",
-                };
-                let who = if report.rootless { ", rootless" } else { "" };
                 can.availability =
-                    Availability::Usable(format!("native engine {version} ({snapshots}{who})"));
+                    Availability::Usable(format!("native engine {version} ({})", report.manner));
             }
             Err(unusable) => {
                 can.advice

@@ -153,7 +153,7 @@ impl Step<'_> {
     ) -> Result<Found, EngineError> {
         let build = self.build;
         let access = GitAccess {
-            helper: build.engine.helper.clone(),
+            helper: build.engine.options.helper.clone(),
             secrets: build.request.secrets.clone(),
             ssh: build.request.ssh.clone(),
         };

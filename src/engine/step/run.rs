@@ -11,7 +11,6 @@ use crate::{
     engine::{
         build::Build,
         chain::{Chain, LayerOrigin},
-        engine::Engine,
         error::{EngineError, blocking},
         flight::How,
         index,
@@ -91,8 +90,8 @@ impl Step<'_> {
             }
             let mut step = self.step(stage, &command, environment, &mounts);
             (step.network, step.insecure) = (network, insecure);
-            step.emulator = build.engine.emulator(&stage.platform).await?;
-            if Engine::is_foreign(&stage.platform) {
+            if let Some(emulation) = build.engine.emulation(&stage.platform).await? {
+                step.emulator = emulation.emulator;
                 self.meter.emulate();
             }
             self.execute(step).await

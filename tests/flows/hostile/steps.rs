@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use polyarch::session::{Ended, Limits, Step};
+use polyarch::session::{Ended, Limits, Session as _, Step};
 
 use crate::{
     cli::ordinary_user,

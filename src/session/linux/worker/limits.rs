@@ -11,7 +11,7 @@ use std::{
 
 use crate::{
     guard::group,
-    session::{slot::limited, step::Limits},
+    session::{linux::slot::limited, step::Limits},
 };
 
 /// How long a period of CPU time is, in microseconds.

@@ -7,8 +7,10 @@ use crate::{
     removal::remove_folder,
     session::{
         error::Failure,
-        userns,
-        wire::{ANSWER, NO_SPACE, USERNS_ROLE, Work},
+        linux::{
+            userns,
+            wire::{ANSWER, NO_SPACE, USERNS_ROLE, Work},
+        },
     },
 };
 

@@ -1,28 +1,18 @@
-//! What a session can do on this machine.
+//! What the session of Linux can do on this machine.
 
 use std::{
     env, fs,
     path::{Path, PathBuf},
 };
 
-use polyarch_actors::Platform;
+use polyarch_actors::{Platform, StepNeed};
 use serde::{Deserialize, Serialize};
 
-use super::{step::Emulator, wire::Done};
-use crate::machine::binfmt;
-
-/// What a session can do on this machine.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SessionReport {
-    /// Whether this is an ordinary user, so that everything happens in a user namespace.
-    pub rootless: bool,
-    /// How snapshots are kept.
-    pub snapshots: Snapshots,
-    /// The foreign CPUs whose programs can be run.
-    pub emulated: Vec<Emulation>,
-    /// What does not work as well as it could, and what to do about it, as sentences.
-    pub advice: Vec<String>,
-}
+use super::wire::Done;
+use crate::{
+    machine::{binfmt, cpu},
+    session::{Emulation, Emulator, SessionReport},
+};
 
 /// How snapshots are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,18 +24,20 @@ pub enum Snapshots {
     Copy,
 }
 
-/// A foreign CPU whose programs can be run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Emulation {
-    /// The platforms.
-    pub platforms: Vec<Platform>,
-    /// What a [`Step`](super::Step) for them must name; absent where the kernel has an emulator for all programs.
-    pub emulator: Option<Emulator>,
-}
-
 /// Puts together what a helper found out.
 pub(super) fn report(rootless: bool, done: Done) -> SessionReport {
-    SessionReport { rootless, snapshots: done.snapshots, emulated: emulated(), advice: done.problems }
+    let snapshots = match done.snapshots {
+        Snapshots::Overlay => "overlay",
+        Snapshots::Copy => "copying",
+    };
+    let who = if rootless { ", rootless" } else { "" };
+    SessionReport {
+        manner: format!("{snapshots}{who}"),
+        native: cpu::platforms(),
+        emulated: emulated(),
+        gives: StepNeed::ALL.into(),
+        advice: done.problems,
+    }
 }
 
 /// What the kernel emulates, and what emulators that are installed can be registered for a step.

@@ -65,8 +65,8 @@ impl Trial {
 mod tests {
     use super::*;
     use crate::session::{
+        linux::probe::Snapshots,
         outcome::{Ended, Spent},
-        probe::Snapshots,
     };
 
     #[test]

@@ -6,12 +6,13 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use futures::{FutureExt as _, future::BoxFuture};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     error::{Failure, SessionError, Unusable},
     outcome::{LayerRecord, StepOutcome, Stream},
-    probe::{self, SessionReport, Snapshots},
+    probe::{self, Snapshots},
     slot::{Slot, private},
     step::Step,
     trial::Trial,
@@ -26,6 +27,7 @@ use crate::{
         Store,
         layer::{BlockTable, Compression, Layer},
     },
+    session::{Output, Session, SessionReport},
 };
 
 /// How a session works.
@@ -41,7 +43,7 @@ pub struct SessionOptions {
 
 /// Runs steps. Cheap to clone; any number of steps may run at once.
 #[derive(Clone, Debug)]
-pub struct Session {
+pub struct LinuxSession {
     inner: Arc<Inner>,
 }
 
@@ -75,7 +77,7 @@ struct Seat {
     userns: bool,
 }
 
-impl Session {
+impl LinuxSession {
     /// A session whose snapshots and caches are kept in the store. Starts nothing yet.
     pub fn new(store: Store, options: SessionOptions) -> Self {
         let folder = store.root().join("backends/sandbox");
@@ -83,13 +85,20 @@ impl Session {
         Self { inner: Arc::new(Inner { store, folder, options, machine, tried, idle }) }
     }
 
-    /// How much one layer may hold.
-    pub fn limits(&self) -> Limits {
-        self.inner.options.limits
+    /// Removes folders below the store with everything in them, whichever user of the session's namespace it belongs
+    /// to. Nothing may be mounted there.
+    ///
+    /// # Errors
+    /// [`SessionError`] when something cannot be removed; the rest may be gone then.
+    pub async fn remove(&self, folders: Vec<PathBuf>) -> Result<(), SessionError> {
+        let mut seat = self.seat(false).await?;
+        let work = self.work(&seat, Snapshots::Overlay, Task::Remove(folders));
+        seat.work(work, &mut |_, _| {}).await?;
+        self.put_back(seat);
+        Ok(())
     }
 
-    /// Finds out whether and how steps can be run here, by trying.
-    pub async fn probe(&self) -> Result<SessionReport, Unusable> {
+    async fn find_out(&self) -> Result<SessionReport, Unusable> {
         let rootless = self.machine().await?.maps.is_some();
         let advice =
             "Run the command again with POLYARCH_LOG=debug, and see whether this user may make namespaces.";
@@ -104,14 +113,10 @@ impl Session {
         Ok(probe::report(rootless, done))
     }
 
-    /// Runs a step. `output` gets what the command writes, as it comes.
-    ///
-    /// When it is cancelled, everything of the step is gone before this returns. When the future is dropped,
-    /// everything goes soon afterwards.
-    pub async fn run(
+    async fn work_on(
         &self,
         step: Step,
-        output: &mut (dyn FnMut(Stream, &[u8]) + Send),
+        output: Output<'_>,
         cancel: &CancellationToken,
     ) -> Result<StepOutcome, SessionError> {
         if cancel.is_cancelled() {
@@ -148,27 +153,6 @@ impl Session {
         let outcome = outcome(&seat, done);
         self.put_back(seat);
         outcome
-    }
-
-    /// Removes folders below the store with everything in them, whichever user of the session's namespace it belongs
-    /// to. Nothing may be mounted there.
-    ///
-    /// # Errors
-    /// [`SessionError`] when something cannot be removed; the rest may be gone then.
-    pub async fn remove(&self, folders: Vec<PathBuf>) -> Result<(), SessionError> {
-        let mut seat = self.seat(false).await?;
-        let work = self.work(&seat, Snapshots::Overlay, Task::Remove(folders));
-        seat.work(work, &mut |_, _| {}).await?;
-        self.put_back(seat);
-        Ok(())
-    }
-
-    /// Ends all helper processes that wait for work. Steps that run now are not touched.
-    pub async fn close(&self) {
-        let idle = std::mem::take(&mut *self.inner.idle.lock().unwrap_or_else(PoisonError::into_inner));
-        for seat in idle {
-            seat.guard.end().await;
-        }
     }
 
     async fn tried(&self) -> Result<&Done, SessionError> {
@@ -261,13 +245,35 @@ impl Session {
     }
 }
 
+impl Session for LinuxSession {
+    fn probe(&self) -> BoxFuture<'_, Result<SessionReport, Unusable>> {
+        self.find_out().boxed()
+    }
+
+    fn run<'a>(
+        &'a self,
+        step: Step,
+        output: Output<'a>,
+        cancel: &'a CancellationToken,
+    ) -> BoxFuture<'a, Result<StepOutcome, SessionError>> {
+        self.work_on(step, output, cancel).boxed()
+    }
+
+    /// Ends all helper processes that wait for work.
+    fn close(&self) -> BoxFuture<'_, ()> {
+        let idle = std::mem::take(&mut *self.inner.idle.lock().unwrap_or_else(PoisonError::into_inner));
+        let end = async move {
+            for seat in idle {
+                seat.guard.end().await;
+            }
+        };
+        end.boxed()
+    }
+}
+
 impl Seat {
     /// Has a helper do something, and waits for its answer.
-    async fn work(
-        &mut self,
-        work: Work,
-        output: &mut (dyn FnMut(Stream, &[u8]) + Send),
-    ) -> Result<Done, SessionError> {
+    async fn work(&mut self, work: Work, output: Output<'_>) -> Result<Done, SessionError> {
         let order = serde_json::to_string(&work).map_err(|error| GuardError::Run(error.to_string()))?;
         let more = matches!(&work.task, Task::Run(step) if step.another_follows);
         self.guard.work(guard::Work { order, more }).await?;

@@ -24,10 +24,12 @@ use crate::{
     removal::remove_folder,
     session::{
         error::Failure,
+        linux::{
+            probe,
+            wire::{Done, RECORDS, Task, WireLayer, Work},
+        },
         outcome::{Ended, Spent},
-        probe,
         step::{Limits, Step},
-        wire::{Done, RECORDS, Task, WireLayer, Work},
     },
 };
 
