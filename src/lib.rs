@@ -41,6 +41,8 @@ mod draft;
 pub mod engine;
 mod error;
 pub mod fetch;
+#[cfg(windows)]
+mod file_information;
 mod flow;
 mod gather;
 pub mod guard;

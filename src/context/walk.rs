@@ -1,16 +1,11 @@
 //! Walking a context: everything in it that counts, in an order that never varies.
 
-use std::{
-    ffi::{CStr, CString},
-    os::fd::{AsFd, OwnedFd},
-    vec::IntoIter,
-};
-
-use rustix::io::Errno;
+use std::{io, vec::IntoIter};
 
 use super::{
-    disk::{Context, ContextError, name_of},
+    disk::{Context, ContextError},
     entry::{Entry, Kind},
+    handle::{Folder as Handle, Name, name_of},
     ignore::Within,
     path::RelPath,
 };
@@ -52,9 +47,9 @@ struct Walk<'c> {
 
 /// A directory that the walk is in.
 struct Folder<'c> {
-    handle: OwnedFd,
+    handle: Handle,
     path: RelPath,
-    names: IntoIter<CString>,
+    names: IntoIter<Name>,
     within: Within<'c>,
     ignored: bool,
 }
@@ -75,9 +70,9 @@ impl<'c> Walk<'c> {
         };
         let path = folder.path.child(name.to_bytes());
         if path.as_bytes().len() > LONGEST_PATH {
-            return Err(self.context.io("enter", &path, Errno::NAMETOOLONG.into()));
+            return Err(self.context.io("enter", &path, io::ErrorKind::InvalidFilename.into()));
         }
-        let entry = self.context.entry(folder.handle.as_fd(), &name, path)?;
+        let entry = self.context.entry(&folder.handle, &name, path)?;
         let inner = match entry {
             Some(entry) => self.take(&folder.handle, &name, entry, &folder.within)?,
             None => None,
@@ -88,8 +83,8 @@ impl<'c> Walk<'c> {
     /// Takes an entry if it counts, and opens it if it is a directory that may hold something that does.
     fn take(
         &mut self,
-        parent: &OwnedFd,
-        name: &CStr,
+        parent: &Handle,
+        name: &Name,
         entry: Entry,
         within: &Within<'c>,
     ) -> Result<Option<Folder<'c>>, ContextError> {
@@ -105,7 +100,7 @@ impl<'c> Walk<'c> {
         if inside.ignores_all_below(&entry.path) {
             return Ok(None);
         }
-        let handle = self.context.enter(parent.as_fd(), name, &entry)?;
+        let handle = self.context.enter(parent, name, &entry)?;
         let folder = self.open(handle, entry.path.clone(), inside, ignored)?;
         self.ignored.push(entry);
         if !ignored {
@@ -116,12 +111,12 @@ impl<'c> Walk<'c> {
 
     fn open(
         &self,
-        handle: OwnedFd,
+        handle: Handle,
         path: RelPath,
         within: Within<'c>,
         ignored: bool,
     ) -> Result<Folder<'c>, ContextError> {
-        let names = self.context.list(handle.as_fd(), &path)?.into_iter();
+        let names = self.context.list(&handle, &path)?.into_iter();
         Ok(Folder { handle, path, names, within, ignored })
     }
 }
