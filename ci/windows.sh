@@ -10,7 +10,7 @@ unset RUSTUP_TOOLCHAIN
 export CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUSTFLAGS="--sysroot=$sysroot"
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-target/debian}"
 if [ "$#" -gt 0 ]; then
-  exec cargo "$@" --target "$target" --locked
+  exec cargo "$@" --target "$target"
 fi
 cargo clippy --workspace --all-targets --target "$target" --locked -- -D warnings
 cargo test --workspace --no-run --target "$target" --locked

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use polyarch_actors::{Descriptor, Digest, Platform};
 use serde::Deserialize;
 
-#[cfg(unix)]
 use crate::prune::{self, PruneOptions, PruneReport, UsageReport};
 use crate::{
     error::Error,
@@ -216,7 +215,6 @@ impl Images {
     ///
     /// # Errors
     /// [`Error::Store`] when it cannot be read, a damaged image with a name included.
-    #[cfg(unix)]
     pub async fn usage(&self) -> Result<UsageReport, Error> {
         prune::usage(&self.store).await
     }
@@ -227,7 +225,6 @@ impl Images {
     /// # Errors
     /// [`Error::Store`] when the store cannot be read or a blob cannot be removed. What else could not be removed is
     /// in the report.
-    #[cfg(unix)]
     pub async fn prune(&self, options: PruneOptions) -> Result<PruneReport, Error> {
         prune::prune(&self.store, options).await
     }

@@ -17,6 +17,7 @@
 //! # }
 //! ```
 
+mod agent;
 pub mod archive;
 mod assemble;
 #[cfg(not(fuzzing))]
@@ -37,13 +38,14 @@ pub mod config;
 pub mod context;
 pub mod dockerfile;
 mod draft;
-#[cfg(target_os = "linux")]
 pub mod engine;
 mod error;
 pub mod fetch;
+mod file_at;
 #[cfg(windows)]
 mod file_information;
 mod flow;
+mod folder;
 mod gather;
 pub mod guard;
 pub mod helper;
@@ -56,13 +58,11 @@ mod orchestrator;
 mod output;
 mod pattern;
 mod prepare;
-#[cfg(unix)]
 pub mod prune;
 mod quantity;
 mod receipt;
 pub mod registry;
 mod removal;
-#[cfg(target_os = "linux")]
 pub mod session;
 mod sources;
 mod spec;

@@ -1,5 +1,6 @@
 //! Everything that is tested through the public API or the command, in one binary that links once.
 
+#[cfg(target_os = "linux")]
 mod cli;
 #[cfg(target_os = "linux")]
 mod conformance;

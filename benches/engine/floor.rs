@@ -2,8 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Read as _},
-    os::unix::fs::FileExt as _,
+    io::{self, Read as _, Seek as _},
     path::{Path, PathBuf},
     process::Command,
     sync::atomic::{AtomicUsize, Ordering},
@@ -111,14 +110,11 @@ impl Block {
     fn read(&self, content: &mut Vec<u8>) -> io::Result<()> {
         content.clear();
         for (path, start, size) in &self.files {
-            let file = File::open(path)?;
-            if *start == 0 {
-                file.take(*size).read_to_end(content)?;
-                continue;
+            let mut file = File::open(path)?;
+            if *start != 0 {
+                file.seek(io::SeekFrom::Start(*start))?;
             }
-            let end = content.len();
-            content.resize(end + usize::try_from(*size).unwrap_or_default(), 0);
-            file.read_exact_at(&mut content[end..], *start)?;
+            file.take(*size).read_to_end(content)?;
         }
         Ok(())
     }

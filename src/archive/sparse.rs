@@ -3,10 +3,10 @@
 use std::{
     fs::File,
     io::{self, Write},
-    os::unix::fs::FileExt as _,
 };
 
 use super::limits::{PIECE, is_zero};
+use crate::file_at;
 
 /// Writes a new file from its beginning. Zeros take no disk, so that a small archive of very many fills none.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ impl<'f> Sparse<'f> {
 impl Write for Sparse<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if bytes.len() < PIECE || !is_zero(bytes) {
-            self.file.write_all_at(bytes, self.at)?;
+            file_at::write_all_at(self.file, bytes, self.at)?;
         }
         self.at += bytes.len() as u64;
         Ok(bytes.len())

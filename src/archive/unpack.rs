@@ -115,6 +115,6 @@ pub(super) fn odd(error: io::Error) -> UnpackError {
     UnpackError::Odd { reason }
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 #[path = "unpack_tests.rs"]
 mod tests;

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use polyarch_actors::{ImageOs, SharedBackend};
 
+use super::sandbox::{SandboxBackend, SandboxOptions};
 use crate::oci::Store;
 
 /// What the backends of this machine are started with.
@@ -17,20 +18,17 @@ pub struct DetectOptions {
 
 /// The backends of this kind of host, usable or not, in the order in which they are preferred.
 pub fn detect(store: &Store, options: DetectOptions) -> Vec<SharedBackend> {
-    let mut backends: Vec<SharedBackend> = Vec::new();
+    let DetectOptions { helper, slots } = options;
+    let sandbox = SandboxOptions { slots, helper: helper.clone(), ..SandboxOptions::default() };
+    let sandbox: SharedBackend = Arc::new(SandboxBackend::new(store.clone(), sandbox));
     #[cfg(target_os = "linux")]
     {
-        use super::{
-            buildah::{BuildahBackend, BuildahOptions},
-            sandbox::{SandboxBackend, SandboxOptions},
-        };
-        let DetectOptions { helper, slots } = options;
-        let sandbox = SandboxOptions { slots, helper: helper.clone(), ..SandboxOptions::default() };
-        backends.push(Arc::new(SandboxBackend::new(store.clone(), sandbox)));
+        use super::buildah::{BuildahBackend, BuildahOptions};
         let buildah = BuildahOptions { helper, slots, ..BuildahOptions::default() };
-        backends.push(Arc::new(BuildahBackend::new(store.clone(), buildah)));
+        vec![sandbox, Arc::new(BuildahBackend::new(store.clone(), buildah))]
     }
-    backends
+    #[cfg(not(target_os = "linux"))]
+    vec![sandbox]
 }
 
 /// What a person can do whose image of that OS no backend here can build.

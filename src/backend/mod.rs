@@ -4,7 +4,6 @@
 pub mod buildah;
 mod detect;
 pub mod hcs;
-#[cfg(target_os = "linux")]
 pub mod sandbox;
 
 pub use detect::{DetectOptions, detect, ways_out};

@@ -14,12 +14,9 @@ mod layers;
 mod manifest;
 mod place;
 
-pub(crate) use document::{INLINE, Steps};
-#[cfg(target_os = "linux")]
-pub(crate) use document::{KnownLayer, KnownStep, compression};
+pub(crate) use document::{INLINE, KnownLayer, KnownStep, Steps, compression};
 pub use error::CacheError;
 pub(crate) use export::Exporter;
 pub(crate) use import::import;
-#[cfg(target_os = "linux")]
 pub(crate) use layers::fetch;
 pub use place::{CacheExport, CacheMode, CachePlace, CacheSource};

@@ -8,7 +8,6 @@ use clap::{
 };
 use polyarch_actors::{Digest, Platform};
 
-#[cfg(unix)]
 use super::prune::{DuArgs, PruneArgs};
 use super::{
     attestations::AttestationArgs,
@@ -65,10 +64,8 @@ pub(super) enum Command {
     /// Publish an image of the store
     Push(PushArgs),
     /// Show what is in the store and how much of it could go
-    #[cfg(unix)]
     Du(DuArgs),
     /// Remove what builds have left in the store; images with names stay
-    #[cfg(unix)]
     Prune(PruneArgs),
     /// Make and change manifest lists (image indexes) in the store
     #[command(subcommand)]

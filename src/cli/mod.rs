@@ -19,9 +19,7 @@ mod manifest;
 mod options;
 mod output_option;
 mod progress;
-#[cfg(unix)]
 mod prune;
-#[cfg(unix)]
 mod report;
 mod run;
 mod signals;

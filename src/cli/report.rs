@@ -32,6 +32,7 @@ pub(super) mod exit {
     pub(crate) const NO_SPACE: u8 = 9;
     pub(crate) const STORE: u8 = 10;
     pub(crate) const INTERRUPTED: u8 = 130;
+    #[cfg(unix)]
     pub(crate) const TERMINATED: u8 = 143;
 }
 

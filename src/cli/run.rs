@@ -7,7 +7,6 @@ use std::{
 
 use clap::{CommandFactory, Parser};
 
-#[cfg(unix)]
 use super::prune;
 use super::{
     args::{Arguments, Command},
@@ -52,9 +51,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Images(options) => images::list(store, options),
         Command::Tag(options) => images::tag(store, &options),
         Command::Push(options) => images::push(store, options).await,
-        #[cfg(unix)]
         Command::Du(options) => prune::du(store, options).await,
-        #[cfg(unix)]
         Command::Prune(options) => prune::prune(store, options).await,
         Command::Manifest(command) => manifest::run(store, command).await,
         Command::Index(command) => index::run(store, command).await,

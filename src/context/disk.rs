@@ -11,11 +11,11 @@ use std::{
 
 use super::{
     entry::{Entry, Kind},
-    handle::{Folder, Name, Refused, Seen, name_of},
     ignore::{Ignore, Rule, Within},
     path::RelPath,
     select::{Node, Tree},
 };
+use crate::folder::{Folder, Name, Refused, Seen, name_of};
 
 /// A context on disk.
 #[derive(Debug)]
@@ -154,7 +154,7 @@ impl Context {
             Refused::Missing => self.vanished(path),
             // What was a directory or a file is now a symbolic link, a socket or something else.
             Refused::Replaced => self.changed(path),
-            Refused::Io(source) => self.io(action, path, source),
+            refused @ (Refused::InTheWay | Refused::Io(_)) => self.io(action, path, refused.into()),
         }
     }
 

@@ -40,7 +40,7 @@ fn other(error: impl std::error::Error) -> io::Error {
     io::Error::other(with_sources(&error))
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use std::{fs, os::unix::fs::symlink};
 

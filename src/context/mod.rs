@@ -3,7 +3,6 @@
 mod disk;
 mod entry;
 mod glob;
-mod handle;
 mod ignore;
 mod ignore_file;
 mod path;

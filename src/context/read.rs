@@ -5,9 +5,9 @@ use std::fs::File;
 use super::{
     disk::{Context, ContextError},
     entry::Entry,
-    handle::{self, Folder, name_of},
     path::RelPath,
 };
+use crate::folder::{self, Folder, name_of};
 
 /// An extended attribute: its name with the prefix (`security.capability`), and its value.
 pub type Xattr = (Vec<u8>, Vec<u8>);
@@ -50,7 +50,7 @@ impl Reader<'_> {
     /// Its permissions and the number of its names may change.
     pub fn check(&self, entry: &Entry, file: &File) -> Result<(), ContextError> {
         let mut stamp =
-            handle::stamp(file).map_err(|refused| self.context.fault("look at", &entry.path, refused))?;
+            folder::stamp(file).map_err(|refused| self.context.fault("look at", &entry.path, refused))?;
         stamp.changed = entry.stamp.changed;
         if stamp == entry.stamp { Ok(()) } else { Err(self.context.changed(&entry.path)) }
     }
@@ -58,7 +58,7 @@ impl Reader<'_> {
     /// The extended attributes of an open file, sorted by name. None where the file system has none.
     pub fn xattrs(&self, entry: &Entry, file: &File) -> Result<Vec<Xattr>, ContextError> {
         let fault = |refused| self.context.fault("read the extended attributes of", &entry.path, refused);
-        let mut xattrs = handle::xattrs(file).map_err(fault)?;
+        let mut xattrs = folder::xattrs(file).map_err(fault)?;
         xattrs.sort_unstable();
         Ok(xattrs)
     }

@@ -5,10 +5,10 @@ use std::{io, vec::IntoIter};
 use super::{
     disk::{Context, ContextError},
     entry::{Entry, Kind},
-    handle::{Folder as Handle, Name, name_of},
     ignore::Within,
     path::RelPath,
 };
+use crate::folder::{Folder as Handle, Name, name_of};
 
 /// The longest path, as long as Linux takes one: a deeper tree is made to do harm.
 const LONGEST_PATH: usize = 4096;
@@ -121,6 +121,6 @@ impl<'c> Walk<'c> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 #[path = "walk_tests.rs"]
 mod tests;

@@ -5,7 +5,6 @@
 
 use std::{
     fs::{self, File, TryLockError},
-    os::unix::fs::MetadataExt as _,
     path::Path,
     sync::Arc,
     time::Duration,
@@ -13,6 +12,7 @@ use std::{
 
 use dashmap::DashMap;
 use polyarch_actors::{BuildError, CachePolicy, Digest};
+use same_file::Handle;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
@@ -203,8 +203,7 @@ fn try_lock(folder: &Path, path: &Path) -> Result<Option<Lock>, EngineError> {
         Err(TryLockError::Error(error)) => return Err(io()(error)),
     }
     // Who had it before has removed it; only the file that has the name counts.
-    let ours = file.metadata().map_err(io())?;
-    let is_ours =
-        fs::metadata(path).is_ok_and(|there| (there.dev(), there.ino()) == (ours.dev(), ours.ino()));
+    let ours = Handle::from_file(file.try_clone().map_err(io())?).map_err(io())?;
+    let is_ours = Handle::from_path(path).is_ok_and(|there| there == ours);
     Ok(is_ours.then(|| Lock { path: path.to_owned(), _file: file }))
 }

@@ -7,7 +7,6 @@ use std::{
     collections::HashMap,
     fs::File,
     io::{self, Read},
-    os::unix::fs::FileExt as _,
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
@@ -21,6 +20,7 @@ use super::{
 };
 use crate::{
     archive::{Limits, Member, Sparse, decompress_within},
+    file_at,
     oci::Store,
 };
 
@@ -182,7 +182,7 @@ pub(super) struct Section {
 impl Read for Section {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let length = usize::try_from(self.left).map_or(buffer.len(), |left| left.min(buffer.len()));
-        let read = self.file.read_at(&mut buffer[..length], self.at)?;
+        let read = file_at::read_at(&self.file, &mut buffer[..length], self.at)?;
         self.at += read as u64;
         self.left -= read as u64;
         Ok(read)

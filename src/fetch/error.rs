@@ -29,7 +29,6 @@ pub enum FetchError {
     #[error(transparent)]
     BadChecksum(#[from] ChecksumError),
     /// The address of a repository, or the digest its commit must have, is malformed.
-    #[cfg(unix)]
     #[error(transparent)]
     GitUrl(#[from] super::git::GitUrlError),
     /// A checksum is given for a file of the context.

@@ -1,19 +1,15 @@
 //! What a build takes from elsewhere, for contexts and for ADD alike: files of web servers and git repositories.
 
-#[cfg(unix)]
 mod added;
 mod checksum;
 mod error;
-#[cfg(unix)]
 mod git;
 mod http;
 mod remembered;
 mod secret;
 
-#[cfg(unix)]
 pub use added::RemoteSource;
 pub use checksum::{Checksum, ChecksumError};
 pub use error::{FetchError, GitFault};
-#[cfg(unix)]
 pub use git::{FetchedTree, GitAccess, GitSource, GitUrlError, git};
 pub use http::{FetchedFile, http, shown};

@@ -121,7 +121,7 @@ fn other(error: impl std::error::Error) -> io::Error {
     io::Error::other(error.to_string())
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use std::os::unix::fs::symlink;
 

@@ -1,40 +1,83 @@
-//! The control group that a cell is in from its beginning.
-//!
-//! To enter one takes the kernel about ten milliseconds, because all its CPUs have to take notice. A cell that is made
-//! before it is needed spends them while nobody waits.
-//!
-//! Sources: Linux, `Documentation/admin-guide/cgroup-v2.rst` and `cgroup-v1/pids.rst`.
+//! Programs in a group of processes that ends as one: a job of Windows, a process group elsewhere.
 
 use std::{
-    fs, io,
     path::{Path, PathBuf},
+    process::Stdio,
 };
 
-/// Where control groups are mounted.
-pub(crate) const TOP: &str = "/sys/fs/cgroup";
+#[cfg(windows)]
+use process_wrap::tokio::JobObject;
+#[cfg(unix)]
+use process_wrap::tokio::ProcessGroup;
+use process_wrap::tokio::{ChildWrapper, CommandWrap, KillOnDrop};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
 
-/// Whether one hierarchy of groups limits everything (version 2).
-pub(crate) fn is_unified() -> bool {
-    Path::new(TOP).join("cgroup.controllers").exists()
+use super::command::{Command, Exit, GuardError};
+
+/// Runs programs in turn. Dropping it ends them.
+#[derive(Debug)]
+pub(crate) struct Programs {
+    running: Option<Box<dyn ChildWrapper>>,
 }
 
-/// The folder of the group `name` that limits the number of processes.
-pub(crate) fn folder(name: &str) -> PathBuf {
-    let top = Path::new(TOP);
-    if is_unified() { top.join(name) } else { top.join("pids").join(name) }
-}
-
-/// Enters a group, which is made where it is missing.
-pub(super) fn enter(name: &str) -> io::Result<()> {
-    let folder = folder(name);
-    if !folder.exists() {
-        fs::create_dir(&folder)?;
+impl Programs {
+    /// Starts nothing yet, and needs no helper. The folder is removed by whoever made it.
+    #[expect(clippy::unused_async, reason = "it is the same everywhere")]
+    pub(crate) async fn start(_: PathBuf, _: &Path) -> Result<Self, GuardError> {
+        Ok(Self { running: None })
     }
-    fs::write(folder.join("cgroup.procs"), "0")
+
+    /// Runs a program to its end and collects what it writes, up to `most` bytes of each stream. When the future is
+    /// dropped, the program goes on until this is.
+    pub(crate) async fn output(
+        &mut self,
+        command: &Command,
+        most: usize,
+    ) -> Result<(Exit, Vec<u8>, Vec<u8>), GuardError> {
+        self.kill().await;
+        let mut process = command.to_std();
+        process.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut wrap = CommandWrap::from(tokio::process::Command::from(process));
+        wrap.wrap(KillOnDrop);
+        #[cfg(windows)]
+        wrap.wrap(JobObject);
+        #[cfg(unix)]
+        wrap.wrap(ProcessGroup::leader());
+        let failed = |error: std::io::Error| {
+            GuardError::Run(format!("{} cannot be run: {error}", command.program.display()))
+        };
+        let mut child = wrap.spawn().map_err(failed)?;
+        let (stdout, stderr) = (child.stdout().take(), child.stderr().take());
+        let child = self.running.insert(child);
+        let (status, stdout, stderr) =
+            tokio::join!(child.wait(), collect(stdout, most), collect(stderr, most));
+        self.running = None;
+        Ok((Exit::from(status.map_err(failed)?), stdout, stderr))
+    }
+
+    /// Ends what runs. Nothing does any more when this returns.
+    pub(crate) async fn end(mut self) {
+        self.kill().await;
+    }
+
+    async fn kill(&mut self) {
+        if let Some(mut child) = self.running.take()
+            && let Err(error) = Box::into_pin(child.kill()).await
+        {
+            tracing::debug!(%error, "a program cannot be ended");
+        }
+    }
 }
 
-/// Whether this process has entered a group.
-pub(crate) fn is_entered(name: &str) -> bool {
-    let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    groups.lines().any(|line| line.rsplit_once('/').is_some_and(|(_, last)| last == name))
+/// Reads to the end and keeps no more than `most` bytes.
+async fn collect(stream: Option<impl AsyncRead + Unpin>, most: usize) -> Vec<u8> {
+    let Some(mut stream) = stream else { return Vec::new() };
+    let (mut kept, mut buffer) = (Vec::new(), vec![0; 32 << 10]);
+    while let Ok(read) = stream.read(&mut buffer).await
+        && read > 0
+    {
+        let room = most.saturating_sub(kept.len()).min(read);
+        kept.extend_from_slice(&buffer[..room]);
+    }
+    kept
 }

@@ -1,21 +1,20 @@
-//! A helper process that ends with this one and takes everything it started along.
+//! Processes that end with this one, and take everything they started along.
 //!
-//! A killed build must leave no process, mount, container or temporary file, even when the orchestrator itself
-//! was killed with SIGKILL. So the work is done under a *guard*: this program, executed again, which holds one
-//! end of a socket (its lifeline) whose other end only the orchestrator has. When that end closes, for whatever
-//! reason, the guard kills what it runs, cleans up, and only then exits. Each command runs in a *cell*: a pid and
-//! mount namespace of its own, so killing its first process kills everything in it and removes its mounts.
+//! A killed build must leave no process, mount, container or temporary file, even when the orchestrator itself was
+//! killed with SIGKILL. On Linux the work is done under a *guard*: this program, executed again. On Windows the kernel
+//! ends the processes of a job with the last handle on it. Elsewhere they are in a group of their own, which ends
+//! whenever this process ends in any other way than by SIGKILL.
 
-mod cell;
-mod cleanup;
-mod client;
-mod descendants;
-mod entry;
-pub(crate) mod group;
-mod process;
-mod protocol;
-mod session;
+mod command;
+#[cfg(not(target_os = "linux"))]
+mod group;
+#[cfg(target_os = "linux")]
+mod linux;
 
-pub use client::{Abandoned, Guard, GuardError, Launch, Message};
-pub(crate) use entry::serve;
-pub use protocol::{Cleanup, CleanupCommand, Command, Emptied, Exit, Mode, Work};
+pub use command::{Command, Exit, GuardError};
+#[cfg(not(target_os = "linux"))]
+pub(crate) use group::Programs;
+#[cfg(target_os = "linux")]
+pub use linux::{Abandoned, Cleanup, CleanupCommand, Emptied, Guard, Launch, Message, Mode, Work};
+#[cfg(target_os = "linux")]
+pub(crate) use linux::{Programs, group, serve};

@@ -69,6 +69,7 @@ pub(crate) fn make_readable(file: &File) -> io::Result<()> {
 }
 
 #[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "it is the same everywhere")]
 pub(crate) fn make_readable(_: &File) -> io::Result<()> {
     Ok(())
 }

@@ -381,6 +381,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg(unix)]
     fn what_would_never_end_or_has_another_length_is_not_read() {
         let (folder, from, to) = stores();
         let path = folder.path().join("layout");

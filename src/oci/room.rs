@@ -9,26 +9,15 @@ use super::error::StoreError;
 /// # Errors
 /// [`StoreError::Io`] of kind [`io::ErrorKind::StorageFull`].
 pub(super) fn check_room(folder: &Path, size: u64) -> Result<(), StoreError> {
-    match free(folder) {
-        Some(free) if free < size => Err(StoreError::Io {
+    // Where the system does not say, writing finds out.
+    match fs4::available_space(folder) {
+        Ok(free) if free < size => Err(StoreError::Io {
             action: "keep more than fits in",
             path: folder.to_owned(),
             source: io::ErrorKind::StorageFull.into(),
         }),
         _ => Ok(()),
     }
-}
-
-/// What this user may still write there, in bytes; `None` where the system does not say.
-#[cfg(unix)]
-fn free(folder: &Path) -> Option<u64> {
-    let found = rustix::fs::statvfs(folder).ok()?;
-    Some(found.f_bavail.saturating_mul(found.f_frsize))
-}
-
-#[cfg(not(unix))]
-fn free(_: &Path) -> Option<u64> {
-    None
 }
 
 #[cfg(test)]

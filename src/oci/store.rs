@@ -366,6 +366,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg(unix)]
     fn temporary_files_that_something_still_writes_are_swept_when_it_ended() {
         use rustix::fs::{Mode, OFlags, open, openat};
         let (folder, first) = store();

@@ -7,7 +7,6 @@
 use std::{
     fs,
     io::Write as _,
-    os::unix::fs::PermissionsExt as _,
     path::Path,
     time::{Duration, UNIX_EPOCH},
 };
@@ -27,6 +26,7 @@ use crate::{
     archive::{Member, MemberKind, PIECE, Place, fill},
     context::RelPath,
     draft::Draft,
+    folder::share,
     oci::Store,
 };
 
@@ -69,7 +69,7 @@ pub(super) fn write(
             let finish = || {
                 let mut file = fs::File::create(&written)?;
                 file.write_all(&bytes)?;
-                file.set_permissions(fs::Permissions::from_mode(beside::MODE))?;
+                share(&written, beside::MODE)?;
                 if let Some(seconds) = roots.epoch.and_then(|epoch| u64::try_from(epoch).ok()) {
                     file.set_modified(UNIX_EPOCH + Duration::from_secs(seconds))?;
                 }
@@ -86,9 +86,7 @@ pub(super) fn write(
 }
 
 fn make(folder: &Path) -> Result<(), OutputError> {
-    fs::create_dir(folder)
-        .and_then(|()| fs::set_permissions(folder, fs::Permissions::from_mode(0o755)))
-        .map_err(OutputError::io(folder))
+    fs::create_dir(folder).and_then(|()| share(folder, 0o755)).map_err(OutputError::io(folder))
 }
 
 fn unpack(

@@ -1,88 +1,80 @@
 //! Moves a tree of files into a folder in which something may be.
 //!
-//! Every name is looked up in the directory that holds it, by a handle on that directory, and no symbolic link is
-//! followed: one that stands in the way is replaced like a file.
+//! No symbolic link is followed: one that stands in the way is replaced like a file.
 
-use std::{
-    ffi::OsString,
-    fs,
-    os::{
-        fd::{AsFd as _, OwnedFd},
-        unix::fs::{MetadataExt as _, PermissionsExt as _},
-    },
-    path::{Path, PathBuf},
-};
-
-use rustix::{
-    fs::{
-        AtFlags, FileType, Mode, OFlags, Timespec, Timestamps, fchmod, futimens, openat, renameat, statat,
-        unlinkat,
-    },
-    io::Errno,
-};
+use std::path::{Path, PathBuf};
 
 use super::error::OutputError;
+use crate::{
+    context::Kind,
+    folder::{Finish, Folder, Name, Refused, name_of},
+};
 
-/// How a directory is opened: only if it is one.
-const DIRECTORY: OFlags =
-    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+/// A directory that both trees have.
+struct Shared {
+    names: Vec<Name>,
+    finish: Finish,
+}
 
 /// Moves everything in `from` to `to`, on the same file system. Directories that both have are put together.
 pub(super) fn merge(from: &Path, to: &Path) -> Result<(), OutputError> {
-    let root = rustix::fs::open(to, DIRECTORY, Mode::empty()).map_err(|errno| io(to, errno))?;
-    let mut open = vec![PathBuf::new()];
-    let mut shared = Vec::new();
-    while let Some(path) = open.pop() {
-        let (source, target) = (from.join(&path), to.join(&path));
-        let old = rustix::fs::open(&source, DIRECTORY, Mode::empty()).map_err(|errno| io(&source, errno))?;
-        let new = descend(&root, &path).map_err(|errno| io(&target, errno))?;
-        for entry in fs::read_dir(&source).map_err(OutputError::io(&source))? {
-            let entry = entry.map_err(OutputError::io(&source))?;
-            let name: OsString = entry.file_name();
-            let kind = entry.file_type().map_err(OutputError::io(&source))?;
-            let there = statat(&new, &name, AtFlags::SYMLINK_NOFOLLOW);
-            let stands = there.ok().map(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory);
-            match (kind.is_dir(), stands) {
+    let open = |path: &Path| Folder::open(path).map_err(OutputError::io(path));
+    let (source, target) = (open(from)?, open(to)?);
+    let mut open = vec![Vec::new()];
+    let mut shared: Vec<Shared> = Vec::new();
+    while let Some(names) = open.pop() {
+        let (shown_old, shown) = (shown(from, &names), shown(to, &names));
+        let old = descend(&source, &names).map_err(io(&shown_old))?;
+        let new = descend(&target, &names).map_err(io(&shown))?;
+        for name in old.names().map_err(io(&shown_old))? {
+            let at = shown.join(String::from_utf8_lossy(name.to_bytes()).as_ref());
+            let Some(seen) = old.look(&name).map_err(io(&shown_old))? else { continue };
+            let is_directory = seen.kind == Kind::Directory;
+            let stands = match new.look(&name) {
+                Ok(there) => Some(there.is_some_and(|there| there.kind == Kind::Directory)),
+                Err(_) => None,
+            };
+            match (is_directory, stands) {
                 (true, Some(true)) => {
-                    let metadata = entry.metadata().map_err(OutputError::io(&source))?;
-                    shared.push((path.join(&name), metadata));
-                    open.push(path.join(&name));
+                    let modified = (seen.stamp.modified.seconds, seen.stamp.modified.nanoseconds);
+                    let names: Vec<Name> = names.iter().cloned().chain([name]).collect();
+                    let finish = Finish { mode: seen.mode, modified };
+                    shared.push(Shared { names: names.clone(), finish });
+                    open.push(names);
                     continue;
                 }
-                (true, Some(false)) => {
-                    unlinkat(&new, &name, AtFlags::empty())
-                        .map_err(|errno| io(&target.join(&name), errno))?;
+                (true, Some(false)) => new.clear(&name).map_err(io(&at))?,
+                (false, Some(true)) => {
+                    new.clear(&name).map_err(|_| OutputError::InTheWay { path: at.clone() })?;
                 }
-                (false, Some(true)) => unlinkat(&new, &name, AtFlags::REMOVEDIR)
-                    .map_err(|_| OutputError::InTheWay { path: target.join(&name) })?,
                 (_, Some(false) | None) => {}
             }
-            renameat(&old, &name, new.as_fd(), &name).map_err(|errno| io(&target.join(&name), errno))?;
+            old.rename(&name, &new, &name).map_err(io(&at))?;
         }
     }
     // A directory gets its time when nothing is put into it any more.
-    for (path, metadata) in shared.into_iter().rev() {
-        let shown = to.join(&path);
-        let directory = descend(&root, &path).map_err(|errno| io(&shown, errno))?;
-        let time = Timespec { tv_sec: metadata.mtime(), tv_nsec: metadata.mtime_nsec() };
-        let times = Timestamps { last_access: time, last_modification: time };
-        let mode = Mode::from_raw_mode(metadata.permissions().mode() & 0o7777);
-        fchmod(&directory, mode)
-            .and_then(|()| futimens(&directory, &times))
-            .map_err(|errno| io(&shown, errno))?;
+    for Shared { names, finish } in shared.into_iter().rev() {
+        let shown = shown(to, &names);
+        let directory = descend(&target, &names).map_err(io(&shown))?;
+        directory.finish(finish).map_err(io(&shown))?;
     }
     Ok(())
 }
 
 /// A handle on a directory below `root`, through directories alone.
-fn descend(root: &OwnedFd, path: &Path) -> Result<OwnedFd, Errno> {
-    let mut at = openat(root, ".", DIRECTORY, Mode::empty())?;
-    for name in path {
-        at = openat(&at, name, DIRECTORY, Mode::empty())?;
+fn descend(root: &Folder, names: &[Name]) -> Result<Folder, Refused> {
+    let mut at = root.directory(&name_of(b"."))?;
+    for name in names {
+        at = at.directory(name)?;
     }
     Ok(at)
 }
 
-fn io(path: &Path, errno: Errno) -> OutputError {
-    OutputError::Io { path: path.to_owned(), source: errno.into() }
+fn shown(folder: &Path, names: &[Name]) -> PathBuf {
+    names.iter().fold(folder.to_owned(), |path, name| path.join(&*String::from_utf8_lossy(name.to_bytes())))
+}
+
+fn io(path: &Path) -> impl FnOnce(Refused) -> OutputError {
+    let path = path.to_owned();
+    |refused| OutputError::Io { path, source: refused.into() }
 }

@@ -2,7 +2,6 @@
 
 use std::{
     fs, io,
-    os::unix::fs::MetadataExt as _,
     path::Path,
     time::{Duration, SystemTime},
 };
@@ -15,8 +14,7 @@ pub(super) fn size(folder: &Path) -> u64 {
     while let Some(folder) = open.pop() {
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
             let Ok(found) = entry.metadata() else { continue };
-            // The kernel counts in pieces of 512 bytes, and a file with several names several times here.
-            total += found.blocks() * 512 / if found.is_dir() { 1 } else { found.nlink().max(1) };
+            total += taken(&found);
             if found.is_dir() {
                 open.push(entry.path());
             }
@@ -27,8 +25,21 @@ pub(super) fn size(folder: &Path) -> u64 {
 
 /// How many bytes are free on the disk of a folder.
 pub(super) fn free(folder: &Path) -> io::Result<u64> {
-    let found = rustix::fs::statvfs(folder)?;
-    Ok(found.f_bavail.saturating_mul(found.f_frsize))
+    fs4::available_space(folder)
+}
+
+/// How many bytes of the disk one file or directory takes.
+#[cfg(unix)]
+fn taken(found: &fs::Metadata) -> u64 {
+    use std::os::unix::fs::MetadataExt as _;
+    // The kernel counts in pieces of 512 bytes, and a file with several names several times here.
+    found.blocks() * 512 / if found.is_dir() { 1 } else { found.nlink().max(1) }
+}
+
+/// How many bytes of the disk one file or directory takes.
+#[cfg(windows)]
+fn taken(found: &fs::Metadata) -> u64 {
+    found.len()
 }
 
 /// When a file was last changed; at the beginning of time where that is not known.

@@ -106,6 +106,7 @@ async fn remove_as_others(store: &Store, folders: Vec<PathBuf>) -> Result<(), St
 }
 
 #[cfg(not(target_os = "linux"))]
+#[expect(clippy::unused_async, reason = "it is the same everywhere")]
 async fn remove_as_others(_: &Store, _: Vec<PathBuf>) -> Result<(), String> {
     Err("it belongs to another user".to_owned())
 }

@@ -100,7 +100,7 @@ pub enum Failure {
 
 impl Failure {
     /// Names what was tried when the system refused.
-    pub(super) fn system<E: Into<std::io::Error>>(action: impl Into<String>) -> impl FnOnce(E) -> Self {
+    pub fn system<E: Into<std::io::Error>>(action: impl Into<String>) -> impl FnOnce(E) -> Self {
         let action = action.into();
         move |error| {
             let error = error.into();

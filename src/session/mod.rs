@@ -4,15 +4,19 @@
 //! needs rights happens in helper processes. A [guard](crate::guard) holds each of them, so nothing outlives this
 //! process. An ordinary user's guards live in a user namespace.
 
+mod absent;
 mod contract;
 mod error;
+mod host;
 #[cfg(target_os = "linux")]
 mod linux;
 mod outcome;
 mod step;
 
+pub use absent::NoSession;
 pub use contract::{Emulation, Output, Session, SessionReport, SharedSession};
 pub use error::{Failure, SessionError, Unusable};
+pub(crate) use host::of_host;
 #[cfg(target_os = "linux")]
 pub use linux::{LinuxSession, SessionOptions, Snapshots};
 #[cfg(target_os = "linux")]

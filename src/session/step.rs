@@ -202,7 +202,7 @@ impl std::fmt::Debug for Secret {
 
 impl Step {
     /// The environment as a map: of several values the last one counts.
-    pub(super) fn environment(&self) -> BTreeMap<OsString, OsString> {
+    pub fn environment(&self) -> BTreeMap<OsString, OsString> {
         self.env.iter().cloned().collect()
     }
 }

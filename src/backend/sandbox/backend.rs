@@ -13,7 +13,7 @@ use crate::{
     dockerfile::{Dockerfile, DockerfileError, Plan, PlanOptions, plan},
     engine::{Assembled, Engine, EngineOptions},
     oci::Store,
-    session::{LinuxSession, SessionOptions, SharedSession},
+    session::{SharedSession, of_host},
 };
 
 /// How the sandbox backend works; the defaults suit a machine of one's own.
@@ -50,9 +50,8 @@ impl SandboxBackend {
     /// A backend that puts its images into `store`.
     pub fn new(store: Store, options: SandboxOptions) -> Self {
         let (helper, limits) = (options.helper.clone(), options.limits);
-        let session = SessionOptions { helper, limits, ..SessionOptions::default() };
-        let session: SharedSession = Arc::new(LinuxSession::new(store.clone(), session));
-        let engine = EngineOptions { helper: options.helper.clone(), commands: cpus(), limits };
+        let session = of_host(&store, helper.clone(), limits);
+        let engine = EngineOptions { helper, commands: cpus(), limits };
         let engine = Engine::new(store, Arc::clone(&session), engine);
         Self { engine, session, options: Arc::new(options) }
     }

@@ -8,6 +8,7 @@ use polyarch_actors::{ImageOs, SecretRef, SecretSource};
 
 use super::run::layers;
 use crate::{
+    agent,
     context::{Ignore, RelPath},
     dockerfile::{Mount as Written, Run},
     engine::{
@@ -209,7 +210,7 @@ impl Step<'_> {
             [] => std::env::var_os("SSH_AUTH_SOCK").map(PathBuf::from).ok_or_else(|| {
                 EngineError::Invalid("--ssh needs an agent: SSH_AUTH_SOCK is not set".into())
             })?,
-            [path] if is_socket(path) => path.clone(),
+            [path] if agent::is_agent(path) => path.clone(),
             _ => {
                 return Err(EngineError::Invalid(format!(
                     "--ssh {id} names keys; add them to an agent with ssh-add and name its socket"
@@ -292,9 +293,4 @@ impl Options {
         let wrong = |text: &str| EngineError::Invalid(format!("{name}={text} of a mount is no number"));
         self.get(name).map_or(Ok(0), |text| text.parse().map_err(|_| wrong(text)))
     }
-}
-
-fn is_socket(path: &std::path::Path) -> bool {
-    use std::os::unix::fs::FileTypeExt as _;
-    std::fs::metadata(path).is_ok_and(|found| found.file_type().is_socket())
 }

@@ -1,13 +1,9 @@
 //! Fetches one commit of a repository, and what of it is wanted.
 
 use std::{
-    ffi::OsStr,
     fs, io,
-    os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
 };
-
-use rustix::fs::{AtFlags, Mode, Timespec, Timestamps, chmodat, utimensat};
 
 use super::{
     fault::Refusal,
@@ -18,6 +14,7 @@ use super::{
 use crate::{
     context::{Context, Entry, Ignore, Kind, RelPath},
     fetch::error::FetchError,
+    folder::{Finish, Folder, Refused, name_of},
     oci::Store,
     registry::{RegistryError, TransferCx},
 };
@@ -217,34 +214,40 @@ fn tidy(tree: &Path, wanted: &RelPath, keep: bool, time: i64) -> Result<bool, Fe
     if entries.first().is_none_or(|entry| entry.kind != Kind::Directory) {
         return Ok(false);
     }
-    let root = fs::File::open(tree).map_err(|source| FetchError::io("open", tree, source))?;
+    let root = Folder::open(tree).map_err(|source| FetchError::io("open", tree, source))?;
     // From the end: a directory changes when something in it is removed.
     for entry in entries.iter().rev() {
         let is_own = entry.path.components().any(|name| name == b".git");
+        let path = tree.join(entry.path.to_string());
         if is_own && !keep {
             // No commit can hold this name: it is the pointer of a submodule to its repository.
-            remove(&tree.join(OsStr::from_bytes(entry.path.as_bytes())))?;
+            clear(&root, &entry.path).map_err(|refused| FetchError::io("remove", &path, refused.into()))?;
         } else if !is_own {
-            settle(&root, entry, time)
-                .map_err(|source| FetchError::io("finish", &tree.join(entry.path.to_string()), source))?;
+            settle(&root, entry, time).map_err(|refused| FetchError::io("finish", &path, refused.into()))?;
         }
     }
     Ok(true)
 }
 
-fn settle(root: &fs::File, entry: &Entry, time: i64) -> io::Result<()> {
-    let time = Timespec { tv_sec: time, tv_nsec: 0 };
-    let times = Timestamps { last_access: time, last_modification: time };
-    let path = if entry.path.is_root() { b"." } else { entry.path.as_bytes() };
-    let mode = match &entry.kind {
-        Kind::File if entry.mode & 0o100 == 0 => Some(0o644),
-        Kind::File | Kind::Directory => Some(0o755),
-        _ => None,
-    };
-    if let Some(mode) = mode {
-        chmodat(root, path, Mode::from_raw_mode(mode), AtFlags::empty())?;
+fn settle(root: &Folder, entry: &Entry, time: i64) -> Result<(), Refused> {
+    let mode = if entry.kind == Kind::File && entry.mode & 0o100 == 0 { 0o644 } else { 0o755 };
+    let finish = Finish { mode, modified: (time, 0) };
+    let Some((above, name)) = entry.path.split() else { return root.finish(finish) };
+    let is_link = matches!(entry.kind, Kind::Symlink { .. });
+    descend(root, &above)?.finish_at(&name_of(name), is_link, finish)
+}
+
+fn clear(root: &Folder, path: &RelPath) -> Result<(), Refused> {
+    let Some((above, name)) = path.split() else { return Ok(()) };
+    descend(root, &above)?.clear(&name_of(name))
+}
+
+fn descend(root: &Folder, path: &RelPath) -> Result<Folder, Refused> {
+    let mut at = root.again().map_err(Refused::Io)?;
+    for name in path.components() {
+        at = at.directory(&name_of(name))?;
     }
-    Ok(utimensat(root, path, &times, AtFlags::SYMLINK_NOFOLLOW)?)
+    Ok(at)
 }
 
 /// Removes a file or folder, if it is there.

@@ -3,8 +3,6 @@
 use std::{
     env,
     ffi::OsString,
-    fs,
-    os::unix::fs::FileTypeExt as _,
     path::{Path, PathBuf},
 };
 
@@ -17,8 +15,9 @@ use super::{
     url::{GitSource, without_credentials},
 };
 use crate::{
+    agent,
     fetch::{error::FetchError, secret},
-    guard::{Cleanup, Command, Emptied, Guard, Launch},
+    guard::{Command, Programs},
     helper,
 };
 
@@ -61,7 +60,7 @@ pub struct GitAccess {
 
 /// git for one repository, under a guard.
 pub(super) struct Git {
-    guard: Mutex<Guard>,
+    programs: Mutex<Programs>,
     template: Command,
     /// The repository's address, without credentials.
     pub(super) remote: String,
@@ -116,19 +115,15 @@ impl Git {
         }
         set("GIT_CONFIG_COUNT", count.to_string().into());
 
-        let emptied = Emptied { folder: tree.to_owned(), keep_prefix: None, only_after_kill: true };
-        let cleanup = Cleanup { empty: vec![emptied], ..Cleanup::default() };
-        let launch =
-            Launch { helper, through: Vec::new(), env: Vec::new(), held: None, cleanup, group: None };
-        let guard = Guard::start(launch).await?;
-        Ok(Self { guard: Mutex::new(guard), template, remote, host })
+        let programs = Mutex::new(Programs::start(helper, tree).await?);
+        Ok(Self { programs, template, remote, host })
     }
 
     /// Runs git to its end and returns what it printed.
     pub(super) async fn run(&self, arguments: &[&str]) -> Result<String, Refusal> {
         let mut command = self.template.clone();
         command.args(arguments.iter().copied());
-        let (exit, stdout, stderr) = self.guard.lock().await.output(&command, MOST).await?;
+        let (exit, stdout, stderr) = self.programs.lock().await.output(&command, MOST).await?;
         if exit.code == Some(0) {
             return Ok(String::from_utf8_lossy(&stdout).into_owned());
         }
@@ -137,14 +132,16 @@ impl Git {
 
     /// Ends git and the guard. Nothing runs any more when this returns.
     pub(super) async fn end(self) {
-        self.guard.into_inner().end().await;
+        self.programs.into_inner().end().await;
     }
 }
 
 /// Where git is.
 fn program() -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
-    env::split_paths(&path).map(|folder| folder.join("git")).find(|path| path.is_file())
+    env::split_paths(&path)
+        .map(|folder| folder.join(format!("git{}", env::consts::EXE_SUFFIX)))
+        .find(|path| path.is_file())
 }
 
 /// How ssh is called, and the agent it asks.
@@ -153,7 +150,7 @@ fn ssh(access: &GitAccess) -> (String, Option<PathBuf>) {
     let mut agent = None;
     let paths = access.ssh.iter().filter(|one| one.id == "default").flat_map(|one| &one.paths);
     for path in paths {
-        if fs::metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
+        if agent::is_agent(path) {
             agent = Some(path.clone());
         } else {
             let quoted = path.display().to_string().replace('\'', r"'\''");
@@ -199,6 +196,8 @@ fn scope(remote: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use polyarch_actors::SecretSource;
 
     use super::*;

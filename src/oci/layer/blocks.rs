@@ -4,12 +4,13 @@
 //! there costs a tenth of compressing them. A block is only taken when it uncompresses to the very bytes that are
 //! wanted, so a damaged blob or a wrong table cannot do harm.
 
-use std::{collections::HashMap, fs::File, io, os::unix::fs::FileExt as _};
+use std::{collections::HashMap, fs::File, io};
 
 use libdeflater::Decompressor as Inflate;
 use serde::{Deserialize, Serialize};
 
 use super::compression::Compression;
+use crate::file_at;
 
 /// Where the blocks of a layer are in its blob.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,7 +60,7 @@ impl Reusable {
         let begin = output.len();
         output.resize(begin + *stored as usize, 0);
         let found = &mut output[begin..];
-        self.blob.read_exact_at(found, *offset).is_ok() && check.is(found, block)
+        file_at::read_exact_at(&self.blob, found, *offset).is_ok() && check.is(found, block)
     }
 }
 

@@ -133,7 +133,7 @@ fn remove_groups(group: &Path) {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::protocol::Command, *};
+    use super::{super::command::Command, *};
     use crate::guard::CleanupCommand;
 
     #[test]

@@ -21,10 +21,12 @@ use tokio::{
 
 use super::{
     cell::CellReport,
-    cleanup, descendants,
+    cleanup,
+    command::{Command, Exit},
+    descendants,
     entry::CELL_ROLE,
     process::Process,
-    protocol::{Command, Exit, Mode, REPORT, Report, Request, STDERR, STDOUT, Setup, Task, frame_head},
+    protocol::{Mode, REPORT, Report, Request, STDERR, STDOUT, Setup, Task, frame_head},
 };
 
 /// How much output is passed on at once.

@@ -17,10 +17,7 @@ use windows_sys::Win32::Storage::FileSystem::FILE_READ_ATTRIBUTES;
 
 use super::{Refused, Seen};
 use crate::{
-    context::{
-        entry::{Kind, Stamp, Time},
-        read::Xattr,
-    },
+    context::{Kind, Stamp, Time, Xattr},
     file_information::FileInformation,
 };
 
@@ -29,46 +26,46 @@ const MODE: u32 = 0o755;
 
 /// A name in a directory.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::context) struct Name(String);
+pub(crate) struct Name(pub(super) String);
 
 impl Name {
-    pub(in crate::context) fn to_bytes(&self) -> &[u8] {
+    pub(crate) fn to_bytes(&self) -> &[u8] {
         self.0.as_bytes()
     }
 
-    pub(in crate::context) fn into_bytes(self) -> Vec<u8> {
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
         self.0.into_bytes()
     }
 }
 
 /// A name for the operating system. One that no file has, which the empty name stands for, finds nothing.
-pub(in crate::context) fn name_of(name: &[u8]) -> Name {
+pub(crate) fn name_of(name: &[u8]) -> Name {
     let text = std::str::from_utf8(name).ok().filter(|text| !text.contains(['\\', '/', ':', '\0']));
     Name(text.unwrap_or_default().to_owned())
 }
 
 /// An open directory.
 #[derive(Debug)]
-pub(in crate::context) struct Folder(Dir);
+pub(crate) struct Folder(pub(super) Dir);
 
 impl Folder {
     /// The directory that a person named; only here may a link be followed.
-    pub(in crate::context) fn open(folder: &Path) -> io::Result<Self> {
+    pub(crate) fn open(folder: &Path) -> io::Result<Self> {
         Ok(Self(Dir::open_ambient_dir(folder, ambient_authority())?))
     }
 
-    pub(in crate::context) fn again(&self) -> io::Result<Self> {
+    pub(crate) fn again(&self) -> io::Result<Self> {
         Ok(Self(self.0.try_clone()?))
     }
 
-    pub(in crate::context) fn directory(&self, name: &Name) -> Result<Self, Refused> {
+    pub(crate) fn directory(&self, name: &Name) -> Result<Self, Refused> {
         match self.0.symlink_metadata(&name.0)? {
             there if there.is_dir() => Ok(Self(self.0.open_dir_nofollow(&name.0)?)),
             _ => Err(Refused::Replaced),
         }
     }
 
-    pub(in crate::context) fn file(&self, name: &Name) -> Result<File, Refused> {
+    pub(crate) fn file(&self, name: &Name) -> Result<File, Refused> {
         let mut options = OpenOptions::new();
         options.read(true).follow(FollowSymlinks::No);
         match self.0.symlink_metadata(&name.0)? {
@@ -77,12 +74,12 @@ impl Folder {
         }
     }
 
-    pub(in crate::context) fn stamp(&self) -> Result<Stamp, Refused> {
+    pub(crate) fn stamp(&self) -> Result<Stamp, Refused> {
         stamp(&self.0.try_clone()?.into_std_file())
     }
 
     /// What is at a name; `None` for what is no file, directory or link.
-    pub(in crate::context) fn look(&self, name: &Name) -> Result<Option<Seen>, Refused> {
+    pub(crate) fn look(&self, name: &Name) -> Result<Option<Seen>, Refused> {
         // The empty path of this directory itself is no name in it.
         let path = if name.0.is_empty() { "." } else { &name.0 };
         let metadata = self.0.symlink_metadata(path)?;
@@ -112,7 +109,7 @@ impl Folder {
     }
 
     /// The names in it, in any order.
-    pub(in crate::context) fn names(&self) -> Result<Vec<Name>, Refused> {
+    pub(crate) fn names(&self) -> Result<Vec<Name>, Refused> {
         let mut names = Vec::new();
         for entry in self.0.entries()? {
             let name = entry?.file_name().into_string().map_err(|name| {
@@ -126,13 +123,13 @@ impl Folder {
 }
 
 /// What an open file is known by.
-pub(in crate::context) fn stamp(file: &File) -> Result<Stamp, Refused> {
+pub(crate) fn stamp(file: &File) -> Result<Stamp, Refused> {
     Ok(stamp_of(&FileInformation::of(file)?))
 }
 
 /// There are none.
 #[expect(clippy::unnecessary_wraps, reason = "it is the same everywhere")]
-pub(in crate::context) fn xattrs(_: &File) -> Result<Vec<Xattr>, Refused> {
+pub(crate) fn xattrs(_: &File) -> Result<Vec<Xattr>, Refused> {
     Ok(Vec::new())
 }
 
@@ -141,6 +138,7 @@ impl From<io::Error> for Refused {
         match error.kind() {
             io::ErrorKind::NotFound => Self::Missing,
             io::ErrorKind::NotADirectory => Self::Replaced,
+            io::ErrorKind::AlreadyExists | io::ErrorKind::DirectoryNotEmpty => Self::InTheWay,
             _ => Self::Io(error),
         }
     }

@@ -23,8 +23,9 @@ use tokio::{
 };
 
 use super::{
+    command::{Command, Exit, GuardError},
     entry::GUARD_ROLE,
-    protocol::{Cleanup, Command, Exit, FRAME_HEAD, Mode, Report, Request, STDERR, STDOUT, Setup, Work},
+    protocol::{Cleanup, FRAME_HEAD, Mode, Report, Request, STDERR, STDOUT, Setup, Work},
 };
 
 /// How long a guard may take to begin, and to kill and clean up before it is killed itself.
@@ -47,20 +48,6 @@ pub struct Launch {
     pub cleanup: Cleanup,
     /// The name of a control group that every cell enters where it may, and that `cleanup` removes.
     pub group: Option<String>,
-}
-
-/// Why a guard is of no use.
-#[derive(Debug, thiserror::Error)]
-pub enum GuardError {
-    /// It did not start.
-    #[error("the helper process cannot be started: {0}")]
-    Start(String),
-    /// It is gone.
-    #[error("the helper process was lost: {0}")]
-    Lost(String),
-    /// It could not run a command.
-    #[error("{0}")]
-    Run(String),
 }
 
 /// What a running command sends.
@@ -279,7 +266,7 @@ async fn last_words(mut stderr: ChildStderr) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::guard::protocol::frame_head;
+    use crate::guard::linux::protocol::frame_head;
 
     #[test]
     fn frames_come_whole_and_in_order_however_they_arrive() {

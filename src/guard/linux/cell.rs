@@ -5,10 +5,7 @@
 
 use std::{
     io::{self, BufRead, BufReader, Write},
-    os::{
-        fd::AsFd,
-        unix::{net::UnixStream, process::ExitStatusExt},
-    },
+    os::{fd::AsFd, unix::net::UnixStream},
     path::Path,
     process::Stdio,
 };
@@ -26,8 +23,9 @@ use nix::{
 use serde::{Deserialize, Serialize};
 
 use super::{
+    command::{Command, Exit},
     group,
-    protocol::{Command, Exit, Task},
+    protocol::Task,
 };
 
 /// What a cell tells its guard.
@@ -120,11 +118,5 @@ fn run(command: &Command) -> Result<Exit, String> {
             Ok(_) | Err(nix::errno::Errno::EINTR) => {}
             Err(error) => return Err(format!("the command was lost: {error}")),
         }
-    }
-}
-
-impl From<std::process::ExitStatus> for Exit {
-    fn from(status: std::process::ExitStatus) -> Self {
-        Self { code: status.code(), signal: status.signal() }
     }
 }

@@ -17,10 +17,7 @@ use rustix::{
 };
 
 use super::{Refused, Seen};
-use crate::context::{
-    entry::{Kind, Stamp, Time},
-    read::Xattr,
-};
+use crate::context::{Kind, Stamp, Time, Xattr};
 
 /// How a directory is opened: only if it is one.
 const DIRECTORY: OFlags =
@@ -35,41 +32,41 @@ const FILE: OFlags = OFlags::RDONLY
 const LARGEST_XATTRS: usize = 1 << 20;
 
 /// A name in a directory.
-pub(in crate::context) type Name = CString;
+pub(crate) type Name = CString;
 
 /// A name for the operating system. One with a NUL cannot exist, which the empty name stands for.
-pub(in crate::context) fn name_of(name: &[u8]) -> Name {
+pub(crate) fn name_of(name: &[u8]) -> Name {
     CString::new(name).unwrap_or_default()
 }
 
 /// An open directory.
 #[derive(Debug)]
-pub(in crate::context) struct Folder(OwnedFd);
+pub(crate) struct Folder(pub(super) OwnedFd);
 
 impl Folder {
     /// The directory that a person named; only here may a link be followed.
-    pub(in crate::context) fn open(folder: &Path) -> io::Result<Self> {
+    pub(crate) fn open(folder: &Path) -> io::Result<Self> {
         Ok(Self(rustix::fs::open(folder, DIRECTORY.difference(OFlags::NOFOLLOW), Mode::empty())?))
     }
 
-    pub(in crate::context) fn again(&self) -> io::Result<Self> {
+    pub(crate) fn again(&self) -> io::Result<Self> {
         Ok(Self(self.0.try_clone()?))
     }
 
-    pub(in crate::context) fn directory(&self, name: &Name) -> Result<Self, Refused> {
+    pub(crate) fn directory(&self, name: &Name) -> Result<Self, Refused> {
         Ok(Self(openat(&self.0, name, DIRECTORY, Mode::empty())?))
     }
 
-    pub(in crate::context) fn file(&self, name: &Name) -> Result<File, Refused> {
+    pub(crate) fn file(&self, name: &Name) -> Result<File, Refused> {
         Ok(File::from(openat(&self.0, name, FILE, Mode::empty())?))
     }
 
-    pub(in crate::context) fn stamp(&self) -> Result<Stamp, Refused> {
+    pub(crate) fn stamp(&self) -> Result<Stamp, Refused> {
         Ok(stamp_of(&rustix::fs::fstat(&self.0)?))
     }
 
     /// What is at a name; `None` for a socket.
-    pub(in crate::context) fn look(&self, name: &Name) -> Result<Option<Seen>, Refused> {
+    pub(crate) fn look(&self, name: &Name) -> Result<Option<Seen>, Refused> {
         let stat = statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW)?;
         let (major, minor) = (major(stat.st_rdev), minor(stat.st_rdev));
         let kind = match FileType::from_raw_mode(stat.st_mode) {
@@ -92,7 +89,7 @@ impl Folder {
     }
 
     /// The names in it, in any order.
-    pub(in crate::context) fn names(&self) -> Result<Vec<Name>, Refused> {
+    pub(crate) fn names(&self) -> Result<Vec<Name>, Refused> {
         let mut names = Vec::new();
         for entry in Dir::read_from(&self.0)? {
             let entry = entry?;
@@ -106,12 +103,12 @@ impl Folder {
 }
 
 /// What an open file is known by.
-pub(in crate::context) fn stamp(file: &File) -> Result<Stamp, Refused> {
+pub(crate) fn stamp(file: &File) -> Result<Stamp, Refused> {
     Ok(stamp_of(&rustix::fs::fstat(file.as_fd())?))
 }
 
 /// The extended attributes of an open file, in any order. None where the file system has none.
-pub(in crate::context) fn xattrs(file: &File) -> Result<Vec<Xattr>, Refused> {
+pub(crate) fn xattrs(file: &File) -> Result<Vec<Xattr>, Refused> {
     let mut names = vec![0_u8; 1024];
     let length = loop {
         match flistxattr(file, &mut names) {
@@ -147,6 +144,7 @@ impl From<Errno> for Refused {
         match errno {
             Errno::NOENT => Self::Missing,
             Errno::NOTDIR | Errno::LOOP | Errno::NXIO => Self::Replaced,
+            Errno::EXIST | Errno::NOTEMPTY => Self::InTheWay,
             errno => Self::Io(errno.into()),
         }
     }
