@@ -22,6 +22,7 @@ use crate::{
     error::with_sources,
     oci::{Store, digest_of},
     time,
+    whole_file::put_in_place,
 };
 
 /// Where they are kept, in the store; one file a context.
@@ -111,7 +112,7 @@ impl Digests {
             fs::create_dir_all(folder)?;
             let mut file = tempfile::NamedTempFile::new_in(folder)?;
             file.write_all(&postcard::to_allocvec(&known).map_err(std::io::Error::other)?)?;
-            file.persist(path).map_err(|error| error.error)
+            put_in_place(file, path)
         };
         if let Err(error) = write() {
             tracing::debug!(%error, file = %path.display(), "the digests of a context cannot be kept");

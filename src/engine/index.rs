@@ -20,6 +20,7 @@ use crate::{
     context::Xattr,
     oci::{Store, layer::is_kept, touch},
     session::{LayerRecord, RecordKind},
+    whole_file::put_in_place,
 };
 
 /// Where the indexes are, in the store.
@@ -226,7 +227,7 @@ pub(super) fn save(
     // After a crash of the machine it may be half there, and then it cannot be read and is made anew.
     let mut file = tempfile::NamedTempFile::new_in(&folder).map_err(io())?;
     file.write_all(&bytes).map_err(io())?;
-    file.persist(&path).map_err(|error| io()(error.error))?;
+    put_in_place(file, &path).map_err(io())?;
     Ok(())
 }
 

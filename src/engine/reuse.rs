@@ -4,9 +4,12 @@ use std::{fs, io::Write as _, path::PathBuf, sync::Arc};
 
 use polyarch_actors::Digest;
 
-use crate::oci::{
-    Store,
-    layer::{BlockTable, Compression, Layer, Reusable},
+use crate::{
+    oci::{
+        Store,
+        layer::{BlockTable, Compression, Layer, Reusable},
+    },
+    whole_file::put_in_place,
 };
 
 /// Where it is kept, in the store: a small file for each instruction.
@@ -40,7 +43,7 @@ impl Reuse {
             let mut file = tempfile::NamedTempFile::new_in(folder)?;
             let known = (&layer.digest, tag(compression), &layer.blocks);
             file.write_all(&postcard::to_stdvec(&known).map_err(std::io::Error::other)?)?;
-            file.persist(&self.path).map_err(|error| error.error)
+            put_in_place(file, &self.path)
         };
         if let Err(error) = write() {
             tracing::debug!(%error, file = %self.path.display(), "the blocks of a layer cannot be kept");

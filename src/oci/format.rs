@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::error::{StoreError, at};
+use crate::whole_file::put_in_place;
 
 /// The store's form on disk. A store with a higher number was written by a newer polyarch.
 pub(super) const FORMAT: u32 = 1;
@@ -57,8 +58,7 @@ pub(super) fn write_once(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), 
         tempfile::Builder::new().prefix(".tmp").tempfile_in(folder).map_err(at("write in", folder))?;
     file.write_all(bytes).map_err(at("write", &path))?;
     make_readable(file.as_file()).map_err(at("share", &path))?;
-    file.persist(&path).map_err(|error| at("write", &path)(error.error))?;
-    Ok(())
+    put_in_place(file, &path).map_err(at("write", &path))
 }
 
 /// Temporary files are private by default, but a store may be shared by several users.

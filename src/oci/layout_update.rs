@@ -20,6 +20,7 @@ use super::{
     layout_read::REF_NAME,
     store::Store,
 };
+use crate::whole_file::put_in_place;
 
 /// The lock of the index, which BuildKit's local caches have too.
 ///
@@ -126,7 +127,7 @@ fn place(
     if cancelled() {
         return Err(failed(io::ErrorKind::Interrupted.into()));
     }
-    draft.persist(&path).map_err(|error| failed(error.error))?;
+    put_in_place(draft, &path).map_err(failed)?;
     Ok(())
 }
 

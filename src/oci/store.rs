@@ -23,6 +23,7 @@ use super::{
     scratch::Scratch,
     writeback::Writeback,
 };
+use crate::whole_file::{put_in_place, sync_folder};
 
 /// The largest manifest, index or config that is read into memory, in bytes.
 ///
@@ -214,13 +215,12 @@ impl Store {
         let mut file = tempfile::NamedTempFile::new_in(scratch).map_err(at("make a file in", scratch))?;
         file.write_all(bytes).map_err(at("write", &path))?;
         file.as_file().sync_all().map_err(at("sync", &path))?;
-        file.persist(&path).map_err(|error| at("replace", &path)(error.error))?;
-        Ok(())
+        put_in_place(file, &path).map_err(at("replace", &path))
     }
 
     fn sync_blob_folder(&self) -> Result<(), StoreError> {
         let folder = self.inner.root.join("blobs/sha256");
-        File::open(&folder).and_then(|folder| folder.sync_all()).map_err(at("sync", &folder))
+        sync_folder(&folder).map_err(at("sync", &folder))
     }
 }
 
@@ -247,7 +247,7 @@ impl BlobWriter {
         let target = self.store.blob_path(&digest);
         self.file.as_file().sync_all().map_err(at("sync", &target))?;
         make_readable(self.file.as_file()).map_err(at("share", &target))?;
-        self.file.persist(&target).map_err(|error| at("write", &target)(error.error))?;
+        put_in_place(self.file, &target).map_err(at("write", &target))?;
         self.store.sync_blob_folder()?;
         Ok((digest, self.size))
     }
