@@ -1,6 +1,6 @@
 //! Root file systems as chains of layers.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use polyarch_actors::{Descriptor, Digest, ImageOs};
 
@@ -72,9 +72,14 @@ impl Chain {
         &self.layers
     }
 
-    /// What the chain is known by: two with the same id hold the same files. Empty for no layer.
-    pub(super) fn id(&self) -> &str {
-        self.layers.last().map_or("", |layer| layer.id.as_str())
+    /// What the chain is known by: two with the same id hold the same files for the same system. No layer at all is one
+    /// thing on Linux and another one on Windows, where the next layer has another form.
+    pub(super) fn id(&self) -> Cow<'_, str> {
+        let top = self.layers.last().map_or("", |layer| layer.id.as_str());
+        match self.os {
+            ImageOs::Linux => Cow::Borrowed(top),
+            ImageOs::Windows => Cow::Owned(format!("windows {top}")),
+        }
     }
 
     /// Adds a layer on top.

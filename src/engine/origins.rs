@@ -198,7 +198,7 @@ impl Build {
             }
         }
         let mut trees = self.found.trees.lock().unwrap_or_else(PoisonError::into_inner);
-        trees.insert(name(chain.id()), tree.clone());
+        trees.insert(name(&chain.id()), tree.clone());
         Ok(tree.above_hidden_base(chain.hides_base()))
     }
 

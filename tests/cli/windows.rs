@@ -363,6 +363,33 @@ fn the_config_of_an_image_from_nothing_is_for_windows() {
     assert_eq!(runtime["WorkingDir"], "/");
 }
 
+#[test]
+fn the_same_files_from_nothing_are_other_layers_for_linux_and_for_windows() {
+    for _ in 0..4 {
+        // Both begin at the same moment, with nothing in the store.
+        let desk = Desk::new();
+        let dockerfile = "FROM scratch AS a\nCOPY a.txt /a.txt\nFROM scratch\nCOPY --from=a /a.txt /b.txt\n";
+        let context = desk.context("app", dockerfile);
+        let platform = "linux/amd64,windows/amd64";
+        desk.ok(["build", "--platform", platform, "-o", "type=oci,tar=false,dest=out", &context]);
+        let out = desk.path("out");
+        let layout = Layout(&out);
+        let index = layout.index();
+        let names = |at: usize| -> Vec<String> {
+            let manifest = layout.document(&index["manifests"][at]);
+            let blob = layout.blob(&manifest["layers"][0]).expect("a layer");
+            let mut archive = tar::Archive::new(flate2::read::MultiGzDecoder::new(blob.as_slice()));
+            let members = archive.entries().expect("members");
+            let name = |member: std::io::Result<tar::Entry<'_, _>>| {
+                member.expect("a member").path().expect("a path").display().to_string()
+            };
+            members.map(name).collect()
+        };
+        assert_eq!(names(0), ["b.txt"]);
+        assert_eq!(names(1), ["Files/", "Hives/", "Files/b.txt"]);
+    }
+}
+
 /// The files of a folder, by their paths.
 fn files(folder: &Path) -> String {
     run(Command::new("find").arg(".").args(["-type", "f", "-printf", "%P "]).current_dir(folder))

@@ -48,7 +48,8 @@ impl Step<'_> {
         match origin {
             Origin::Chain(ref chain, _) => {
                 // What is picked is decided by the chain, so nothing of it is looked at unless it is needed.
-                let key = key.field("chain").field(chain.id()).list(&ready.paths).list(&ready.patterns).end();
+                let key =
+                    key.field("chain").field(&*chain.id()).list(&ready.paths).list(&ready.patterns).end();
                 let parent = stage.ground(&ready.destination.path);
                 let reads = vec![parent.clone(), chain.clone()];
                 let created_by = ready.created_by.clone();

@@ -146,7 +146,7 @@ impl Step<'_> {
             ))),
             Origin::Chain(chain, _) => {
                 prepared.key.add("chain");
-                prepared.key.add(chain.id());
+                prepared.key.add(&*chain.id());
                 prepared.reads.push(chain.clone());
                 Ok((chain, PathBuf::from(format!("/{path}"))))
             }

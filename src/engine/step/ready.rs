@@ -104,7 +104,7 @@ impl Step<'_> {
 impl Ready {
     /// What decides the result besides what is picked.
     pub(super) fn key(&self, kind: &str, stage: &Stage, epoch: Option<i64>) -> Key {
-        self.add_to(Key::new(kind).field(stage.chain.id()), epoch)
+        self.add_to(Key::new(kind).field(&*stage.chain.id()), epoch)
     }
 
     /// What can be known of the result without reading a file, on whatever it is put. Equal results have equal shapes.

@@ -69,7 +69,7 @@ impl Step<'_> {
         given.extend(insecure.then(|| "insecure".to_owned()));
         let visible = environment.iter().map(|(name, value)| format!("{name}={value}"));
         let key = Key::new("run")
-            .field(stage.chain.id())
+            .field(&*stage.chain.id())
             .list(&command.arguments)
             .list(command.script.iter().flat_map(|(name, text)| [name, text]))
             .list(visible)

@@ -30,7 +30,7 @@ impl Step<'_> {
         };
         let chain = stage.ground(&path);
         let epoch = self.build.epoch;
-        let key = Key::new("workdir").field(stage.chain.id()).field(&workdir).field(&user);
+        let key = Key::new("workdir").field(&*stage.chain.id()).field(&workdir).field(&user);
         let key = key.option(epoch.map(i64::to_le_bytes)).end();
         let reads = chain.clone();
         let make = move |build: &crate::engine::build::Build| {
