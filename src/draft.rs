@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::removal::remove_folder;
+use crate::{held, removal::remove_folder};
 
 /// How the name of a draft begins.
 const PREFIX: &str = ".polyarch-draft-";
@@ -19,7 +19,7 @@ const PREFIX: &str = ".polyarch-draft-";
 pub(crate) struct Draft {
     folder: PathBuf,
     /// Absent where folders cannot be locked, and then nobody takes a draft for an old one either.
-    _lock: Option<File>,
+    lock: Option<File>,
 }
 
 impl Draft {
@@ -28,10 +28,10 @@ impl Draft {
         sweep(parent);
         loop {
             let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(parent)?;
-            let lock = File::open(folder.path()).ok().filter(|lock| lock.lock().is_ok());
+            let lock = held::hold(folder.path()).ok().flatten();
             // Whoever removes old ones may have been quicker than the lock.
             if folder.path().exists() {
-                return Ok(Self { folder: folder.keep(), _lock: lock });
+                return Ok(Self { folder: folder.keep(), lock });
             }
         }
     }
@@ -44,6 +44,8 @@ impl Draft {
 
 impl Drop for Draft {
     fn drop(&mut self) {
+        // Windows removes no folder that is held. Whoever sees it free now does the same.
+        self.lock = None;
         let _ = remove_folder(&self.folder);
     }
 }
@@ -54,16 +56,14 @@ fn sweep(parent: &Path) {
     for entry in entries.flatten() {
         let is_draft = entry.file_name().to_string_lossy().starts_with(PREFIX)
             && entry.file_type().is_ok_and(|kind| kind.is_dir());
-        if is_draft
-            && let Ok(lock) = File::open(entry.path())
-            && lock.try_lock().is_ok()
-        {
+        let is_free = || matches!(held::hold(&entry.path()), Ok(Some(_)));
+        if is_draft && is_free() {
             let _ = remove_folder(&entry.path());
         }
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

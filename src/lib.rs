@@ -48,6 +48,7 @@ mod flow;
 mod folder;
 mod gather;
 pub mod guard;
+mod held;
 pub mod helper;
 pub mod images;
 pub mod index;

@@ -202,7 +202,7 @@ pub(super) fn in_use(root: &Path) -> Result<HashSet<Digest>, StoreError> {
 
 /// Opens the lock, which is never replaced by another file.
 fn open_gate(path: &Path) -> Result<File, StoreError> {
-    File::options().create(true).truncate(false).write(true).open(path).map_err(at("open", path))
+    File::options().create(true).truncate(false).read(true).write(true).open(path).map_err(at("open", path))
 }
 
 #[cfg(test)]

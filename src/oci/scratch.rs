@@ -18,6 +18,24 @@ pub(super) struct Scratch {
 }
 
 impl Scratch {
+    /// Makes a folder below `parent`, and removes those of processes that are gone.
+    #[cfg(windows)]
+    pub(super) fn open(parent: &Path) -> Result<Self, StoreError> {
+        sweep(parent);
+        loop {
+            // Windows renames no folder in which a file is open, so that it has its final name from the beginning.
+            let new = tempfile::Builder::new().prefix(LIVE).tempdir_in(parent);
+            let new = new.map_err(at("make a folder in", parent))?;
+            let lock = crate::held::hold(new.path()).map_err(at("hold", new.path()))?;
+            // Whoever removes old ones may have been quicker.
+            if lock.is_some() && new.path().exists() {
+                return Ok(Self { folder: new.keep(), lock });
+            }
+        }
+    }
+
+    /// Makes a folder below `parent`, and removes those of processes that are gone.
+    #[cfg(unix)]
     pub(super) fn open(parent: &Path) -> Result<Self, StoreError> {
         sweep(parent);
         // The folder gets its final name only when it is locked, so no sweep can take it in between.
@@ -38,7 +56,9 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        if self.lock.is_some() {
+        if let Some(lock) = self.lock.take() {
+            // Windows moves no folder in which a file is open. Whoever sees it unlocked now does the same.
+            drop(lock);
             discard(&self.folder);
         }
     }
@@ -59,13 +79,7 @@ fn sweep(parent: &Path) {
         let folder = entry.path();
         let name = entry.file_name();
         match name.to_str() {
-            Some(name) if name.starts_with(LIVE) => {
-                if let Ok(lock) = File::open(folder.join("lock"))
-                    && lock.try_lock().is_ok()
-                {
-                    discard(&folder);
-                }
-            }
+            Some(name) if name.starts_with(LIVE) && is_free(&folder) => discard(&folder),
             Some(name) if name.starts_with(NEW) => {
                 let made = entry.metadata().and_then(|metadata| metadata.modified());
                 if made.is_ok_and(|made| made.elapsed().is_ok_and(|age| age > Duration::from_hours(1))) {
@@ -78,6 +92,18 @@ fn sweep(parent: &Path) {
             _ => {}
         }
     }
+}
+
+/// Whether the process of a folder is gone.
+#[cfg(unix)]
+fn is_free(folder: &Path) -> bool {
+    File::open(folder.join("lock")).is_ok_and(|lock| lock.try_lock().is_ok())
+}
+
+/// Whether the process of a folder is gone.
+#[cfg(windows)]
+fn is_free(folder: &Path) -> bool {
+    matches!(crate::held::hold(folder), Ok(Some(_)))
 }
 
 /// Removes a folder under a name that says that nobody needs it: a removal that is killed, or that meets a process
