@@ -23,6 +23,8 @@ pub(super) struct Extension {
     pub(super) uid: Option<u64>,
     pub(super) gid: Option<u64>,
     pub(super) modified: Option<i64>,
+    /// The fraction of that.
+    pub(super) nanoseconds: u32,
     pub(super) xattrs: Vec<Xattr>,
     pub(super) windows: Vec<Xattr>,
     /// How much of headers this was read from.
@@ -74,7 +76,7 @@ impl Extension {
                 b"size" => self.size = Some(number().ok_or_else(malformed)?),
                 b"uid" => self.uid = Some(number().ok_or_else(malformed)?),
                 b"gid" => self.gid = Some(number().ok_or_else(malformed)?),
-                b"mtime" => self.modified = time(value),
+                b"mtime" => (self.modified, self.nanoseconds) = (time(value), fraction(value)),
                 key if key.starts_with(b"GNU.sparse.") => {
                     return Err(odd("it holds a sparse file, which is not supported"));
                 }
@@ -103,6 +105,14 @@ impl Extension {
 fn time(text: &[u8]) -> Option<i64> {
     let text = std::str::from_utf8(text).ok()?;
     text.split('.').next()?.parse().ok()
+}
+
+/// The nanoseconds of a time with a fraction. Those of times before 1970 are left out, as their seconds are cut off
+/// towards 1970.
+fn fraction(text: &[u8]) -> u32 {
+    let digits = text.split(|byte| *byte == b'.').nth(1).filter(|_| !text.starts_with(b"-"));
+    let digits = digits.unwrap_or_default().iter().chain(&[b'0'; 9]).take(9);
+    digits.fold(0, |number, digit| number * 10 + u32::from(digit.wrapping_sub(b'0').min(9)))
 }
 
 fn until_nul(mut text: Vec<u8>) -> Vec<u8> {

@@ -39,6 +39,8 @@ pub struct Member {
     pub gid: u32,
     /// When it was modified, in seconds since 1970, as layers keep it.
     pub modified: i64,
+    /// How many nanoseconds later that was, as far as the archive says it; none before 1970.
+    pub nanoseconds: u32,
     /// Its extended attributes.
     pub xattrs: Vec<Xattr>,
     /// What it says for Windows alone, by the names of the records.
@@ -163,6 +165,7 @@ impl<R: Read> Archive<R> {
             uid: id(extension.uid, header.uid())?,
             gid: id(extension.gid, header.gid())?,
             modified: extension.modified.unwrap_or(seconds),
+            nanoseconds: extension.nanoseconds,
             xattrs: extension.xattrs,
             windows: extension.windows,
             offset: self.at,

@@ -26,7 +26,7 @@ use crate::{
 /// Where the indexes are, in the store.
 const FOLDER: &str = "backends/sandbox/indexes";
 /// The form of the files; others are made anew.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// One member of a layer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

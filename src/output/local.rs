@@ -108,6 +108,7 @@ fn unpack(
             uid: 0,
             gid: 0,
             modified: epoch.or(entry.map(|entry| entry.modified)).unwrap_or_default(),
+            nanoseconds: 0,
             xattrs: Vec::new(),
             windows: Vec::new(),
             offset: 0,

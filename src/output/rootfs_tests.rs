@@ -9,6 +9,7 @@ fn member(path: &str, kind: MemberKind) -> Member {
         uid: 0,
         gid: 0,
         modified: 0,
+        nanoseconds: 0,
         xattrs: Vec::new(),
         windows: Vec::new(),
         offset: 0,

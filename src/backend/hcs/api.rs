@@ -12,6 +12,7 @@ use std::{
 };
 
 use super::{error::HcsError, guid::Guid, version::OsVersion};
+pub use crate::oci::layer::windows::attributes::FileAttributes;
 
 /// What a call gives.
 pub type HcsResult<T> = Result<T, HcsError>;
@@ -88,23 +89,6 @@ pub trait HcsApi: fmt::Debug + Send + Sync + 'static {
 
     /// The attributes and the backup stream of a file or directory (`BackupRead`).
     fn read_backup(&self, path: &Path) -> HcsResult<(FileAttributes, Box<dyn Read + Send>)>;
-}
-
-/// What Windows knows of a file beside its streams.
-///
-/// Source: `FILE_BASIC_INFO`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct FileAttributes {
-    /// `FILE_ATTRIBUTE_…`.
-    pub attributes: u32,
-    /// When it was made, in steps of 100 ns since 1601.
-    pub created: i64,
-    /// When it was used.
-    pub accessed: i64,
-    /// When its content changed.
-    pub written: i64,
-    /// When anything of it changed.
-    pub changed: i64,
 }
 
 /// A compute system: a container, or a virtual machine with one in it. Dropping it closes the handle.

@@ -8,7 +8,7 @@ mod error;
 mod header;
 mod pipeline;
 mod restore;
-pub(crate) mod windows;
+pub mod windows;
 mod writer;
 
 pub use blocks::{BlockTable, Reusable};

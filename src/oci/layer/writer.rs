@@ -80,7 +80,7 @@ impl Layer {
 pub struct LayerWriter {
     pipeline: Pipeline,
     os: ImageOs,
-    policy: Policy,
+    pub(super) policy: Policy,
     media_type: &'static str,
     cancel: CancellationToken,
     header: Vec<u8>,
@@ -124,24 +124,6 @@ impl LayerWriter {
         })
     }
 
-    /// Appends an entry of a Windows image.
-    fn put_below_files(&mut self, entry: LayerEntry<'_>, content: impl Read) -> Result<u64, LayerError> {
-        windows::kind_of(&entry).map_err(|reason| refused(entry.name, reason))?;
-        check_windows(entry.name)?;
-        let name = below_files(entry.name);
-        let target;
-        let kind = match entry.kind {
-            EntryKind::HardLink { target: image } => {
-                check_windows(image)?;
-                target = below_files(image);
-                EntryKind::HardLink { target: &target }
-            }
-            kind => kind,
-        };
-        // Who owns it stands in its security descriptor.
-        self.put(&LayerEntry { name: &name, kind, uid: 0, gid: 0, ..entry }, content)
-    }
-
     /// Appends the deletion of `path` from the layers below.
     pub fn whiteout(&mut self, path: &[u8]) -> Result<(), LayerError> {
         let name = path.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
@@ -174,7 +156,10 @@ impl LayerWriter {
     }
 
     /// Does a step that must not fail, or there is no layer.
-    fn whole<T>(&mut self, step: impl FnOnce(&mut Self) -> Result<T, LayerError>) -> Result<T, LayerError> {
+    pub(super) fn whole<T>(
+        &mut self,
+        step: impl FnOnce(&mut Self) -> Result<T, LayerError>,
+    ) -> Result<T, LayerError> {
         if self.broken {
             return Err(LayerError::Broken);
         }
@@ -201,19 +186,29 @@ impl LayerWriter {
         })
     }
 
-    fn put(&mut self, entry: &LayerEntry<'_>, content: impl Read) -> Result<u64, LayerError> {
+    /// Appends an entry by its name in the layer.
+    pub(super) fn put(&mut self, entry: &LayerEntry<'_>, content: impl Read) -> Result<u64, LayerError> {
+        match self.os {
+            ImageOs::Linux => self.put_with(entry, header::Extra::default(), content),
+            ImageOs::Windows => {
+                self.put_with(&LayerEntry { xattrs: &[], ..*entry }, windows::extra(entry), content)
+            }
+        }
+    }
+
+    /// The same with what is said beside what every system knows.
+    pub(super) fn put_with(
+        &mut self,
+        entry: &LayerEntry<'_>,
+        extra: header::Extra,
+        content: impl Read,
+    ) -> Result<u64, LayerError> {
         self.go_on()?;
         if begins_block(entry, self.pipeline.filled()) {
             self.pipeline.cut()?;
         }
         self.header.clear();
-        match self.os {
-            ImageOs::Linux => header::write(entry, &mut self.header),
-            ImageOs::Windows => {
-                let extra = windows::extra(entry);
-                header::write_with(&LayerEntry { xattrs: &[], ..*entry }, extra, &mut self.header);
-            }
-        }
+        header::write_with(entry, extra, &mut self.header);
         self.pipeline.push(&self.header)?;
         let begin = self.pipeline.position();
         if let EntryKind::File { size } = entry.kind {
