@@ -50,7 +50,21 @@ pub(super) fn unfit_path(path: &RelPath) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use polyarch_actors::ImageOs;
+    use tokio_util::sync::CancellationToken;
+
     use super::*;
+    use crate::{
+        archive::Limits,
+        engine::index,
+        oci::{
+            Store,
+            layer::windows::{
+                export::ExportOptions,
+                support::{disk_of, exported},
+            },
+        },
+    };
 
     #[test]
     fn what_belongs_to_windows_is_known_in_any_case() {
@@ -60,5 +74,29 @@ mod tests {
         for path in ["", "app", "windows-app", "app/windows"] {
             assert!(!is_of_system(&RelPath::clean(path.as_bytes())), "{path}");
         }
+    }
+
+    /// The export that the tests of layers have.
+    const MADE: &str = include_str!("../oci/layer/windows/testdata/layer/step/made");
+
+    #[test]
+    fn the_index_of_an_export_is_that_of_its_layer() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(folder.path()).expect("a store");
+        let (layer, records) =
+            exported(&store, &mut disk_of(MADE), ExportOptions::default()).expect("exported");
+        let told: Vec<IndexEntry> = records.into_iter().map(index::of_record).collect();
+        let (os, cancel) = (ImageOs::Windows, CancellationToken::new());
+        let read = index::of_layer(&store, &layer.digest, &layer.diff_id, os, Limits::default(), &cancel);
+        let mut read = read.expect("read");
+        // Nobody reads what stands in a deletion.
+        for entry in read.iter_mut().filter(|entry| entry.path.ends_with(b"/.wh.old.exe")) {
+            entry.xattrs.clear();
+            if let IndexKind::File { offset, .. } = &mut entry.kind {
+                *offset = 0;
+            }
+        }
+        assert_eq!(told, read);
+        assert_eq!(told.len(), 7);
     }
 }

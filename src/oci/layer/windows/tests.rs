@@ -116,6 +116,45 @@ fn what_a_layer_of_windows_said_of_a_file_is_said_again() {
     assert_eq!(found, records("17", "1700000000.000000000", Some("AQAEgA==")));
 }
 
+#[test]
+fn a_link_that_came_from_windows_leads_on_from_the_drive() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = Store::open(folder.path()).expect("a store");
+    let mut layer = writer(&store);
+    let said = |attributes: &str| {
+        vec![
+            (b"MSWINDOWS.fileattr".to_vec(), attributes.as_bytes().to_vec()),
+            (b"MSWINDOWS.mountpoint".to_vec(), b"1".to_vec()),
+            (b"MSWINDOWS.sd".to_vec(), b"O:BA".to_vec()),
+            (b"MSWINDOWS.xattr.LX".to_vec(), b"eHk=".to_vec()),
+        ]
+    };
+    let (of_directory, of_file) = (said("1040"), said("1056"));
+    for (name, target, xattrs) in [
+        ("a", "/Users/x", &of_directory),
+        ("b", "..\\x/y", &of_file),
+        ("c", "\\\\host/share", &of_file),
+    ] {
+        let entry =
+            LayerEntry { xattrs, ..entry(name, EntryKind::Symlink { target: target.as_bytes() }) };
+        layer.append(&entry, &b""[..]).expect("appended");
+    }
+    let plain = entry("d", EntryKind::Symlink { target: b"x" });
+    let unknown = said("16");
+    let unknown = LayerEntry { xattrs: &unknown, ..plain };
+    assert!(writer(&store).append(&unknown, &b""[..]).is_err(), "no attributes of a link");
+    let members = members(&store, layer);
+    let links: Vec<_> = members.iter().filter_map(|member| member.link.as_deref()).collect();
+    assert_eq!(links, [r"C:\Users\x", r"..\x\y", r"\\host\share"]);
+    let (first, last) = (&members[2], &members[4]);
+    assert_eq!(first.records["MSWINDOWS.mountpoint"], "1");
+    assert_eq!(first.records["MSWINDOWS.xattr.LX"], "eHk=");
+    assert_eq!((first.records["MSWINDOWS.fileattr"].as_str(), first.mode), ("1040", 0o120_777));
+    assert!(!first.records.contains_key("MSWINDOWS.sd"), "nobody reads it beside the other");
+    assert_eq!(first.records["MSWINDOWS.rawsd"], OF_DIRECTORY);
+    assert_eq!(last.records["MSWINDOWS.rawsd"], OF_FILE);
+}
+
 /// Security descriptors as bytes: [MS-DTYP], 2.4.6 and 2.4.5.
 #[test]
 fn administrators_own_what_is_copied_and_users_read_it() {

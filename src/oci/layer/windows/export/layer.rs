@@ -138,12 +138,17 @@ impl Export<'_> {
         left: &mut Vec<(LayerPath, SourceEntry)>,
     ) -> Result<(), ExportError> {
         let is_top = is_files && directory.parent().is_none();
-        for (name, entry) in self.list(Some(&directory))?.into_iter().rev() {
+        let entries = self.list(Some(&directory))?;
+        for (name, entry) in entries.iter().rev() {
             let is_skipped =
                 is_top && SKIPPED.iter().any(|skipped| skipped.eq_ignore_ascii_case(name.as_bytes()));
-            if !is_skipped && !name.ends_with(DIRECTORY_STREAMS) {
-                left.push((directory.child(&name)?, entry));
+            if is_skipped || name.ends_with(DIRECTORY_STREAMS) {
+                continue;
             }
+            // The file that says what a directory has also has its times.
+            let streams = is_files.then(|| entries.get(&format!("{name}{DIRECTORY_STREAMS}"))).flatten();
+            let attributes = streams.filter(|_| entry.is_directory).unwrap_or(entry).attributes;
+            left.push((directory.child(name)?, SourceEntry { attributes, ..entry.clone() }));
         }
         Ok(())
     }

@@ -13,3 +13,6 @@ mod source;
 pub use error::ExportError;
 pub use layer::{ExportOptions, export};
 pub use source::{ExportSource, ReadSeek, SourceEntry};
+
+#[cfg(test)]
+mod tests;

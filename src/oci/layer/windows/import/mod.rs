@@ -13,3 +13,6 @@ mod stream;
 pub use error::ImportError;
 pub use layer::import;
 pub use sink::{Form, ImportSink, Imported, ImportedLink, Place};
+
+#[cfg(test)]
+mod tests;
