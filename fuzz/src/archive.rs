@@ -61,7 +61,7 @@ fn assert_clean(path: &RelPath) {
     assert!(bytes.is_empty() || bytes.split(|byte| *byte == b'/').all(is_name), "{path:?}");
 }
 
-fn with_checksums(mut bytes: Vec<u8>) -> Vec<u8> {
+pub(crate) fn with_checksums(mut bytes: Vec<u8>) -> Vec<u8> {
     for block in bytes.chunks_exact_mut(BLOCK).filter(|block| block[0] != 0) {
         put_checksum(block);
     }
@@ -75,7 +75,7 @@ fn put_checksum(block: &mut [u8]) {
 }
 
 /// One member a line, `kind|name|link|body`; `~` in a body stands for a line break, which pax records end with.
-fn from_script(script: &[u8]) -> Vec<u8> {
+pub(crate) fn from_script(script: &[u8]) -> Vec<u8> {
     let mut archive = Vec::new();
     for line in script.split(|byte| *byte == b'\n') {
         let mut fields = line.splitn(4, |byte| *byte == b'|');

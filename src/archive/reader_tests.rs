@@ -69,6 +69,7 @@ fn long_names_come_from_gnu_and_from_pax() {
     let members = read(&bytes).expect("an archive");
     assert!(members.iter().all(|member| member.path.as_bytes() == long.as_bytes()));
     assert_eq!((members[0].modified, members[1].modified), (7, 9));
+    assert_eq!((members[0].nanoseconds, members[1].nanoseconds), (0, 500_000_000));
     assert_eq!(members[1].xattrs, [(b"a".to_vec(), b"b".to_vec())]);
 }
 

@@ -130,13 +130,10 @@ fn a_link_that_came_from_windows_leads_on_from_the_drive() {
         ]
     };
     let (of_directory, of_file) = (said("1040"), said("1056"));
-    for (name, target, xattrs) in [
-        ("a", "/Users/x", &of_directory),
-        ("b", "..\\x/y", &of_file),
-        ("c", "\\\\host/share", &of_file),
-    ] {
-        let entry =
-            LayerEntry { xattrs, ..entry(name, EntryKind::Symlink { target: target.as_bytes() }) };
+    for (name, target, xattrs) in
+        [("a", "/Users/x", &of_directory), ("b", "..\\x/y", &of_file), ("c", "\\\\host/share", &of_file)]
+    {
+        let entry = LayerEntry { xattrs, ..entry(name, EntryKind::Symlink { target: target.as_bytes() }) };
         layer.append(&entry, &b""[..]).expect("appended");
     }
     let plain = entry("d", EntryKind::Symlink { target: b"x" });

@@ -14,8 +14,8 @@ pub const TOMBSTONES: &str = "tombstones.txt";
 
 const MARK: &[u8] = b"\xEF\xBB\xBF";
 const VERSION: &[u8] = b"Version 1.0";
-/// The most bytes of the file: a million of long names.
-const MOST: u64 = 256 << 20;
+/// The most bytes of the file: hundreds of thousands of long names.
+const MOST: u64 = 64 << 20;
 
 /// What is wrong with a list of deletions.
 #[derive(Debug, thiserror::Error)]
@@ -124,5 +124,12 @@ mod tests {
             let error = read_tombstones(&file[..], &[]).expect_err("refused").to_string();
             assert!(error.contains(words), "{file:?}: {error}");
         }
+    }
+
+    #[test]
+    fn a_list_without_an_end_is_given_up() {
+        let begun = [MARK, VERSION, b"\n"].concat();
+        let endless = begun.as_slice().chain(io::repeat(b'\n'));
+        assert!(matches!(read_tombstones(endless, &[]), Err(TombstonesError::TooLong)));
     }
 }
