@@ -14,6 +14,9 @@ const LONGEST_EXTENSION: u64 = 1 << 20;
 /// Source: Linux, `include/uapi/linux/limits.h`.
 const LONGEST_XATTR: (usize, usize) = (255, 64 << 10);
 
+/// The most bytes of what is said for Windows: as many in base64.
+const LONGEST_RECORD: usize = (64 << 10) / 3 * 4 + 4;
+
 /// What extended headers say about the next member.
 #[derive(Default)]
 pub(super) struct Extension {
@@ -81,7 +84,7 @@ impl Extension {
                     return Err(odd("it holds a sparse file, which is not supported"));
                 }
                 key if is_record(key) => {
-                    if value.len() > LONGEST_XATTR.1 {
+                    if value.len() > LONGEST_RECORD {
                         return Err(odd("what it says for Windows is longer than Windows takes"));
                     }
                     self.windows.push((key.to_vec(), value.to_vec()));

@@ -149,7 +149,7 @@ impl<R: Read> Archive<R> {
         if self.at.saturating_add(size) > self.limits.bytes {
             return Err(odd(&format!("it holds more than {} bytes", self.limits.bytes)));
         }
-        self.count(&path, &kind, &extension.xattrs, &extension.windows)?;
+        self.count(&path, &kind, [&extension.xattrs, &extension.windows])?;
         (self.body, self.padding) = (size, padding(size));
         let id = |extended: Option<u64>, plain: Option<u64>| {
             let id = extended.or(plain).and_then(|id| u32::try_from(id).ok());
@@ -174,19 +174,13 @@ impl<R: Read> Archive<R> {
     }
 
     /// Counts what whoever lists the members has to remember.
-    fn count(
-        &mut self,
-        path: &RelPath,
-        kind: &MemberKind,
-        xattrs: &[Xattr],
-        windows: &[Xattr],
-    ) -> io::Result<()> {
+    fn count(&mut self, path: &RelPath, kind: &MemberKind, xattrs: [&[Xattr]; 2]) -> io::Result<()> {
         let link = match kind {
             MemberKind::Symlink(target) => target.len(),
             MemberKind::Hardlink(target) => target.as_bytes().len(),
             _ => 0,
         };
-        let xattrs: usize = xattrs.iter().chain(windows).map(|(name, value)| name.len() + value.len()).sum();
+        let xattrs: usize = xattrs.into_iter().flatten().map(|(name, value)| name.len() + value.len()).sum();
         let directories = self.directories.enter(path) as u64;
         self.names += DIRECTORY * directories + ENTRY + (path.as_bytes().len() + link + xattrs) as u64;
         if self.names > self.limits.names {

@@ -128,6 +128,21 @@ fn again(tape: &Tape) -> Tape {
     members
 }
 
+#[test]
+fn as_much_is_kept_of_a_file_as_windows_keeps() {
+    let value = |length: usize| {
+        let bytes = vec![7; length];
+        base64::Engine::encode(&base64::engine::general_purpose::STANDARD, bytes)
+    };
+    let tape = Tape::begun()
+        .with("Files/x", Kind::File(Vec::new()))
+        .said("MSWINDOWS.fileattr", "32")
+        .said("LIBARCHIVE.creationtime", "7.000000000")
+        .said("MSWINDOWS.rawsd", &value(64 << 10))
+        .said("MSWINDOWS.xattr.LX", &value((64 << 10) - 11));
+    assert_eq!(sorted(&again(&tape)), sorted(&tape));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 

@@ -60,9 +60,6 @@ impl<'a, R: Read> MemberStream<'a, R> {
     }
 
     fn advance(&mut self) -> Result<(), ImportError> {
-        if self.cancel.is_cancelled() {
-            return Err(ImportError::Cancelled);
-        }
         let Some(member) = self.archive.next_member().map_err(ImportError::Archive)? else {
             self.is_done = true;
             return Ok(());
@@ -106,6 +103,11 @@ impl<R: Read> Read for MemberStream<'_, R> {
             return Ok(0);
         }
         loop {
+            // A file may be very long.
+            if self.cancel.is_cancelled() {
+                self.failed = Some(ImportError::Cancelled);
+                return Err(io::Error::other("cancelled"));
+            }
             let read = self.head.read(buffer)?;
             if read > 0 || self.is_done {
                 return Ok(read);

@@ -216,3 +216,43 @@ fn what_the_disk_says_is_told_and_what_it_leaves_is_skipped() {
     cancel.cancel();
     assert!(matches!(run(false, &cancel), Err(ImportError::Cancelled)));
 }
+
+/// Asks to stop after a part of a file.
+struct Impatient(CancellationToken);
+
+impl ImportSink for Impatient {
+    fn restore(
+        &mut self,
+        _: Place,
+        path: &LayerPath,
+        _: &FileAttributes,
+        stream: &mut dyn Read,
+    ) -> io::Result<()> {
+        if path.as_str() == "Files/x" {
+            stream.read_exact(&mut [0; 100])?;
+            self.0.cancel();
+        }
+        io::copy(stream, &mut io::sink()).map(drop)
+    }
+
+    fn directory(&mut self, _: &LayerPath) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn plain(&mut self, _: &LayerPath, _: &FileAttributes, _: &mut dyn Read) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn clone_utility_vm(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn an_import_stops_in_the_middle_of_a_file() {
+    let archive = archive_of(&Tape::begun().with("Files/x", Kind::File(vec![1; 5000])));
+    let cancel = CancellationToken::new();
+    let mut sink = Impatient(cancel.clone());
+    let done = import(&archive[..], Form::Base, &mut sink, Limits::default(), &cancel);
+    assert!(matches!(done, Err(ImportError::Cancelled)), "{done:?}");
+}
