@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Compiles, lints and links everything for Windows, on Debian and derivatives.
+# Compiles, lints and links everything for Windows, on Debian and derivatives; or does what cargo is told: test --lib.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 target=x86_64-pc-windows-gnu
@@ -8,7 +8,13 @@ sysroot="$(ci/std "$target")"
 export PATH="/usr/bin:$PATH"
 unset RUSTUP_TOOLCHAIN
 export CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUSTFLAGS="--sysroot=$sysroot"
+export CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUSTDOCFLAGS="--sysroot=$sysroot"
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-target/debian}"
+# What a program does with Windows it does with Wine here, and with the simulator in place of what Wine does not have.
+export CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUNNER="$PWD/ci/wine"
+case "${1:-}" in
+  test | run) cargo build --quiet -p polyarch-hcs-simulator --target "$target" ;;
+esac
 if [ "$#" -gt 0 ]; then
   exec cargo "$@" --target "$target"
 fi

@@ -53,6 +53,9 @@ pub enum SpecError {
         /// The name.
         name: String,
     },
+    /// A way to keep steps on Windows apart, and none of the platforms is one of Windows.
+    #[error("--isolation is about steps on Windows, and no platform of this build is one of Windows")]
+    IsolationElsewhere,
     /// Docker's media types lack something.
     #[error("Docker's media types have no {what}: leave out oci-mediatypes=false, or what asks for them")]
     NoDockerTypes {

@@ -8,13 +8,15 @@ use std::{
 
 use polyarch_actors::{
     BaseImage, BuildId, BuildRequest, ContextSource, DockerfileSource, ImageOs, Platform, SecretSource,
+    StepIsolation,
 };
 
 use crate::{
     cache::{CacheExport, CachePlace},
     check::found,
     dockerfile::{
-        Dockerfile, DockerfileError, ErrorKind, Plan, PlanOptions, Span, lint::Rule, plan, stage_number,
+        Dockerfile, DockerfileError, ErrorKind, Plan, PlanOptions, Span, first_unfit_run, lint::Rule, plan,
+        stage_number,
     },
     error::{Error, SpecError},
     gather::{Gathered, Part},
@@ -68,6 +70,10 @@ impl<'g> Parsed<'g> {
 
     fn plan(&self, part: &Part) -> Result<Plan, Error> {
         let plan = plan(&self.dockerfile, &self.options(part)).map_err(|error| self.mistake(error))?;
+        if let Some((span, unfit)) = first_unfit_run(&self.dockerfile, &plan) {
+            let (file, kind) = (self.source.name.clone(), Box::new(unfit.into()));
+            return Err(self.mistake(DockerfileError { file, span, kind }));
+        }
         if let Some(span) = plan.first_insecure().filter(|_| !part.spec.steps.allow_insecure) {
             let (file, kind) = (self.source.name.clone(), Box::new(ErrorKind::InsecureNotAllowed));
             return Err(self.mistake(DockerfileError { file, span, kind }));
@@ -123,6 +129,10 @@ pub(crate) fn prepare(gathered: &Gathered, build: &BuildId) -> Result<Prepared, 
     }
     let mut warnings = gathered.warnings.clone();
     let spec = &gathered.parts[0].spec;
+    let is_windows = |part: &Part| part.platform.os() == ImageOs::Windows;
+    if spec.steps.isolation != StepIsolation::Default && !gathered.parts.iter().any(is_windows) {
+        return Err(SpecError::IsolationElsewhere.into());
+    }
     let forms = || spec.outputs.iter().filter_map(Output::form);
     if forms().any(|form| form.rewrite_timestamp) && spec.epoch()?.is_none() {
         warnings.push("rewrite-timestamp changes nothing without SOURCE_DATE_EPOCH".into());

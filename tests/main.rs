@@ -9,3 +9,5 @@ mod flows;
 mod receipts;
 mod support;
 mod timings;
+#[cfg(windows)]
+mod windows;

@@ -54,6 +54,6 @@ pub use request::{
 pub use route::{BackendReport, Route, RouteTable};
 pub use status::{BuildStatus, PlatformState, StatusBoard};
 pub use step_work::{StepStage, StepWork};
-pub use steps::{HostEntry, Resource, StepNetwork, StepOptionError, StepOptions, Ulimit};
+pub use steps::{HostEntry, Resource, StepIsolation, StepNetwork, StepOptionError, StepOptions, Ulimit};
 pub use supervisor::{BuildSupervisor, DescribeBackends, PlanRoutes, RunBuild, Shutdown, SupervisorConfig};
 pub use version::ProtocolVersion;

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BuildRequest, StepNetwork};
+use crate::{BuildRequest, ImageOs, StepIsolation, StepNetwork};
 
 /// Something that a build asks of its steps and not every backend can give.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -18,21 +18,31 @@ pub enum StepNeed {
     HostsWithoutNetwork,
     /// `--shm-size`.
     ShmSize,
+    /// `--isolation=process`.
+    ProcessIsolation,
+    /// `--isolation=hyperv`.
+    HyperVIsolation,
 }
 
 impl StepNeed {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::AllRights, Self::NoNetwork, Self::HostsWithoutNetwork, Self::ShmSize];
+    /// What Linux can give to its steps.
+    pub const OF_LINUX: [Self; 4] =
+        [Self::AllRights, Self::NoNetwork, Self::HostsWithoutNetwork, Self::ShmSize];
 
     /// What a request asks of its steps.
     pub fn of(request: &BuildRequest) -> BTreeSet<Self> {
         let steps = &request.steps;
         let offline = steps.network == StepNetwork::None;
+        // Of several platforms, those that Windows runs are isolated.
+        let on_windows = request.runs_on.iter().any(|platform| platform.os() == ImageOs::Windows);
+        let isolated = |isolation| on_windows && steps.isolation == isolation;
         let asked = [
             (Self::AllRights, request.insecure),
             (Self::NoNetwork, offline),
             (Self::HostsWithoutNetwork, offline && !steps.add_hosts.is_empty()),
             (Self::ShmSize, steps.shm_size.is_some()),
+            (Self::ProcessIsolation, isolated(StepIsolation::Process)),
+            (Self::HyperVIsolation, isolated(StepIsolation::HyperV)),
         ];
         asked.into_iter().filter(|(_, asked)| *asked).map(|(need, _)| need).collect()
     }
@@ -47,6 +57,8 @@ impl fmt::Display for StepNeed {
                 "steps names of hosts without a network (--add-host, --network=none)"
             }
             Self::ShmSize => "steps another size of /dev/shm (--shm-size)",
+            Self::ProcessIsolation => "steps a container that shares its kernel (--isolation=process)",
+            Self::HyperVIsolation => "steps a virtual machine (--isolation=hyperv)",
         })
     }
 }
@@ -67,6 +79,12 @@ mod tests {
         request.steps.network = StepNetwork::None;
         request.steps.shm_size = Some(1);
         request.insecure = true;
-        assert_eq!(StepNeed::of(&request), StepNeed::ALL.into());
+        assert_eq!(StepNeed::of(&request), StepNeed::OF_LINUX.into());
+        request.steps = crate::StepOptions { isolation: StepIsolation::HyperV, ..Default::default() };
+        request.insecure = false;
+        assert!(StepNeed::of(&request).is_empty(), "nothing runs on Windows");
+        request.runs_on =
+            ["linux/amd64", "windows/amd64"].iter().filter_map(|one| one.parse().ok()).collect();
+        assert_eq!(StepNeed::of(&request), [StepNeed::HyperVIsolation].into());
     }
 }

@@ -208,7 +208,7 @@ mod tests {
             native: native.iter().map(|text| platform(text)).collect(),
             emulated: emulated.iter().map(|text| platform(text)).collect(),
             assembles: assembles.to_vec(),
-            gives: if id == "sandbox" { StepNeed::ALL.into() } else { BTreeSet::new() },
+            gives: if id == "sandbox" { StepNeed::OF_LINUX.into() } else { BTreeSet::new() },
             knows_steps: id == "sandbox",
             slots: 1,
             advice: vec![],

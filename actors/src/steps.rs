@@ -23,6 +23,9 @@ pub struct StepOptions {
     pub ulimits: BTreeMap<Resource, Ulimit>,
     /// Whether `RUN --security=insecure` may have all rights.
     pub allow_insecure: bool,
+    /// How steps on Windows are kept apart from the machine.
+    #[serde(skip_serializing_if = "StepIsolation::is_default")]
+    pub isolation: StepIsolation,
 }
 
 impl StepOptions {
@@ -99,6 +102,27 @@ pub enum StepNetwork {
     None,
     /// The same as the default.
     Host,
+}
+
+/// How a container on Windows is kept apart from the machine. It decides no result.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StepIsolation {
+    /// As the machine does it best.
+    #[default]
+    Default,
+    /// It shares the kernel of the machine.
+    Process,
+    /// It is in a virtual machine.
+    HyperV,
+}
+
+impl StepIsolation {
+    /// Whether nothing is asked for.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+    fn is_default(&self) -> bool {
+        *self == Self::Default
+    }
 }
 
 /// A limit of a process.

@@ -27,7 +27,13 @@ pub fn detect(store: &Store, options: DetectOptions) -> Vec<SharedBackend> {
         let buildah = BuildahOptions { helper, slots, ..BuildahOptions::default() };
         vec![sandbox, Arc::new(BuildahBackend::new(store.clone(), buildah))]
     }
-    #[cfg(not(target_os = "linux"))]
+    #[cfg(windows)]
+    {
+        use super::hcs::{Dlls, HcsBackend, HcsOptions};
+        let hcs = HcsBackend::new(Arc::new(Dlls::new()), store.clone(), HcsOptions::default(), slots);
+        vec![sandbox, Arc::new(hcs)]
+    }
+    #[cfg(not(any(target_os = "linux", windows)))]
     vec![sandbox]
 }
 

@@ -4,6 +4,7 @@
 pub mod buildah;
 mod detect;
 pub mod hcs;
+mod native;
 pub mod sandbox;
 
 pub use detect::{DetectOptions, detect, ways_out};

@@ -164,6 +164,7 @@ impl From<Error> for Failure {
                             | SpecError::NothingToLoadInto
                             | SpecError::NothingToPush
                             | SpecError::TwoForms { .. }
+                            | SpecError::IsolationElsewhere
                             | SpecError::NoDockerTypes { .. }
                             | SpecError::TagByDigest { .. }
                             | SpecError::CacheOverImage { .. }

@@ -1,7 +1,7 @@
 //! The arguments about RUN steps.
 
 use clap::Args;
-use polyarch_actors::{HostEntry, StepNetwork, StepOptions, Ulimit};
+use polyarch_actors::{HostEntry, StepIsolation, StepNetwork, StepOptions, Ulimit};
 
 use crate::quantity;
 
@@ -24,6 +24,9 @@ pub(super) struct StepArgs {
     /// "network.host" (which RUN steps have anyway)
     #[arg(long = "allow", value_name = "ENTITLEMENT", value_parser = entitlement, value_delimiter = ',')]
     allowed: Vec<Entitlement>,
+    /// How RUN steps on Windows are kept apart from the machine: "default", "process" or "hyperv"
+    #[arg(long, value_name = "MODE", default_value = "default", value_parser = isolation)]
+    isolation: StepIsolation,
 }
 
 /// What a Dockerfile cannot take by itself.
@@ -43,17 +46,24 @@ impl StepArgs {
             // The last word on a resource counts.
             ulimits: self.ulimits.iter().copied().collect(),
             allow_insecure: self.allowed.contains(&Entitlement::Insecure),
+            isolation: self.isolation,
         }
     }
 
     /// The arguments as they are written, in pairs.
     pub(super) fn words(&self) -> Vec<(&'static str, String)> {
-        let StepOptions { add_hosts, network, shm_size, ulimits, allow_insecure } = self.options();
+        let StepOptions { add_hosts, network, shm_size, ulimits, allow_insecure, isolation } = self.options();
         let mut words = Vec::new();
         words.extend(add_hosts.iter().map(|host| ("--add-host", format!("{}={}", host.name, host.address))));
         words.extend((network == StepNetwork::None).then(|| ("--network", "none".to_owned())));
         words.extend(shm_size.map(|size| ("--shm-size", size.to_string())));
         words.extend(ulimits.iter().map(|(resource, limit)| ("--ulimit", format!("{resource}={limit}"))));
+        let isolated = match isolation {
+            StepIsolation::Default => None,
+            StepIsolation::Process => Some("process"),
+            StepIsolation::HyperV => Some("hyperv"),
+        };
+        words.extend(isolated.map(|mode| ("--isolation", mode.to_owned())));
         words.extend(allow_insecure.then(|| ("--allow", "security.insecure".to_owned())));
         words
     }
@@ -65,6 +75,15 @@ pub(super) fn network(text: &str) -> Result<StepNetwork, String> {
         "none" => Ok(StepNetwork::None),
         "host" => Ok(StepNetwork::Host),
         _ => Err("there are default, none and host".into()),
+    }
+}
+
+fn isolation(text: &str) -> Result<StepIsolation, String> {
+    match text {
+        "default" => Ok(StepIsolation::Default),
+        "process" => Ok(StepIsolation::Process),
+        "hyperv" => Ok(StepIsolation::HyperV),
+        _ => Err("there are default, process and hyperv".into()),
     }
 }
 
@@ -108,6 +127,7 @@ mod tests {
             "--add-host=me:host-gateway",
             "--network=none",
             "--shm-size=1g",
+            "--isolation=hyperv",
             "--ulimit=nofile=1:2",
             "--ulimit=nofile=3",
             "--ulimit=core=-1",
@@ -131,6 +151,7 @@ mod tests {
             ("--add-host=db", "expected HOST:IP"),
             ("--network=bridge", "there are default, none and host"),
             ("--shm-size=big", "is no size"),
+            ("--isolation=vm", "there are default, process and hyperv"),
             ("--shm-size=0", "cannot be nothing"),
             ("--ulimit=files=1", "unknown type"),
             ("--ulimit=nofile=2:1", "above the hard limit"),

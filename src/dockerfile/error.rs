@@ -2,7 +2,7 @@
 
 use polyarch_actors::PlatformError;
 
-use super::{expand::ExpandError, lint::CheckOptionError, snippet::snippet};
+use super::{expand::ExpandError, lint::CheckOptionError, snippet::snippet, windows_run::WindowsRunError};
 
 /// The largest Dockerfile that is read, in bytes; BuildKit's limit is the same.
 pub(crate) const LARGEST_DOCKERFILE: u64 = 2 << 20;
@@ -311,6 +311,9 @@ pub enum ErrorKind {
     /// A step that asks for more than its build allows.
     #[error("RUN --security=insecure asks for all rights, which this build does not allow")]
     InsecureNotAllowed,
+    /// A step that no Windows can run.
+    #[error(transparent)]
+    WindowsRun(#[from] WindowsRunError),
     /// Stages that need each other.
     #[error("the stage `{name}` needs itself through this; copy from another stage")]
     CircularReference {

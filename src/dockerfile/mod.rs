@@ -29,6 +29,7 @@ mod snippet;
 mod statement;
 mod suggest;
 mod windows;
+mod windows_run;
 
 pub use ast::{
     Add, ArgDeclaration, CommandLine, Copy, Dockerfile, Healthcheck, Heredoc, Instruction, InstructionKind,
@@ -42,6 +43,8 @@ pub use plan::{Base, ExternalImage, Plan, PlanOptions, PlannedStage, plan, stage
 pub use snippet::snippet;
 pub(crate) use suggest::nearest;
 pub use windows::{WINDOWS_SHELL, WindowsPathError, windows_path, windows_workdir};
+pub use windows_run::WindowsRunError;
+pub(crate) use windows_run::{first_unfit_run, unfit_run};
 
 #[cfg(test)]
 mod tests;

@@ -20,6 +20,11 @@ pub trait Session: fmt::Debug + Send + Sync {
     /// Finds out whether and how steps can be run here, by trying.
     fn probe(&self) -> BoxFuture<'_, Result<SessionReport, Unusable>>;
 
+    /// Finds out whether this machine can run a step, before its layers are fetched.
+    fn check<'a>(&'a self, _step: &'a Step) -> BoxFuture<'a, Result<(), SessionError>> {
+        Box::pin(async { Ok(()) })
+    }
+
     /// Runs a step. That its command fails is an outcome.
     ///
     /// When it is cancelled, everything of the step is gone before this returns. When the future is dropped,

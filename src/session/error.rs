@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 
-use polyarch_actors::{Resource, Ulimit};
+use polyarch_actors::{BuildError, Resource, Ulimit};
 use serde::{Deserialize, Serialize};
 
 use crate::{guard::GuardError, oci::StoreError};
@@ -41,6 +41,9 @@ pub enum SessionError {
     /// The step is impossible, or this machine failed.
     #[error(transparent)]
     Step(#[from] Failure),
+    /// Something that says by itself who can act.
+    #[error(transparent)]
+    Told(#[from] BuildError),
 }
 
 /// Why a helper could not run a step.

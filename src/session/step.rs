@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, ffi::OsString, net::IpAddr, path::PathBuf, time::Duration};
 
-use polyarch_actors::{Digest, Resource, Ulimit};
+use polyarch_actors::{Digest, Resource, StepIsolation, Ulimit};
 use serde::{Deserialize, Serialize};
 
 /// A command on top of some layers.
@@ -12,6 +12,9 @@ pub struct Step {
     pub layers: Vec<StepLayer>,
     /// The program and its arguments. A name without a slash is looked for in the `PATH` of `env`.
     pub command: Vec<OsString>,
+    /// Whether the words of the command are one line as they stand, which a shell reads by its own rules. Only on
+    /// Windows is there such a thing.
+    pub verbatim: bool,
     /// The environment; nothing of this process's own is added. `HOME` is set where it is missing.
     pub env: Vec<(OsString, OsString)>,
     /// The working directory, made where it is missing.
@@ -41,6 +44,10 @@ pub struct Step {
     pub timeout: Option<Duration>,
     /// What runs its programs where this CPU does not.
     pub emulator: Option<Emulator>,
+    /// The version of the system in the image, if that says one (`os.version`).
+    pub os_version: Option<String>,
+    /// How it is kept apart from this machine, where there are several ways.
+    pub isolation: StepIsolation,
     /// Whether another step is about to follow: what it needs is made while this one runs.
     pub another_follows: bool,
 }

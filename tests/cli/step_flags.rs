@@ -101,3 +101,32 @@ fn progress_is_shown_as_the_variable_of_buildx_says_unless_the_flag_does() {
     assert!(stderr("rawjson", &["--progress", "plain"]).contains("] #1 FROM scratch"));
     assert_eq!(stderr("plain", &["--progress", "none"]), "");
 }
+
+#[test]
+fn what_windows_does_not_have_is_refused_with_its_line_before_anything_is_fetched() {
+    let desk = Desk::new();
+    for (run, reason) in [
+        ("RUN --mount=type=cache,target=/c x", "steps on Windows have no mounts: write COPY"),
+        ("RUN <<EOF\nx\nEOF", "the shells of Windows read no here-documents"),
+    ] {
+        // Nobody answers there.
+        let context = desk.context("app", format!("FROM localhost:1/windows\n{run}\n"));
+        let ended = desk.run(["build", "--platform", "windows/amd64", &context]);
+        ended.fails(3, &[&format!("app/Dockerfile:2: {reason}")]);
+    }
+}
+
+#[test]
+fn isolation_is_for_windows_alone() {
+    let desk = Desk::new();
+    let context = desk.context("app", "FROM scratch\nCOPY a.txt /\n");
+    let ended = desk.run(["build", "--isolation", "hyperv", &context]);
+    ended.fails(2, &["--isolation is about steps on Windows"]);
+    let ended = desk.run(["build", "--isolation", "vm", &context]);
+    ended.fails(2, &["there are default, process and hyperv"]);
+    let context = desk.context("windows", "FROM localhost:1/windows\nRUN x\n");
+    let platform = ["--platform", "windows/amd64"];
+    let ended = desk.run(["build", "--isolation", "process", &context].iter().chain(&platform));
+    ended.fails(5, &["sandbox cannot give steps a container that shares its kernel (--isolation=process)"]);
+    ended.says("windows/Dockerfile:2");
+}

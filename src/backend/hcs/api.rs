@@ -87,8 +87,23 @@ pub trait HcsApi: fmt::Debug + Send + Sync + 'static {
     /// Gives the attributes of a file or directory again, after what is in it has changed them.
     fn set_attributes(&self, path: &Path, attributes: &FileAttributes) -> HcsResult<()>;
 
+    /// Which file a path is a name of (`FILE_ID_INFO`, `FILE_STANDARD_INFO`). Whoever does not know says that it is the
+    /// only name: then a file with several names is several files.
+    fn identity(&self, _path: &Path) -> HcsResult<FileIdentity> {
+        Ok(FileIdentity { id: 0, names: 1 })
+    }
+
     /// The attributes and the backup stream of a file or directory (`BackupRead`).
     fn read_backup(&self, path: &Path) -> HcsResult<(FileAttributes, Box<dyn Read + Send>)>;
+}
+
+/// What the names of one file have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileIdentity {
+    /// The same for all its names. It counts only where there are several.
+    pub id: u128,
+    /// How many there are.
+    pub names: u32,
 }
 
 /// A compute system: a container, or a virtual machine with one in it. Dropping it closes the handle.
@@ -98,6 +113,12 @@ pub trait ComputeSystem: fmt::Debug + Send + Sync {
 
     /// Ends it, and waits until it has ended (`HcsTerminateComputeSystem`). One that has ended already is no error.
     fn terminate(&self) -> HcsResult<()>;
+
+    /// Has what is in it write what it has not written yet, ends it, and waits for that, for a minute at most
+    /// (`HcsShutDownComputeSystem`). One that has ended already is no error.
+    fn shut_down(&self) -> HcsResult<()> {
+        self.terminate()
+    }
 
     /// Starts a process in it by its document (`HcsCreateProcess`).
     fn create_process(&self, document: &str) -> HcsResult<StartedProcess>;

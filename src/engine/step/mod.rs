@@ -1,6 +1,7 @@
 //! The instructions of a stage, each carried out once for each key.
 
 mod add;
+mod command;
 mod copy;
 mod dispatch;
 mod mounts;

@@ -3,11 +3,15 @@
 use std::{collections::BTreeMap, ffi::OsString, sync::Arc};
 
 use futures::FutureExt as _;
-use polyarch_actors::{BuildError, Descriptor, ImageOs, StepNetwork, StepOptions};
+use polyarch_actors::{BuildError, Descriptor, ImageOs, Platform, StepNetwork, StepOptions};
 
-use super::{mounts::Prepared, output::Output};
+use super::{
+    command::{Command, SCRIPTS},
+    mounts::Prepared,
+    output::Output,
+};
 use crate::{
-    dockerfile::{ErrorKind, Heredoc, Network, Run, Security},
+    dockerfile::{ErrorKind, Network, Run, Security, unfit_run},
     engine::{
         build::Build,
         chain::{Chain, LayerOrigin},
@@ -16,7 +20,6 @@ use crate::{
         index,
         key::Key,
         layer::{Content, Entries, NewEntry, NewKind},
-        metadata,
         meter::Part,
         records::{Record, RecordedLayer},
         reuse::Reuse,
@@ -30,8 +33,6 @@ use crate::{
 ///
 /// Source: BuildKit, `util/system/path.go` (`DefaultPathEnvUnix`).
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// Where a script in a heredoc is seen.
-const SCRIPTS: &str = "/dev/pipes";
 /// As many processes and threads as one command may have at once, where control groups allow it: a fork bomb meets its
 /// end before the machine does. podman gives 2048 to a container; builds start more than most services do.
 const MOST_PROCESSES: u64 = 8192;
@@ -43,10 +44,9 @@ const PROXIES: [&str; 5] = ["HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY"
 impl Step<'_> {
     pub(super) async fn run(&self, stage: &mut Stage, run: &Run) -> Result<bool, EngineError> {
         let build = self.build;
-        // The triggers of a base image are known only now; all others are refused before anything is fetched.
-        if stage.platform.os() != ImageOs::Linux {
-            let reason = format!("RUN for {} needs a machine with that system", stage.platform);
-            return Err(EngineError::Invalid(reason));
+        let os = stage.platform.os();
+        if os == ImageOs::Windows {
+            self.check_windows(stage, run).await?;
         }
         let options = &build.request.steps;
         let insecure = run.security == Security::Insecure;
@@ -83,23 +83,42 @@ impl Step<'_> {
         let key = if given.is_empty() { key.end() } else { key.list(given).end() };
         let created_by = format!("RUN {}", command.arguments.join(" "));
         let chain = stage.chain.clone();
+        let mut step = self.step(stage, &command, environment, &mounts);
+        (step.network, step.insecure) = (network, insecure);
+        if os == ImageOs::Windows {
+            // What this machine cannot run is known before gigabytes are fetched.
+            build.engine.session.check(&step).await.map_err(|error| self.failed(error))?;
+        }
         let work = async {
             let reads = mounts.reads.iter().chain([&chain]);
             for chain in reads {
                 self.meter.time(Part::Pulling, build.complete(chain)).await?;
             }
-            let mut step = self.step(stage, &command, environment, &mounts);
-            (step.network, step.insecure) = (network, insecure);
             if let Some(emulation) = build.engine.emulation(&stage.platform).await? {
                 step.emulator = emulation.emulator;
                 self.meter.emulate();
             }
-            self.execute(step).await
+            self.execute(step, os).await
         };
         let done =
             build.engine.flights.once(&key, self.records, &build.cancel, self.meter, work.boxed()).await?;
         stage.add(&created_by, done.0);
         Ok(done.1 == How::Cached)
+    }
+
+    /// Refuses a RUN that cannot be run on Windows, or for which there is none. Only the triggers of a base image come
+    /// so far, all others are refused before anything is fetched.
+    async fn check_windows(&self, stage: &Stage, run: &Run) -> Result<(), EngineError> {
+        if let Some(unfit) = unfit_run(run) {
+            return Err(EngineError::Invalid(unfit.to_string()));
+        }
+        let report = self.build.engine.session.probe().await;
+        let is_windows = |platform: &Platform| platform.os() == ImageOs::Windows;
+        if report.is_ok_and(|report| report.native.iter().any(is_windows)) {
+            return Ok(());
+        }
+        let reason = format!("RUN for {} needs a machine with that system", stage.platform);
+        Err(EngineError::Invalid(reason))
     }
 
     fn step(
@@ -129,6 +148,9 @@ impl Step<'_> {
             shm_size: options.shm_size,
             mounts: mounts.mounts.clone(),
             latest_mtime: self.build.epoch,
+            os_version: stage.config.platform.os_version.clone(),
+            isolation: options.isolation,
+            verbatim: command.verbatim,
             limits: Limits { pids: Some(MOST_PROCESSES), ..Limits::default() },
             another_follows: self.run_follows,
             ..session::Step::default()
@@ -136,7 +158,7 @@ impl Step<'_> {
     }
 
     /// Runs the command and takes what it changed as a layer.
-    async fn execute(&self, step: session::Step) -> Result<Record, BuildError> {
+    async fn execute(&self, step: session::Step, os: ImageOs) -> Result<Record, BuildError> {
         let build = self.build;
         let mut output = Output::new(build.events.clone(), self.number);
         let _turn = self.meter.time(Part::Waiting, build.engine.turn(&build.cancel)).await?;
@@ -166,7 +188,7 @@ impl Step<'_> {
             Some(layer) => {
                 let (store, diff_id) = (build.engine.store.clone(), layer.diff_id.clone());
                 let entries = outcome.records.into_iter().map(index::of_record).collect::<Vec<_>>();
-                let save = blocking(move || index::save(&store, &diff_id, ImageOs::Linux, &entries));
+                let save = blocking(move || index::save(&store, &diff_id, os, &entries));
                 self.meter.time(Part::Writing, save).await.map_err(|error| error.at(self.place))?;
                 let blob = Descriptor {
                     media_type: layer.media_type.to_owned(),
@@ -207,6 +229,7 @@ impl Step<'_> {
                 retryable: false,
             },
             SessionError::Store(error) => EngineError::from(error).at(self.place),
+            SessionError::Told(error) => error.at(self.place),
             error => BuildError::Host { reason: format!("{}: {error}", self.place), retryable: false },
         }
     }
@@ -223,7 +246,10 @@ fn network(run: &Run, options: &StepOptions) -> session::Network {
 /// What a command sees as its environment, but for what changes no result.
 fn environment(stage: &Stage) -> BTreeMap<String, String> {
     let mut environment = stage.variables.clone();
-    environment.entry("PATH".into()).or_insert_with(|| PATH.into());
+    // Windows has a path of its own, whatever it is called there.
+    if stage.platform.os() == ImageOs::Linux {
+        environment.entry("PATH".into()).or_insert_with(|| PATH.into());
+    }
     environment
 }
 
@@ -248,47 +274,4 @@ pub(super) fn layers(chain: &Chain) -> Vec<StepLayer> {
         diff_id: layer.diff_id.clone(),
     };
     chain.layers().iter().map(layer).collect()
-}
-
-/// What is to be executed.
-struct Command {
-    arguments: Vec<String>,
-    /// The name and text of a script that the command sees as a file.
-    script: Option<(String, String)>,
-}
-
-impl Command {
-    /// Source: BuildKit, `frontend/dockerfile/dockerfile2llb/convert.go` (`dispatchRun`).
-    fn new(run: &Run, stage: &Stage) -> Self {
-        use crate::dockerfile::CommandLine;
-        let CommandLine::Shell(line) = &run.command else {
-            return Self { arguments: metadata::command_line(&run.command, stage), script: None };
-        };
-        let shell = |line: String| metadata::command_line(&CommandLine::Shell(line), stage);
-        match run.heredocs.as_slice() {
-            [] => Self { arguments: shell(line.clone()), script: None },
-            [only] if is_alone(line, only) => {
-                let text = only.text();
-                if !text.starts_with("#!") {
-                    return Self { arguments: shell(text), script: None };
-                }
-                let arguments = shell(format!("{SCRIPTS}/{}", only.name));
-                Self { arguments, script: Some((only.name.clone(), text)) }
-            }
-            several => {
-                // The shell reads them itself.
-                let documents =
-                    several.iter().map(|heredoc| format!("\n{}{}", heredoc.content, heredoc.name));
-                Self { arguments: shell(line.clone() + &documents.collect::<String>()), script: None }
-            }
-        }
-    }
-}
-
-/// Whether a command is nothing but the marker of its only document.
-fn is_alone(line: &str, heredoc: &Heredoc) -> bool {
-    let marker = line.trim().trim_start_matches(|letter: char| letter.is_ascii_digit());
-    let name = marker.strip_prefix("<<-").or_else(|| marker.strip_prefix("<<")).unwrap_or_default();
-    let name = name.trim_matches(['"', '\'']);
-    name == heredoc.name
 }

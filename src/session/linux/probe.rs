@@ -35,7 +35,7 @@ pub(super) fn report(rootless: bool, done: Done) -> SessionReport {
         manner: format!("{snapshots}{who}"),
         native: cpu::platforms(),
         emulated: emulated(),
-        gives: StepNeed::ALL.into(),
+        gives: StepNeed::OF_LINUX.into(),
         advice: done.problems,
     }
 }

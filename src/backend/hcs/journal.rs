@@ -1,0 +1,319 @@
+//! What this process has made in Windows and nobody else would remove.
+//!
+//! A container, a layer or a writable disk outlives whoever made it. So a file says of each before it is made that it
+//! is about to be, and goes when it is gone. The files of one process stand in one folder, beside a lock that the
+//! process holds while it lives; whoever finds a lock without a holder undoes what is left.
+//!
+//! A file is synced before the call is made, so a crash of the machine loses none.
+
+use std::{
+    fs::{self, File, TryLockError},
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use polyarch_actors::BuildId;
+use serde::{Deserialize, Serialize};
+
+use crate::oci::digest_of;
+
+/// Who made the containers, as Windows is told.
+pub(super) const OWNER: &str = "polyarch";
+
+/// Something that has been made, or is about to be.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "made")]
+pub(super) enum Made {
+    /// A container. What depends on something stands before it.
+    System {
+        /// Its id.
+        id: String,
+    },
+    /// A writable layer, perhaps active, perhaps prepared.
+    Scratch {
+        /// Its folder.
+        path: PathBuf,
+    },
+    /// A layer that is being imported.
+    Layer {
+        /// Its folder.
+        path: PathBuf,
+    },
+    /// A folder of ordinary files.
+    Folder {
+        /// It.
+        path: PathBuf,
+    },
+}
+
+/// The journal of this process.
+#[derive(Debug)]
+pub(super) struct Journal {
+    /// The folder of all journals.
+    root: PathBuf,
+    /// Which store it belongs to: others on this machine have journals of their own.
+    store: String,
+    owner: String,
+    next: AtomicU64,
+    _lock: File,
+}
+
+/// The note of one thing.
+#[derive(Debug)]
+pub(super) struct Note {
+    path: PathBuf,
+}
+
+impl Note {
+    /// Removes the note of a thing that is gone.
+    pub(super) fn remove(self) -> io::Result<()> {
+        fs::remove_file(&self.path)
+    }
+}
+
+/// The journal of a process that is gone.
+#[derive(Debug)]
+pub(super) struct Left {
+    /// What it had made, in the order in which it is undone.
+    pub(super) made: Vec<(Made, Note)>,
+    folder: PathBuf,
+    lock_file: PathBuf,
+    _lock: File,
+}
+
+impl Left {
+    /// Removes the journal, if nothing is left of it.
+    pub(super) fn remove(self) -> io::Result<()> {
+        fs::remove_dir(&self.folder)?;
+        fs::remove_file(&self.lock_file)
+    }
+}
+
+/// The right to look at the journals of others, and to begin one. It goes with the process that holds it.
+#[derive(Debug)]
+pub(super) struct Gate(File);
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        let _ = self.0.unlock();
+    }
+}
+
+impl Journal {
+    /// Begins a journal in the folder of all journals of a store.
+    pub(super) fn open(root: &Path, store: &Path) -> io::Result<Self> {
+        fs::create_dir_all(root)?;
+        let _gate = Self::gate(root)?;
+        let owner = BuildId::generate().to_string();
+        let lock = File::create(lock_file(root, &owner))?;
+        lock.lock()?;
+        fs::create_dir(root.join(&owner))?;
+        let store = store_name(store);
+        Ok(Self { root: root.to_owned(), store, owner, next: AtomicU64::new(1), _lock: lock })
+    }
+
+    /// Waits for the right to look at the journals of others.
+    pub(super) fn gate(root: &Path) -> io::Result<Gate> {
+        let gate = File::options().create(true).append(true).open(root.join("gate"))?;
+        gate.lock()?;
+        Ok(Gate(gate))
+    }
+
+    /// A number that nothing else of this process has.
+    pub(super) fn number(&self) -> u64 {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// A name for a folder or a part of an id that no other process gives.
+    pub(super) fn unique(&self) -> String {
+        format!("{}-{}", self.owner, self.number())
+    }
+
+    /// An id for a container, from which others can tell whose it is.
+    pub(super) fn system_id(&self) -> String {
+        format!("{OWNER}-{}-{}", self.store, self.unique())
+    }
+
+    /// Notes that something is about to be made.
+    pub(super) fn note(&self, made: &Made) -> io::Result<Note> {
+        let folder = self.root.join(&self.owner);
+        let path = folder.join(format!("{:08}.json", self.number()));
+        // Half a note cannot be read, and then nothing was made yet.
+        let mut file = File::create_new(&path)?;
+        file.write_all(&serde_json::to_vec(made)?)?;
+        file.sync_all()?;
+        sync(&folder)?;
+        Ok(Note { path })
+    }
+
+    /// What this process has noted and not undone.
+    pub(super) fn own(&self) -> io::Result<Vec<(Made, Note)>> {
+        read(&self.root.join(&self.owner))
+    }
+
+    /// The journals of processes that are gone.
+    pub(super) fn left(&self, _gate: &Gate) -> io::Result<Vec<Left>> {
+        let mut left = Vec::new();
+        for entry in fs::read_dir(&self.root)? {
+            let lock_file = entry?.path();
+            if lock_file.extension().is_none_or(|extension| extension != "lock") {
+                continue;
+            }
+            let owner = lock_file.file_stem().unwrap_or_default().to_owned();
+            let Some(lock) = unheld(&lock_file)? else { continue };
+            let folder = self.root.join(owner);
+            // A process may have ended between its lock and its folder.
+            fs::create_dir_all(&folder)?;
+            left.push(Left { made: read(&folder)?, folder, lock_file, _lock: lock });
+        }
+        Ok(left)
+    }
+
+    /// Whether a container belongs to a process of this store that is gone.
+    pub(super) fn is_left(&self, id: &str, _gate: &Gate) -> io::Result<bool> {
+        let of_store = id.strip_prefix(OWNER).and_then(|rest| rest.strip_prefix('-'));
+        let of_store = of_store.and_then(|rest| rest.strip_prefix(self.store.as_str()));
+        let Some((owner, _)) = of_store.and_then(|rest| rest.strip_prefix('-')?.split_once('-')) else {
+            return Ok(false);
+        };
+        if owner == self.owner {
+            return Ok(false);
+        }
+        match unheld(&lock_file(&self.root, owner)) {
+            Ok(lock) => Ok(lock.is_some()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Drop for Journal {
+    /// An empty journal goes; one with notes is for whoever comes next.
+    fn drop(&mut self) {
+        if fs::remove_dir(self.root.join(&self.owner)).is_ok() {
+            let _ = fs::remove_file(lock_file(&self.root, &self.owner));
+        }
+    }
+}
+
+fn lock_file(root: &Path, owner: &str) -> PathBuf {
+    root.join(format!("{owner}.lock"))
+}
+
+/// The lock, if nobody holds it.
+fn unheld(path: &Path) -> io::Result<Option<File>> {
+    let lock = File::options().append(true).open(path)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(Some(lock)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// A short name of a store in ids.
+fn store_name(store: &Path) -> String {
+    let path = store.canonicalize().unwrap_or_else(|_| store.to_owned());
+    digest_of(path.as_os_str().as_encoded_bytes()).hex()[..12].to_owned()
+}
+
+fn read(folder: &Path) -> io::Result<Vec<(Made, Note)>> {
+    let mut made = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        match serde_json::from_slice::<Made>(&fs::read(&path)?) {
+            Ok(one) => made.push((one, Note { path })),
+            Err(error) => {
+                tracing::debug!(path = %path.display(), %error, "a note was not finished");
+                fs::remove_file(&path)?;
+            }
+        }
+    }
+    made.sort_by(|(one, _), (other, _)| one.cmp(other));
+    Ok(made)
+}
+
+/// Makes the name of a new file last. On Windows, the file itself does.
+#[cfg(unix)]
+fn sync(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+/// Makes the name of a new file last. On Windows, the file itself does.
+#[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "the other one can fail")]
+fn sync(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn journal(folder: &Path) -> Journal {
+        Journal::open(&folder.join("journal"), folder).expect("a journal")
+    }
+
+    #[test]
+    fn what_a_living_process_has_made_is_nobody_elses_to_undo() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (one, other) = (journal(folder.path()), journal(folder.path()));
+        let _note = one.note(&Made::System { id: one.system_id() }).expect("noted");
+        let gate = Journal::gate(&folder.path().join("journal")).expect("the gate");
+        assert!(other.left(&gate).expect("journals").is_empty());
+        assert!(!other.is_left(&one.system_id(), &gate).expect("known"));
+        assert!(!other.is_left(&other.system_id(), &gate).expect("known"));
+    }
+
+    #[test]
+    fn what_a_dead_process_has_made_is_found_in_the_order_in_which_it_goes() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let one = journal(folder.path());
+        let id = one.system_id();
+        let all = [
+            Made::Folder { path: "f".into() },
+            Made::Layer { path: "l".into() },
+            Made::Scratch { path: "s".into() },
+            Made::System { id: id.clone() },
+        ];
+        for made in &all {
+            one.note(made).expect("noted");
+        }
+        let gone = one.note(&Made::Folder { path: "gone".into() }).expect("noted");
+        gone.remove().expect("gone");
+        // A note that was being written.
+        fs::write(one.root.join(&one.owner).join("99999999.json"), b"{\"made\":\"sys").expect("written");
+        drop(one);
+        let other = journal(folder.path());
+        let gate = Journal::gate(&folder.path().join("journal")).expect("the gate");
+        assert!(other.is_left(&id, &gate).expect("known"));
+        let mut left = other.left(&gate).expect("journals");
+        let left = left.pop().expect("one");
+        let found: Vec<_> = left.made.iter().map(|(made, _)| made.clone()).rev().collect();
+        assert_eq!(found, all);
+    }
+
+    #[test]
+    fn containers_of_others_are_left_alone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let elsewhere = tempfile::tempdir().expect("a folder");
+        let here = journal(folder.path());
+        let gate = Journal::gate(&folder.path().join("journal")).expect("the gate");
+        let there = journal(elsewhere.path()).system_id();
+        for id in [there.as_str(), "polyarch", "polyarch-x", "somebody", ""] {
+            assert!(!here.is_left(id, &gate).expect("known"), "{id}");
+        }
+        let nobody = format!("polyarch-{}-dead-1", here.store);
+        assert!(here.is_left(&nobody, &gate).expect("known"), "its journal is gone, and so is its owner");
+    }
+
+    #[test]
+    fn a_journal_without_notes_leaves_nothing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path().join("journal");
+        drop(journal(folder.path()));
+        let names: Vec<_> =
+            fs::read_dir(&root).expect("a folder").flatten().map(|entry| entry.file_name()).collect();
+        assert_eq!(names, ["gate"]);
+    }
+}

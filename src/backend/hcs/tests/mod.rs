@@ -1,0 +1,8 @@
+//! Builds of Windows images in a Windows that only tests have.
+
+mod cancelled;
+mod crashed;
+mod faults;
+mod flow;
+mod refused;
+mod scene;

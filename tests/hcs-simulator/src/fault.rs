@@ -1,0 +1,48 @@
+//! Failures that a test has asked for.
+
+use std::{fs, path::Path, process};
+
+use crate::failure::{Failure, Outcome};
+
+/// What a test wants to happen to a call.
+#[derive(Debug, Default)]
+pub(crate) struct Fault {
+    dies_after: bool,
+}
+
+/// What shall happen to the call of this number. One that is to fail fails here.
+pub(crate) fn of_call(root: &Path, name: &str, number: u64) -> Outcome<Fault> {
+    let text = fs::read_to_string(root.join("fail").join(name)).unwrap_or_default();
+    for line in text.lines() {
+        let mut words = line.split_whitespace();
+        let which = words.next().unwrap_or_default();
+        if which != "*" && which.parse() != Ok(number) {
+            continue;
+        }
+        let mut word = words.next().unwrap_or_default();
+        match word {
+            "die" => process::abort(),
+            "die-after" => return Ok(Fault { dies_after: true }),
+            _ => {}
+        }
+        let at_once = word == "at-once";
+        if at_once {
+            word = words.next().unwrap_or_default();
+        }
+        let Ok(code) = u32::from_str_radix(word.trim_start_matches("0x"), 16) else {
+            return Err(Failure::at_once(0x8000_FFFF, format!("nobody understands the fault `{line}`")));
+        };
+        let message = words.collect::<Vec<_>>().join(" ");
+        return Err(Failure { code, message, at_once });
+    }
+    Ok(Fault::default())
+}
+
+impl Fault {
+    /// What shall happen after the call has done its work.
+    pub(crate) fn after(&self) {
+        if self.dies_after {
+            process::abort();
+        }
+    }
+}
