@@ -52,7 +52,7 @@ mod held;
 pub mod helper;
 pub mod images;
 pub mod index;
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", windows))]
 mod machine;
 pub mod oci;
 mod orchestrator;

@@ -8,8 +8,8 @@ use polyarch_actors::{
     BackendId, BaseImage, BuildError, BuildEvent, BuildId, BuildRequest, BuiltImage, CachePolicy,
     ContextSource, Descriptor, Digest, DockerfileSource, Emulation, EventKind, HostEntry, ImportedSteps,
     LayerSource, LogBytes, Material, Materials, NamedContext, Outcome, Place, Platform, PlatformOutcome,
-    ProtocolVersion, PullPolicy, RegistryAccess, RuledOut, SecretRef, SecretSource, SshRef, StepNetwork,
-    StepOptions, StepStage, StepWork, Timestamp, Ulimit,
+    ProtocolVersion, PullPolicy, RegistryAccess, RuledOut, SecretRef, SecretSource, SshRef, StepIsolation,
+    StepNetwork, StepOptions, StepStage, StepWork, Timestamp, Ulimit,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -167,6 +167,7 @@ fn a_request_has_its_golden_form() {
             shm_size: Some(1 << 20),
             ulimits: [Ulimit::read("nofile=1024:-1").expect("a limit")].into(),
             allow_insecure: true,
+            isolation: StepIsolation::HyperV,
         },
         ..BuildRequest::new(build(), platform(), dockerfile, ContextSource::Directory("/context".into()))
     };

@@ -29,9 +29,15 @@ pub fn detect(store: &Store, options: DetectOptions) -> Vec<SharedBackend> {
     }
     #[cfg(windows)]
     {
-        use super::hcs::{Dlls, HcsBackend, HcsOptions};
+        use super::{
+            buildah::wsl::{WslBackend, WslOptions, WslTransport},
+            hcs::{Dlls, HcsBackend, HcsOptions},
+        };
         let hcs = HcsBackend::new(Arc::new(Dlls::new()), store.clone(), HcsOptions::default(), slots);
-        vec![sandbox, Arc::new(hcs)]
+        let distribution = std::env::var("POLYARCH_WSL_DISTRO").ok().filter(|name| !name.is_empty());
+        let transport = WslTransport::of_windows(std::env::var_os("SystemRoot"));
+        let wsl = WslBackend::new(store.clone(), transport, WslOptions { distribution, slots });
+        vec![sandbox, Arc::new(hcs), Arc::new(wsl)]
     }
     #[cfg(not(any(target_os = "linux", windows)))]
     vec![sandbox]
@@ -42,11 +48,7 @@ pub fn ways_out() -> BTreeMap<ImageOs, Vec<String>> {
     BTreeMap::from([
         (
             ImageOs::Linux,
-            vec![
-                "use a machine with that CPU, or register an emulator for it here (Debian: apt-get install \
-                  qemu-user-static binfmt-support)"
-                    .into(),
-            ],
+            vec![linux_way_out().into()],
         ),
         (
             ImageOs::Windows,
@@ -58,4 +60,17 @@ pub fn ways_out() -> BTreeMap<ImageOs, Vec<String>> {
             ],
         ),
     ])
+}
+
+/// What makes this kind of host run steps of Linux images.
+fn linux_way_out() -> &'static str {
+    if cfg!(windows) {
+        "give buildah a distribution of WSL 2 (wsl --install -d Debian, and in it as root: apt-get install buildah crun \
+         qemu-user-static), or use a machine with Linux"
+    } else if cfg!(target_os = "macos") {
+        "build in a virtual machine with Linux (podman machine), use a machine with Linux, or do without RUN in that stage"
+    } else {
+        "use a machine with that CPU, or register an emulator for it here (Debian: apt-get install qemu-user-static \
+         binfmt-support)"
+    }
 }

@@ -1,6 +1,6 @@
 //! What turns a request into an image in the store, and which of it this machine has.
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", windows))]
 pub mod buildah;
 mod detect;
 pub mod hcs;

@@ -26,12 +26,12 @@ const AT_ONCE: usize = 4;
 
 /// A base image: what it says of itself, and where its layers are.
 #[derive(Debug)]
-pub(super) struct Base {
+pub(crate) struct Base {
     pub(super) config: ImageConfig,
     /// Its layers, with OCI's media types; those that registries may not keep are as its manifest has them.
     pub(super) layers: Vec<ImageLayer>,
     /// The digest of its manifest.
-    pub(super) manifest: Digest,
+    pub(crate) manifest: Digest,
     /// What it is fetched by; absent where all of it is in the store.
     name: Option<Name>,
     /// What it is for.
@@ -50,19 +50,25 @@ pub(super) struct Name {
 
 /// Fetches base images.
 #[derive(Clone, Debug)]
-pub(super) struct Puller {
+pub(crate) struct Puller {
     /// Where to.
-    pub(super) store: Store,
+    pub(crate) store: Store,
     /// Where from.
-    pub(super) client: RegistryClient,
+    pub(crate) client: RegistryClient,
     /// What accompanies the fetching.
-    pub(super) cx: TransferCx,
+    pub(crate) cx: TransferCx,
     /// Whether a registry is asked although the image is there.
-    pub(super) pull: PullPolicy,
-    pub(super) events: EventSink,
+    pub(crate) pull: PullPolicy,
+    pub(crate) events: EventSink,
 }
 
 impl Base {
+    /// Its layers, bottom first, each with the digest of the archive in it.
+    #[cfg(any(target_os = "linux", windows))]
+    pub(crate) fn layers(&self) -> impl Iterator<Item = (&Digest, &Descriptor)> {
+        self.config.rootfs.diff_ids.iter().zip(self.layers.iter().map(|layer| &layer.descriptor))
+    }
+
     /// Remembers where the layers are of a base that is not fetched with its image: who has only the store may want
     /// them later.
     pub(super) fn note_origins(&self, store: &Store) -> Result<(), StoreError> {
@@ -77,7 +83,7 @@ impl Puller {
     ///
     /// # Errors
     /// [`BuildError::BaseImage`] when there is none.
-    pub(super) async fn find(&self, reference: &str, platform: &Platform) -> Result<Base, BuildError> {
+    pub(crate) async fn find(&self, reference: &str, platform: &Platform) -> Result<Base, BuildError> {
         let missing = |reason: String| BuildError::BaseImage {
             image: reference.to_owned(),
             platform: platform.clone(),
@@ -125,7 +131,7 @@ impl Puller {
     ///
     /// # Errors
     /// [`BuildError::BaseImage`] when it is for other platforms.
-    pub(super) async fn stored(
+    pub(crate) async fn stored(
         &self,
         name: &str,
         found: &Descriptor,
@@ -160,7 +166,7 @@ impl Puller {
 
     /// Fetches the layers that are not in the store yet, once. The addresses that a manifest gives for layers are
     /// nobody's whom a build should ask.
-    pub(super) async fn complete(&self, base: &Base) -> Result<(), BuildError> {
+    pub(crate) async fn complete(&self, base: &Base) -> Result<(), BuildError> {
         let fetch = || async {
             let (store, layers) = (self.store.clone(), base.layers.clone());
             let name = base.name.as_ref().map(|name| name.reference.clone());

@@ -43,5 +43,7 @@ mod tree;
 mod users;
 mod windows;
 
+#[cfg(any(target_os = "linux", windows))]
+pub(crate) use bases::{Base, Puller};
 pub use engine::{Engine, EngineOptions};
 pub use seal::Assembled;

@@ -1,10 +1,12 @@
 //! Which CPUs the kernel emulates, from what is registered in `binfmt_misc`.
 
+#[cfg(target_os = "linux")]
 use std::{fs, path::Path};
 
 use polyarch_actors::Platform;
 
 /// Where the kernel shows the registered formats.
+#[cfg(target_os = "linux")]
 pub(crate) const FOLDER: &str = "/proc/sys/fs/binfmt_misc";
 
 /// One registered format.
@@ -17,6 +19,7 @@ pub(crate) struct Registered {
 }
 
 /// What is registered and enabled; `None` when the file system is not mounted.
+#[cfg(target_os = "linux")]
 pub(crate) fn registered(folder: &Path) -> Option<Vec<Registered>> {
     if !folder.join("status").exists() {
         return None;
@@ -27,7 +30,7 @@ pub(crate) fn registered(folder: &Path) -> Option<Vec<Registered>> {
 }
 
 /// Reads the file of one format; `None` for one that is disabled or emulates no CPU.
-fn parse(text: &str) -> Option<Registered> {
+pub(crate) fn parse(text: &str) -> Option<Registered> {
     let mut lines = text.lines();
     if lines.next()? != "enabled" {
         return None;
@@ -67,6 +70,7 @@ struct Cpu {
     machine: u16,
     architectures: &'static [&'static str],
     /// What qemu calls it.
+    #[cfg_attr(windows, expect(dead_code, reason = "programs for another CPU are looked for on Linux"))]
     qemu: &'static str,
 }
 
@@ -97,10 +101,12 @@ const CPUS: [Cpu; 13] = [
 ];
 
 /// The architectures of each CPU, and what qemu calls it.
+#[cfg(target_os = "linux")]
 pub(crate) fn cpus() -> impl Iterator<Item = (&'static [&'static str], &'static str)> {
     CPUS.iter().map(|cpu| (cpu.architectures, cpu.qemu))
 }
 
+#[cfg(target_os = "linux")]
 /// How the programs of an architecture begin, and which bits of that count: executables and shared objects, for any
 /// ABI.
 pub(crate) fn head(architecture: &str) -> Option<([u8; 20], [u8; 20])> {

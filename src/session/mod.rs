@@ -11,6 +11,8 @@ mod host;
 #[cfg(target_os = "linux")]
 mod linux;
 mod outcome;
+#[cfg(unix)]
+pub mod seatbelt;
 mod step;
 
 pub use absent::NoSession;

@@ -32,3 +32,7 @@ mod session_isolation;
 mod session_mounts;
 #[cfg(target_os = "linux")]
 mod session_options;
+#[cfg(target_os = "linux")]
+mod wsl;
+#[cfg(target_os = "linux")]
+mod wsl_ends;

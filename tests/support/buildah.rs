@@ -15,7 +15,7 @@ use polyarch::{
     oci::{Store, digest_of},
 };
 use polyarch_actors::{
-    BaseImage, BuildBackend as _, BuildCx, BuildError, BuildEvent, BuildId, BuildRequest, BuiltImage,
+    BaseImage, BuildBackend, BuildCx, BuildError, BuildEvent, BuildId, BuildRequest, BuiltImage,
     ContextSource, DockerfileSource, EventKind, EventSink, Platform,
 };
 use tokio_util::sync::CancellationToken;
@@ -68,7 +68,7 @@ pub(crate) fn with_bases(mut request: BuildRequest, reference: &str, platforms: 
 
 /// Builds and returns the result with all events.
 pub(crate) async fn build(
-    backend: &BuildahBackend,
+    backend: &impl BuildBackend,
     request: BuildRequest,
 ) -> (Result<BuiltImage, BuildError>, Vec<EventKind>) {
     let (events, cancel) = (EventSink::new(request.build.clone()), CancellationToken::new());

@@ -27,3 +27,5 @@ pub(crate) mod weather;
 pub(crate) mod web;
 #[cfg(target_os = "linux")]
 pub(crate) mod windows;
+#[cfg(target_os = "linux")]
+pub(crate) mod wsl;

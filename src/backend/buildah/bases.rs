@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     command::{self, Storage},
     failure,
+    image_config::is_image_id,
     layout::{Layout, folder_name},
     lock,
     machine::Machine,
@@ -203,7 +204,7 @@ impl Bases<'_> {
             return Err(failure::classify_pull(exit, &stderr, &base.reference, &base.platform, &root));
         }
         let stdout = String::from_utf8_lossy(&stdout);
-        let image = stdout.lines().map(str::trim).rfind(|line| storage::is_image_id(line));
+        let image = stdout.lines().map(str::trim).rfind(|line| is_image_id(line));
         let image = image.ok_or_else(|| BuildError::Host {
             reason: format!("buildah pull {full} printed no image id: {}", stdout.trim()),
             retryable: false,

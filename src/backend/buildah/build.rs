@@ -18,11 +18,12 @@ use super::{
     command::{self, BuildPlan, Storage},
     export::{Exported, Exporter},
     failure::{self, FailedBuild},
+    image_config::{ImageConfig, is_image_id},
     layout::{Layout, folder_name},
     machine::Machine,
     output::OutputParser,
     pin::{Pins, Planned},
-    storage::{self, ImageConfig},
+    storage,
     trial::{Trial, start_guard},
     version::supports_heredocs,
     worker::Worker,
@@ -198,7 +199,7 @@ impl Attempt<'_> {
         if exit.code == Some(0) {
             let image = fs::read_to_string(&id_file).map_err(host)?;
             let image = image.trim().trim_start_matches("sha256:").to_owned();
-            if storage::is_image_id(&image) {
+            if is_image_id(&image) {
                 return Ok(image);
             }
             let reason = format!("buildah wrote no image id but {image:?}");

@@ -8,10 +8,13 @@ use std::{
 
 use polyarch_actors::{
     BuildError, BuildRequest, CachePolicy, ContextSource, NamedContext, Platform, SecretRef, SecretSource,
-    SshRef, StepNetwork,
+    SshRef,
 };
 
-use super::version::BuildahVersion;
+use super::{
+    flags::{build_arguments, no_comma, step_flags},
+    version::BuildahVersion,
+};
 use crate::guard::Command;
 
 /// Variables that would change where buildah stores things or how it builds. Flags decide that.
@@ -131,23 +134,6 @@ pub(super) fn build(storage: &Storage, plan: &BuildPlan<'_>) -> Result<Command, 
     Ok(command)
 }
 
-/// What RUN steps are given.
-fn step_flags(request: &BuildRequest) -> Vec<String> {
-    let steps = &request.steps;
-    // RUN shares the network of the host, as in the native engine. A network of its own would leave a namespace,
-    // addresses and firewall rules behind when the build is killed.
-    let network = match steps.network {
-        // Where no step runs, the isolation is one that has no network of its own.
-        StepNetwork::None if !request.runs_on.is_empty() => "none",
-        _ => "host",
-    };
-    let mut flags = vec![format!("--network={network}")];
-    flags.extend(steps.add_hosts.iter().map(|host| format!("--add-host={}:{}", host.name, host.address)));
-    flags.extend(steps.shm_size.map(|size| format!("--shm-size={size}")));
-    flags.extend(steps.ulimits.iter().map(|(resource, limit)| format!("--ulimit={resource}={limit}")));
-    flags
-}
-
 /// Flags that keep the container runtime's traces where they are cleaned up: its state in a folder and its control
 /// groups below one. An ordinary user's containers have no control groups of their own.
 pub(super) fn runtime_flags(isolation: &str, state: &Path, cgroup: &str) -> Vec<OsString> {
@@ -197,19 +183,6 @@ pub(super) fn inspect_config(storage: &Storage, image: &str) -> Command {
     command
 }
 
-/// The build arguments, with those about the building machine that buildah 1.28 leaves out.
-fn build_arguments(request: &BuildRequest, build_platform: &Platform) -> BTreeMap<String, String> {
-    let variant = build_platform.variant().unwrap_or_default().to_owned();
-    let mut arguments = BTreeMap::from([
-        ("BUILDPLATFORM".to_owned(), build_platform.to_string()),
-        ("BUILDOS".to_owned(), build_platform.os().to_string()),
-        ("BUILDARCH".to_owned(), build_platform.arch().to_owned()),
-        ("BUILDVARIANT".to_owned(), variant),
-    ]);
-    arguments.extend(request.build_args.clone());
-    arguments
-}
-
 fn secret_flag(secret: &SecretRef) -> Result<OsString, BuildError> {
     let mut flag = OsString::from(format!("id={},", secret.id));
     let comma = match &secret.source {
@@ -243,10 +216,6 @@ fn ssh_flag(ssh: &SshRef) -> Result<OsString, BuildError> {
 
 fn has_comma(path: &Path) -> bool {
     path.as_os_str().as_encoded_bytes().contains(&b',')
-}
-
-fn no_comma(what: &str, id: &str) -> BuildError {
-    BuildError::invalid(format!("the {what} {id:?} has a comma in its id or path, which buildah cannot take"))
 }
 
 fn joined(before: &str, path: &Path) -> OsString {

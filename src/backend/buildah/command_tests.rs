@@ -1,5 +1,5 @@
 use super::*;
-use polyarch_actors::{BuildId, DockerfileSource};
+use polyarch_actors::{BuildId, DockerfileSource, StepNetwork};
 
 fn request() -> BuildRequest {
     let dockerfile = DockerfileSource::new("Dockerfile", "FROM scratch");

@@ -14,8 +14,8 @@ use polyarch_actors::{BuildError, Descriptor, Digest, Platform};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    image_config::{ImageConfig, list_or_null},
     layout::{Layout, folder_name},
-    storage::{ImageConfig, list_or_null},
 };
 use crate::oci::{LARGEST_DOCUMENT, Store, StoreError};
 
@@ -60,6 +60,7 @@ pub(super) struct Exporter {
 }
 
 impl Exporter {
+    #[cfg(any(target_os = "linux", test))]
     /// The image, if it was moved before and is still there.
     pub(super) fn known(&self, image: &str) -> Option<Exported> {
         let exported: Exported = serde_json::from_slice(&fs::read(self.memory(image)).ok()?).ok()?;
@@ -69,6 +70,7 @@ impl Exporter {
         parts.all(|part| self.holds(part)).then_some(exported)
     }
 
+    #[cfg(any(target_os = "linux", test))]
     /// Makes a layout for `buildah push` in an empty folder, with stand-ins for the layers that are here.
     pub(super) fn prepare(&self, layout: &Path, diff_ids: &[Digest]) -> io::Result<()> {
         let blobs = layout.join("blobs/sha256");
@@ -111,6 +113,11 @@ impl Exporter {
         let exported = Exported { manifest: describe(MANIFEST, digest, bytes.len()), config };
         remember(&self.memory(image), &exported);
         Ok(exported)
+    }
+
+    /// Remembers which blob of the store holds a layer.
+    pub(super) fn know(&self, diff_id: &Digest, layer: &Descriptor) {
+        remember(&self.layout.layer(diff_id), layer);
     }
 
     fn take_layer(

@@ -36,6 +36,7 @@ pub(super) fn classify_build(failed: &FailedBuild<'_>) -> BuildError {
     }
 }
 
+#[cfg(any(target_os = "linux", test))]
 /// Says why `buildah pull` did not get an image.
 pub(super) fn classify_pull(
     exit: Exit,
@@ -82,6 +83,7 @@ pub(super) fn classify_pull(
     host(error, false)
 }
 
+#[cfg(any(target_os = "linux", test))]
 /// The base image exists, but not for this platform.
 pub(super) fn lacks_platform(image: &str, platform: &Platform) -> BuildError {
     base_image(image, platform, "the registry has it, but not for this platform")
@@ -206,6 +208,7 @@ fn silent_end(exit: Exit, stderr: &str) -> BuildError {
     BuildError::Host { reason, retryable: exit.signal.is_some() }
 }
 
+#[cfg(any(target_os = "linux", test))]
 /// The part of a pull's error that a person needs: behind the transport and what was tried.
 fn pull_reason(error: &str) -> String {
     let behind = error.strip_prefix("initializing source docker://").and_then(|rest| rest.split_once(": "));

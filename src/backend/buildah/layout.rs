@@ -1,6 +1,8 @@
 //! Where the backend keeps what, below one folder.
 
-use std::path::{Path, PathBuf};
+#[cfg(target_os = "linux")]
+use std::path::Path;
+use std::path::PathBuf;
 
 use polyarch_actors::{Digest, Platform};
 
@@ -15,17 +17,20 @@ impl Layout {
         Self { folder }
     }
 
+    #[cfg(target_os = "linux")]
     /// The workers of one exact platform: buildah's cache takes the image of another platform for the same.
     pub(super) fn workers(&self, platform: &str) -> PathBuf {
         self.folder.join("workers").join(platform)
     }
 
+    #[cfg(target_os = "linux")]
     /// The storage with one base image. Nothing in it is ever removed. No two bases share one: buildah 1.28 can wait
     /// for itself without end when it reads a storage while another process adds to it.
     pub(super) fn images(&self, base: &str) -> PathBuf {
         self.folder.join("images").join(base)
     }
 
+    #[cfg(target_os = "linux")]
     /// What is known about a base image.
     pub(super) fn reference(&self, base: &str) -> PathBuf {
         self.folder.join("references").join(format!("{base}.json"))
@@ -41,11 +46,13 @@ impl Layout {
         self.folder.join("exported").join(platform).join(image)
     }
 
+    #[cfg(target_os = "linux")]
     /// What was found out about this machine.
     pub(super) fn trial(&self) -> PathBuf {
         self.folder.join("trial.json")
     }
 
+    #[cfg(target_os = "linux")]
     pub(super) fn root(&self) -> &Path {
         &self.folder
     }
