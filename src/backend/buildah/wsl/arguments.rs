@@ -9,7 +9,7 @@ use super::{
         flags::{build_arguments, no_comma, step_flags},
         version::BuildahVersion,
     },
-    probe::Found,
+    found::Found,
 };
 
 /// The names of the variables that say which proxies there are. They are the only variables that a build gets from

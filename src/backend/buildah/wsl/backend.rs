@@ -8,7 +8,8 @@ use tokio::sync::OnceCell;
 
 use super::{
     build::Builder,
-    probe::{self, Found, Unusable},
+    found::{self, Found},
+    probe::{self, Unusable},
     transport::LinuxTransport,
 };
 use crate::oci::Store;
@@ -76,7 +77,7 @@ impl BuildBackend for WslBackend {
     }
 
     fn probe(&self) -> BoxFuture<'_, Capabilities> {
-        async { probe::capabilities(self.inner.found().await, self.inner.slots()) }.boxed()
+        async { found::capabilities(self.inner.found().await, self.inner.slots()) }.boxed()
     }
 
     fn build(&self, request: BuildRequest, cx: BuildCx) -> BoxFuture<'_, Result<BuiltImage, BuildError>> {

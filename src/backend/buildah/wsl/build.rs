@@ -7,8 +7,7 @@ use std::{
 };
 
 use polyarch_actors::{
-    BackendId, BuildCx, BuildError, BuildId, BuildRequest, BuiltImage, ContextSource, EventKind, ImageOs,
-    NamedContext, SecretSource,
+    BackendId, BuildCx, BuildError, BuildId, BuildRequest, BuiltImage, EventKind, ImageOs,
 };
 use tokio::{
     io::AsyncReadExt as _,
@@ -17,28 +16,25 @@ use tokio::{
 
 use super::{
     super::{
-        export::{Exported, Exporter},
-        failure::{self, FailedBuild},
-        image_config::{ImageConfig, is_image_id},
-        layout::Layout,
+        export::Exported,
+        image_config::is_image_id,
         output::OutputParser,
         pin::{Pinned, Planned},
         version::supports_heredocs,
     },
-    arguments::{Build, CONTEXT, Place, base_place, context_place, secret_place, ssh_place},
+    arguments::{Build, Place, base_place},
     call::{self, Finished, Input},
     distribution::Entered,
     fetch::{self, Fetched},
-    pack::{Part, What, pack},
+    found::Found,
+    pack::{Part, pack},
+    parts::parts,
     pipe,
-    probe::Found,
-    receive::{self, receive},
     script::{Script, line},
-    text::decoded,
     transport::LinuxTransport,
     work::{Work, host},
 };
-use crate::{guard::Exit, oci::Store};
+use crate::oci::Store;
 
 /// How often output is passed on.
 const FLUSH: Duration = Duration::from_millis(50);
@@ -57,9 +53,9 @@ pub(super) struct Builder<'a> {
 }
 
 /// How `buildah build` ended, as far as its streams tell.
-struct Followed {
-    call: Finished,
-    parser: OutputParser,
+pub(super) struct Followed {
+    pub(super) call: Finished,
+    pub(super) parser: OutputParser,
 }
 
 impl Builder<'_> {
@@ -128,14 +124,15 @@ impl Builder<'_> {
     }
 }
 
-struct Attempt<'a> {
-    builder: &'a Builder<'a>,
-    request: &'a BuildRequest,
-    planned: &'a Planned,
-    cx: &'a BuildCx,
-    fetched: &'a [Fetched],
-    into: Entered<'a>,
-    id: &'a str,
+/// One request on its way.
+pub(super) struct Attempt<'a> {
+    pub(super) builder: &'a Builder<'a>,
+    pub(super) request: &'a BuildRequest,
+    pub(super) planned: &'a Planned,
+    pub(super) cx: &'a BuildCx,
+    pub(super) fetched: &'a [Fetched],
+    pub(super) into: Entered<'a>,
+    pub(super) id: &'a str,
 }
 
 impl Attempt<'_> {
@@ -247,130 +244,7 @@ impl Attempt<'_> {
         Ok(Followed { call: Finished { code, stdout: printed, stderr: last }, parser })
     }
 
-    /// Asks how the build ended, and takes its image into the store.
-    async fn get(&self, place: &Place<'_>, followed: Followed) -> Result<Exported, BuildError> {
-        let exporter = Exporter {
-            store: self.builder.store.clone(),
-            layout: Layout::new(self.builder.store.root().join("backends/buildah")),
-            platform: self.request.platform.clone(),
-            based: self.fetched.iter().any(|base| base.platform == self.request.platform),
-        };
-        let mut known = Vec::new();
-        for (diff_id, layer) in self.fetched.iter().flat_map(|base| base.base.layers()) {
-            exporter.know(diff_id, layer);
-            known.push(diff_id.hex().to_owned());
-        }
-        let (config, layout) =
-            (format!("out/{}", receive::CONFIG), format!("{}/out/{}", place.folder, receive::LAYOUT));
-        let (inspect, push) = (line(&place.inspect()), line(&place.push()));
-        let export = format!(r#"{inspect} "$1" > {config} || exit 1; {push} "$1" oci:{layout}"#);
-        let script = Script::get(place.folder, &export, &known.join(" "));
-        let failed = |error: io::Error| self.broken(&error.to_string());
-        let (mut child, stdin) = call::start(&self.into, &script).await.map_err(failed)?;
-        drop(stdin);
-        let stdout = child.stdout.take().ok_or_else(|| failed(io::ErrorKind::BrokenPipe.into()))?;
-        let errors = tokio::spawn(call::first(child.stderr.take(), MOST));
-        let mut stdout = tokio::io::BufReader::new(stdout);
-        let answer = next_line(&mut stdout).await.map_err(failed)?;
-        let mut parser = followed.parser;
-        let ended = answer.strip_prefix("ended ").and_then(|code| code.parse::<i32>().ok());
-        parser.finish(ended == Some(0)).into_iter().for_each(|event| self.cx.events.emit(event));
-        match ended {
-            None => {
-                let said = errors.await.ok().and_then(Result::ok).unwrap_or_default();
-                Err(self.lost(&answer, &followed.call, &decoded(&said)))
-            }
-            Some(0) => {
-                let answer = next_line(&mut stdout).await.map_err(failed)?;
-                let Some(image) = answer.strip_prefix("image ").filter(|image| is_image_id(image)) else {
-                    let said = errors.await.ok().and_then(Result::ok).unwrap_or_default();
-                    return Err(self.broken(&decoded(&said)));
-                };
-                self.take(exporter, image.to_owned(), stdout).await
-            }
-            Some(code) => Err(self.failure(code, &followed.call.stderr, &parser)),
-        }
-    }
-
-    async fn take(
-        &self,
-        exporter: Exporter,
-        image: String,
-        mut archive: impl tokio::io::AsyncRead + Unpin,
-    ) -> Result<Exported, BuildError> {
-        let folder =
-            self.builder.store.scratch_dir("wsl-").map_err(|error| host(error.to_string(), false))?;
-        let place = folder.path().join("in");
-        let (pieces, reader) = pipe::reader();
-        let into = place.clone();
-        let receiving = tokio::task::spawn_blocking(move || receive(reader, &into));
-        let passing = async {
-            let mut piece = bytes::BytesMut::with_capacity(64 << 10);
-            loop {
-                piece.reserve(64 << 10);
-                let read = archive.read_buf(&mut piece).await;
-                let ends = matches!(read, Ok(0));
-                // Once the archive is whole, nobody reads on, and what follows is of no use.
-                let sent = match read {
-                    Ok(0) => break,
-                    Ok(_) => pieces.send(Ok(piece.split().freeze())).await,
-                    Err(error) => pieces.send(Err(error)).await,
-                };
-                if ends || sent.is_err() {
-                    break;
-                }
-            }
-            drop(pieces);
-        };
-        let ((), received) = tokio::join!(passing, receiving);
-        let received = received.map_err(|error| host(error.to_string(), false))?;
-        received.map_err(|error| self.unreceived(&error))?;
-        let taking = tokio::task::spawn_blocking(move || {
-            let config =
-                std::fs::read(place.join(receive::CONFIG)).and_then(|text| ImageConfig::parse(&text));
-            let config = config.map_err(|error| host(format!("the image's config: {error}"), false))?;
-            let taken = exporter.take(&image, &place.join(receive::LAYOUT), &config);
-            drop(folder);
-            taken
-        });
-        taking.await.map_err(|error| host(error.to_string(), false))?
-    }
-
-    fn unreceived(&self, error: &io::Error) -> BuildError {
-        match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                BuildError::NoSpace { path: self.builder.store.root().display().to_string() }
-            }
-            _ => self.broken(&format!("its image did not arrive whole: {error}")),
-        }
-    }
-
-    fn failure(&self, code: i32, stderr: &[u8], parser: &OutputParser) -> BuildError {
-        // A shell says with a number above 128 that a signal ended a program.
-        let signal = (code > 128 && code < 165).then_some(code - 128);
-        let exit = Exit { code: signal.is_none().then_some(code), signal };
-        let (instruction, output) = parser.last_step();
-        let error = failure::classify_build(&FailedBuild {
-            exit,
-            stderr: &String::from_utf8_lossy(stderr),
-            instruction,
-            output: &output,
-            platform: &self.request.platform,
-            storage: &format!("/root of {}", self.into.name()),
-        });
-        self.planned.locate(error, self.request, instruction)
-    }
-
-    /// The script that builds did not get to its end: whatever carried it was cut off.
-    fn lost(&self, answer: &str, call: &Finished, said: &str) -> BuildError {
-        let mut words = call.last_words();
-        for more in [answer, said].into_iter().filter(|more| !matches!(*more, "" | "lost")) {
-            words = format!("{words}; {more}");
-        }
-        self.broken(&format!("it was lost while it built: {words}"))
-    }
-
-    fn broken(&self, words: &str) -> BuildError {
+    pub(super) fn broken(&self, words: &str) -> BuildError {
         if words.contains("o space left on device") {
             return BuildError::NoSpace { path: format!("/root of {}", self.into.name()) };
         }
@@ -383,54 +257,4 @@ fn keep(kept: &mut Vec<u8>, piece: &[u8]) {
     kept.extend_from_slice(piece);
     let excess = kept.len().saturating_sub(LAST_WORDS);
     kept.drain(..excess);
-}
-
-async fn next_line(stream: &mut (impl tokio::io::AsyncBufRead + Unpin)) -> io::Result<String> {
-    let mut line = Vec::new();
-    tokio::io::AsyncBufReadExt::read_until(stream, b'\n', &mut line).await?;
-    Ok(String::from_utf8_lossy(&line).trim_end().to_owned())
-}
-
-/// What is sent: the context, named contexts, base images, secrets and keys.
-fn parts(request: &BuildRequest, fetched: &[Fetched]) -> Result<Vec<Part>, BuildError> {
-    let ContextSource::Directory(context) = &request.context;
-    let ignore = request.dockerfile.ignore.clone();
-    let context = What::Context { folder: context.clone(), ignore };
-    let mut parts = vec![Part { place: CONTEXT.to_owned(), what: context }];
-    for (number, context) in request.build_contexts.values().enumerate() {
-        if let NamedContext::Directory(folder) = context {
-            let what = What::Context { folder: folder.clone(), ignore: None };
-            parts.push(Part { place: context_place(number), what });
-        }
-    }
-    for (number, base) in fetched.iter().enumerate() {
-        parts.push(Part { place: base_place(number), what: What::Image(base.base.manifest.clone()) });
-    }
-    for (number, secret) in request.secrets.iter().enumerate() {
-        let value = match &secret.source {
-            SecretSource::File(path) => std::fs::read(path),
-            SecretSource::Env(name) => std::env::var_os(name)
-                .map(std::ffi::OsString::into_encoded_bytes)
-                .ok_or_else(|| io::ErrorKind::NotFound.into()),
-        };
-        let unreadable =
-            |error| BuildError::invalid(format!("the secret {:?} cannot be read: {error}", secret.id));
-        parts.push(Part { place: secret_place(number), what: What::Private(value.map_err(unreadable)?) });
-    }
-    for (number, ssh) in request.ssh.iter().enumerate() {
-        if ssh.paths.is_empty() {
-            let message = format!(
-                "the SSH agent {:?} of this machine cannot be reached from there; name a file with a key: --ssh {}=FILE",
-                ssh.id, ssh.id
-            );
-            return Err(BuildError::invalid(message));
-        }
-        for (key, path) in ssh.paths.iter().enumerate() {
-            let value = std::fs::read(path).map_err(|error| {
-                BuildError::invalid(format!("the key {} cannot be read: {error}", path.display()))
-            })?;
-            parts.push(Part { place: ssh_place(number, key), what: What::Private(value) });
-        }
-    }
-    Ok(parts)
 }
