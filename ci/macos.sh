@@ -18,9 +18,11 @@ if [ ! -x "$tools/bin/cargo-zigbuild" ]; then
 fi
 export PATH="$tools/bin:$PATH"
 export CARGO_TARGET_AARCH64_APPLE_DARWIN_RUSTFLAGS="--sysroot=$sysroot"
+# Every Mac with this kind of CPU has at least this one; zig's own choice lacks instructions that libdeflate names.
+export CFLAGS_aarch64_apple_darwin=-mcpu=apple_m1
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-target/debian}"
 if [ "$#" -gt 0 ]; then
-  exec cargo "$@" --target "$target"
+  exec cargo-zigbuild "$@" --target "$target"
 fi
 cargo-zigbuild clippy --workspace --all-targets --target "$target" --locked -- -D warnings
 cargo-zigbuild test --workspace --no-run --target "$target" --locked
