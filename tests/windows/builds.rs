@@ -16,7 +16,8 @@ const DOCKERFILE: &str = "FROM base\nCOPY hello.txt C:/app/\nWORKDIR C:/app\n\
 
 /// Puts a blob into a layout. Returns its descriptor.
 fn blob(layout: &Path, media_type: &str, bytes: &[u8]) -> Value {
-    let digest: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest =
+        Sha256::digest(bytes).iter().fold(String::new(), |digest, byte| digest + &format!("{byte:02x}"));
     fs::write(layout.join("blobs/sha256").join(&digest), bytes).expect("a blob");
     json!({ "mediaType": media_type, "digest": format!("sha256:{digest}"), "size": bytes.len() })
 }
