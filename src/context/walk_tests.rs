@@ -95,8 +95,7 @@ fn every_kind_of_file_is_told_and_sockets_are_left_out() {
     let path = |name: &str| folder.path().join(name);
     fs::set_permissions(path("file"), fs::Permissions::from_mode(0o4751)).expect("set");
     fs::hard_link(path("file"), path("twin")).expect("linked");
-    rustix::fs::mknodat(rustix::fs::CWD, path("pipe"), rustix::fs::FileType::Fifo, 0o600.into(), 0)
-        .expect("made");
+    nix::unistd::mkfifo(&path("pipe"), nix::sys::stat::Mode::S_IRWXU).expect("made");
     let _socket = std::os::unix::net::UnixListener::bind(path("socket")).expect("bound");
     fs::write(folder.path().join(std::ffi::OsStr::from_bytes(b"\xff\xfe")), "").expect("written");
 
@@ -166,7 +165,7 @@ fn a_pipe_that_took_a_files_place_does_not_block() {
     let walked = entry(&context, "a");
     let path = folder.path().join("a");
     fs::remove_file(&path).expect("removed");
-    rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o600.into(), 0).expect("made");
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).expect("made");
     let (done, opened) = std::sync::mpsc::channel();
     std::thread::spawn(move || done.send(context.reader().open(&walked).map(drop)));
     let opened = opened.recv_timeout(std::time::Duration::from_secs(20)).expect("it blocks");

@@ -4,8 +4,8 @@ use std::{fs::File, path::Path};
 
 use rustix::{
     fs::{
-        AtFlags, FileType, Mode, OFlags, Timespec, Timestamps, chmodat, fchmod, futimens, linkat, mkdirat,
-        mknodat, openat, renameat, symlinkat, unlinkat, utimensat,
+        AtFlags, Mode, OFlags, Timespec, Timestamps, chmodat, fchmod, futimens, linkat, mkdirat, openat,
+        renameat, symlinkat, unlinkat, utimensat,
     },
     io::Errno,
 };
@@ -36,8 +36,18 @@ impl Folder {
         Ok(utimensat(&self.0, name, &times(finish), AtFlags::SYMLINK_NOFOLLOW)?)
     }
 
+    /// There is no way to make a named pipe in a directory that is known by its handle.
+    #[cfg(target_vendor = "apple")]
+    #[expect(clippy::unused_self, reason = "it is the same everywhere")]
+    pub(crate) fn make_pipe(&self, _: &Name, _: Finish) -> Result<(), Refused> {
+        let reason = "named pipes cannot be made on macOS";
+        Err(Refused::Io(std::io::Error::new(std::io::ErrorKind::Unsupported, reason)))
+    }
+
     /// Makes a named pipe.
+    #[cfg(not(target_vendor = "apple"))]
     pub(crate) fn make_pipe(&self, name: &Name, finish: Finish) -> Result<(), Refused> {
+        use rustix::fs::{FileType, mknodat};
         mknodat(&self.0, name, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)?;
         chmodat(&self.0, name, mode_of(finish.mode), AtFlags::empty())?;
         Ok(utimensat(&self.0, name, &times(finish), AtFlags::SYMLINK_NOFOLLOW)?)

@@ -210,7 +210,7 @@ pub fn write_directory(
 
 /// Makes `folder` a layout of one thing in the store, without copying a blob. Its tag is its digest without the
 /// algorithm.
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 pub(crate) fn link_directory(store: &Store, root: &Descriptor, folder: &Path) -> Result<(), LayoutError> {
     let failed = |source| LayoutError::Io { path: folder.to_owned(), source };
     fs::create_dir(folder).map_err(failed)?;

@@ -388,8 +388,7 @@ mod tests {
         layout_of(&from, &path);
         let layer = path.join("blobs/sha256").join(digest_of(b"layer").hex());
         fs::remove_file(&layer).expect("removed");
-        let mode = rustix::fs::Mode::RWXU;
-        rustix::fs::mknodat(rustix::fs::CWD, &layer, rustix::fs::FileType::Fifo, mode, 0).expect("a pipe");
+        nix::unistd::mkfifo(&layer, nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
         let error = read_layout(&to, &path, None, None).expect_err("a pipe");
         assert!(crate::error::with_sources(&error).contains("it is no file"), "{error}");
         fs::remove_file(&layer).expect("removed");

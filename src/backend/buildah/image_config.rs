@@ -71,13 +71,11 @@ impl ImageConfig {
     }
 }
 
-#[cfg(target_os = "linux")]
 /// Whether a text is an image id.
 pub(super) fn is_image_id(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-#[cfg(any(target_os = "linux", test))]
 #[cfg(test)]
 mod tests {
     use super::*;
