@@ -1,4 +1,4 @@
-//! The calls of Windows, against the simulator of the Host Compute Service.
+//! The calls of Windows, against the simulator of the Host Compute Service, and against Windows itself (`real`).
 
 mod backups;
 mod builds;
@@ -6,5 +6,6 @@ mod ends;
 mod faults;
 mod older;
 mod order;
+mod real;
 mod scene;
 mod sequence;
