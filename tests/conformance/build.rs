@@ -12,7 +12,7 @@ use super::{
     compare,
     describe::describe,
     image::Image,
-    setup,
+    setup, windows,
 };
 use crate::support::command::Ended;
 
@@ -23,6 +23,8 @@ const LIMIT: &str = "180";
 pub(super) struct Bench<'a> {
     pub(super) backend: &'a str,
     pub(super) base: &'a Base,
+    /// Where the base of Windows is, as `--build-context` takes it.
+    pub(super) windows: &'a str,
     /// The address of a registry for what cases build before; that of the base is only read.
     pub(super) registry: &'a str,
     pub(super) store: &'a Path,
@@ -44,6 +46,9 @@ impl Bench<'_> {
 
     fn judge_copy(&self, case: &Case, copy: &Path) -> Vec<String> {
         let mut contexts = vec![format!("busybox=docker-image://{}", self.base.reference)];
+        if case.is_for_windows() {
+            contexts.push(format!("windows={}", self.windows));
+        }
         contexts.extend(case.ask.contexts.iter().map(|(name, source)| format!("{name}={source}")));
         for (at, (name, file)) in case.ask.bases.iter().enumerate() {
             let reference = format!("{}/{}/base{at}:{}", self.registry, case.name, self.backend);
@@ -95,7 +100,11 @@ impl Bench<'_> {
     }
 
     fn compare(&self, case: &Case, layout: &Path) -> Vec<String> {
-        let lines = describe(&Image::read(layout), &self.base.images, case.ask.times);
+        let lines = if case.is_for_windows() {
+            windows::describe(layout)
+        } else {
+            describe(&Image::read(layout), &self.base.images, case.ask.times)
+        };
         if self.update && case.ask.fails.is_none() {
             let new = compare::undone(case, self.backend, lines);
             let old: Vec<String> =

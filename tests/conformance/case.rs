@@ -93,6 +93,11 @@ impl Case {
         Self { name, folder, ask }
     }
 
+    /// Whether an image of it is for Windows.
+    pub(super) fn is_for_windows(&self) -> bool {
+        self.ask.platform.as_deref().is_some_and(|platforms| platforms.contains("windows"))
+    }
+
     /// What is known of a backend's differences in this case.
     pub(super) fn differences(&self, backend: &str) -> impl Iterator<Item = &Difference> {
         self.ask.differences.iter().filter(move |difference| difference.backend == backend)

@@ -34,7 +34,8 @@ pub(super) fn describe(image: &Image, bases: &[Image], times: bool) -> Vec<Strin
     lines
 }
 
-fn config(config: &Value) -> Vec<String> {
+/// The settings of a config, a value a line.
+pub(super) fn config(config: &Value) -> Vec<String> {
     let mut lines = Vec::new();
     for (key, value) in config.as_object().into_iter().flatten() {
         match (key.as_str(), value) {

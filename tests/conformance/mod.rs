@@ -11,3 +11,4 @@ mod image;
 mod setup;
 mod suite;
 mod tree;
+mod windows;

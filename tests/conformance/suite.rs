@@ -13,6 +13,7 @@ use super::{
     base::base,
     build::{Bench, place, usable},
     case::Case,
+    windows,
 };
 use crate::support::{
     buildah::{folder, skip},
@@ -23,6 +24,8 @@ use crate::support::{
 
 /// The backends that build Linux images; each is tested where `polyarch backends` calls it usable.
 const BACKENDS: [&str; 2] = ["buildah", "sandbox"];
+/// The one of them that puts Windows images together, too.
+const FOR_WINDOWS: &str = "sandbox";
 /// How many cases are built at once.
 const AT_ONCE: usize = 3;
 /// What the cases are made with.
@@ -46,8 +49,9 @@ fn every_backend_builds_what_buildkit_builds() {
     }
     let update = env::var_os("POLYARCH_UPDATE_GOLDEN").is_some();
     let mut cases = Case::all();
-    if cases.iter().any(|case| case.ask.platform.is_some()) && !runs_both() {
-        cases.retain(|case| case.ask.platform.is_none());
+    let is_foreign = |case: &Case| case.ask.platform.is_some() && !case.is_for_windows();
+    if cases.iter().any(is_foreign) && !runs_both() {
+        cases.retain(|case| !is_foreign(case));
     }
     let for_root = |case: &Case| {
         case.ask.setup.iter().any(|line| line.starts_with("owner ") || line.starts_with("xattr security."))
@@ -55,12 +59,21 @@ fn every_backend_builds_what_buildkit_builds() {
     if cases.iter().any(for_root) && !is_root() {
         cases.retain(|case| !for_root(case));
     }
+    let windows = windows::base(folder.path());
     let mut report = Vec::new();
     for backend in backends.into_iter().take(if update { 1 } else { usize::MAX }) {
         let place = place(folder.path(), backend);
-        let bench =
-            Bench { backend, base, registry: &registry.address, store: &store, folder: &place, update };
-        report.extend(judge_all(&bench, &cases));
+        let bench = Bench {
+            backend,
+            base,
+            windows: &windows,
+            registry: &registry.address,
+            store: &store,
+            folder: &place,
+            update,
+        };
+        let can = |case: &&Case| !case.is_for_windows() || backend == FOR_WINDOWS;
+        report.extend(judge_all(&bench, &cases.iter().filter(can).collect::<Vec<_>>()));
     }
     assert!(report.is_empty(), "\n{}\n{} of {} cases failed", report.join("\n"), report.len(), cases.len());
 }
@@ -84,7 +97,7 @@ fn every_difference_has_a_reason_and_every_case_an_expectation() {
 }
 
 /// The failed cases: a headline each, and what is wrong.
-fn judge_all(bench: &Bench<'_>, cases: &[Case]) -> Vec<String> {
+fn judge_all(bench: &Bench<'_>, cases: &[&Case]) -> Vec<String> {
     let (next, failed) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     thread::scope(|scope| {
         for _ in 0..AT_ONCE {

@@ -136,7 +136,7 @@ impl Layout<'_> {
 }
 
 /// What is in a layer.
-fn members(blob: &[u8]) -> Vec<Member> {
+pub(crate) fn members(blob: &[u8]) -> Vec<Member> {
     let mut archive = tar::Archive::new(flate2::read::MultiGzDecoder::new(blob));
     let members = archive.entries().expect("members").map(|member| {
         let mut member = member.expect("a member");

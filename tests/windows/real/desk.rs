@@ -17,7 +17,7 @@ use serde_json::Value;
 /// The images of nanoserver that stay for years, by their tag and build, the newest first.
 const BASES: [(&str, u32); 3] = [("ltsc2025", 26100), ("ltsc2022", 20348), ("ltsc2019", 17763)];
 /// How long is waited for something that a build does, the fetching and importing of its base included.
-const PATIENCE: Duration = Duration::from_secs(20 * 60);
+const PATIENCE: Duration = Duration::from_mins(20);
 /// How often is looked.
 const LOOK: Duration = Duration::from_millis(250);
 
