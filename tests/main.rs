@@ -6,6 +6,8 @@ mod cli;
 mod conformance;
 mod dependencies;
 mod flows;
+#[cfg(target_os = "macos")]
+mod macos;
 mod receipts;
 mod support;
 mod timings;

@@ -161,38 +161,5 @@ async fn what_cannot_be_started_is_said() {
 }
 
 #[cfg(target_os = "macos")]
-mod real {
-    use super::*;
-
-    async fn confined(script: &str, network: bool) -> Ended {
-        let scene = Scene::new();
-        let confined = Confined { network, ..scene.shell(script) };
-        let mut output = |_: Stream, bytes: &[u8]| print(bytes);
-        let ended = Seatbelt::default().run(&confined, &mut output, &CancellationToken::new()).await;
-        ended.expect("it ended")
-    }
-
-    fn print(bytes: &[u8]) {
-        let _ = io::Write::write_all(&mut io::stderr(), bytes);
-    }
-
-    #[tokio::test]
-    #[ignore = "needs macOS"]
-    async fn the_kernel_takes_the_profile_and_keeps_to_it() {
-        assert_eq!(confined("echo a > a && cat a && echo b > \"$TMPDIR/b\"", false).await, Ended::Code(0));
-        assert_eq!(confined("cat /etc/hosts > /dev/null", false).await, Ended::Code(0));
-        assert_ne!(confined("ls ../home", false).await, Ended::Code(0));
-        assert_ne!(confined("ls /Users", false).await, Ended::Code(0));
-        assert_ne!(confined("echo a > /private/tmp/polyarch-denied", false).await, Ended::Code(0));
-        assert_ne!(confined("/usr/bin/nc -z -w 5 1.1.1.1 443", false).await, Ended::Code(0));
-    }
-
-    #[tokio::test]
-    #[ignore = "needs macOS and a network"]
-    async fn names_are_resolved_where_the_network_was_asked_for() {
-        assert_eq!(
-            confined("/usr/bin/curl -sSo /dev/null https://www.apple.com", true).await,
-            Ended::Code(0)
-        );
-    }
-}
+#[path = "real_tests.rs"]
+mod real;
