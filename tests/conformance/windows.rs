@@ -36,14 +36,10 @@ pub(super) fn describe(layout: &Path) -> Vec<String> {
 /// An entry's platform: all that a host chooses by.
 fn platform(platform: &Value) -> String {
     let text = |key: &str| platform[key].as_str().unwrap_or_default();
-    let mut name = format!("{}/{}", text("os"), text("architecture"));
-    if let Some(version) = platform["os.version"].as_str() {
-        name += &format!(" {version}");
-    }
-    for feature in platform["os.features"].as_array().into_iter().flatten() {
-        name += &format!(" {}", feature.as_str().expect("a feature"));
-    }
-    name
+    let name = format!("{}/{}", text("os"), text("architecture"));
+    let features = platform["os.features"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let parts = [name.as_str()].into_iter().chain(platform["os.version"].as_str()).chain(features);
+    parts.collect::<Vec<_>>().join(" ")
 }
 
 fn image(layout: &Layout<'_>, entry: &Value) -> Vec<String> {
