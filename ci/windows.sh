@@ -9,14 +9,14 @@ export PATH="/usr/bin:$PATH"
 unset RUSTUP_TOOLCHAIN
 export CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUSTFLAGS="--sysroot=$sysroot"
 export CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUSTDOCFLAGS="--sysroot=$sysroot"
-export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-target/debian}"
+export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-target/debian}" CARGO_BUILD_TARGET="$target"
 # What a program does with Windows it does with Wine here, and with the simulator in place of what Wine does not have.
 export CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUNNER="$PWD/ci/wine"
 case "${1:-}" in
-  test | run) cargo build --quiet -p polyarch-hcs-simulator --target "$target" ;;
+  test | run) cargo build --quiet -p polyarch-hcs-simulator -p polyarch-wsl-stand-in ;;
 esac
 if [ "$#" -gt 0 ]; then
-  exec cargo "$@" --target "$target"
+  exec cargo "$@"
 fi
-cargo clippy --workspace --all-targets --target "$target" --locked -- -D warnings
-cargo test --workspace --no-run --target "$target" --locked
+cargo clippy --workspace --all-targets --locked -- -D warnings
+cargo test --workspace --no-run --locked

@@ -130,8 +130,16 @@ impl NamedInput {
             Some((rest, digest)) => (rest, Some(digest.parse().ok()?)),
             None => (text, None),
         };
-        let (folder, tag) = rest.split_once(':').map_or((rest, None), |(folder, tag)| (folder, Some(tag)));
-        Some(Self::Layout { folder: folder.into(), tag: tag.map(str::to_owned), digest })
+        let (folder, tag) = folder_and_tag(rest);
+        Some(Self::Layout { folder, tag, digest })
+    }
+}
+
+/// `DIR[:TAG]`: a colon after the last separator begins the tag, and one behind the letter of a drive does not.
+pub(crate) fn folder_and_tag(text: &str) -> (PathBuf, Option<String>) {
+    match text.rsplit_once(':') {
+        Some((folder, tag)) if !tag.contains(['/', '\\']) => (folder.into(), Some(tag.to_owned())),
+        _ => (text.into(), None),
     }
 }
 
@@ -172,6 +180,13 @@ mod tests {
             tag: tag.map(str::to_owned),
             digest,
         };
+        for (text, folder, tag) in [
+            ("oci-layout://C:/dir/x", "C:/dir/x", None),
+            ("oci-layout://C:\\dir\\x:1", "C:\\dir\\x", Some("1".to_owned())),
+            ("oci-layout://c:1", "c", Some("1".to_owned())),
+        ] {
+            assert_eq!(read(text), NamedInput::Layout { folder: folder.into(), tag, digest: None });
+        }
         assert_eq!(read("oci-layout://dir/x"), layout(None, None));
         assert_eq!(read("oci-layout://dir/x:1"), layout(Some("1"), None));
         assert_eq!(read(&format!("oci-layout://dir/x:1@{digest}")), layout(Some("1"), Some(digest)));

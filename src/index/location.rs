@@ -7,7 +7,10 @@ use std::{
 
 use polyarch_actors::{Digest, DigestError};
 
-use crate::oci::{Reference, ReferenceError};
+use crate::{
+    oci::{Reference, ReferenceError},
+    sources::folder_and_tag,
+};
 
 /// Where an index or image is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -138,14 +141,6 @@ impl Destination {
             Self::Registry(reference) => Some(reference),
             Self::Stored(_) | Self::Layout { .. } => None,
         }
-    }
-}
-
-/// A colon after the last slash begins the tag.
-fn folder_and_tag(text: &str) -> (PathBuf, Option<String>) {
-    match text.rsplit_once(':') {
-        Some((folder, tag)) if !tag.contains('/') => (folder.into(), Some(tag.to_owned())),
-        _ => (text.into(), None),
     }
 }
 

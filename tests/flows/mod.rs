@@ -10,6 +10,7 @@ mod fetch_http;
 #[cfg(target_os = "linux")]
 mod hostile;
 mod orchestrator;
+mod portable;
 mod registry;
 mod registry_chunks;
 mod registry_faults;

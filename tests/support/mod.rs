@@ -10,6 +10,7 @@ pub(crate) mod command;
 pub(crate) mod git;
 #[cfg(target_os = "linux")]
 pub(crate) mod images;
+pub(crate) mod layouts;
 #[cfg(target_os = "linux")]
 pub(crate) mod lies;
 #[cfg(target_os = "linux")]

@@ -1,84 +1,20 @@
 //! Whole builds by the command, with the containers of Windows that the calls make.
 
-use std::{
-    fs,
-    path::Path,
-    process::{Command, Output},
+use std::fs;
+
+use super::{
+    scene::{Scene, alone},
+    whole::{DOCKERFILE, begin, build, calls, prepare, stored},
 };
+use crate::support::layouts::{Ended, Files};
 
-use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
-
-use super::scene::{Scene, alone};
-
-const DOCKERFILE: &str = "FROM base\nCOPY hello.txt C:/app/\nWORKDIR C:/app\n\
-    RUN type hello.txt & echo first>one.txt\nRUN type one.txt & del hello.txt\n";
-
-/// Puts a blob into a layout. Returns its descriptor.
-fn blob(layout: &Path, media_type: &str, bytes: &[u8]) -> Value {
-    let digest =
-        Sha256::digest(bytes).iter().fold(String::new(), |digest, byte| digest + &format!("{byte:02x}"));
-    fs::write(layout.join("blobs/sha256").join(&digest), bytes).expect("a blob");
-    json!({ "mediaType": media_type, "digest": format!("sha256:{digest}"), "size": bytes.len() })
-}
-
-/// A layer with the two folders that every base of Windows has, and a file.
-fn layer() -> Vec<u8> {
-    let mut layer = tar::Builder::new(Vec::new());
-    for (name, attributes, kind) in [
-        ("Files", "16", tar::EntryType::Directory),
-        ("Files/base.txt", "32", tar::EntryType::Regular),
-        ("Hives", "16", tar::EntryType::Directory),
-    ] {
-        layer.append_pax_extensions([("MSWINDOWS.fileattr", attributes.as_bytes())]).expect("a header");
-        let mut header = tar::Header::new_ustar();
-        header.set_entry_type(kind);
-        header.set_mode(0o755);
-        header.set_size(0);
-        layer.append_data(&mut header, name, std::io::empty()).expect("a member");
+/// The files that the image has above its base. What its registry is made of is not looked at.
+fn made(scene: &Scene) -> Vec<Files> {
+    let mut layers = stored(scene).layers().split_off(2);
+    for layer in &mut layers {
+        layer.retain(|(name, _)| !name.starts_with("Hives/"));
     }
-    layer.into_inner().expect("an archive")
-}
-
-/// Makes a context, and beside it a layout with a base.
-fn prepare(scene: &Scene) {
-    let (layout, context) = (scene.folder.join("base"), scene.folder.join("context"));
-    fs::create_dir_all(layout.join("blobs/sha256")).expect("a folder");
-    let layer = blob(&layout, "application/vnd.oci.image.layer.v1.tar", &layer());
-    let config = json!({
-        "architecture": "amd64",
-        "os": "windows",
-        "os.version": "10.0.20348.2402",
-        "config": {},
-        "rootfs": { "type": "layers", "diff_ids": [layer["digest"]] },
-    });
-    let config = blob(&layout, "application/vnd.oci.image.config.v1+json", config.to_string().as_bytes());
-    let media_type = "application/vnd.oci.image.manifest.v1+json";
-    let manifest =
-        json!({ "schemaVersion": 2, "mediaType": media_type, "config": config, "layers": [layer] });
-    let mut manifest = blob(&layout, media_type, manifest.to_string().as_bytes());
-    manifest["platform"] =
-        json!({ "os": "windows", "architecture": "amd64", "os.version": "10.0.20348.2402" });
-    let index = json!({ "schemaVersion": 2, "manifests": [manifest] });
-    fs::write(layout.join("index.json"), index.to_string()).expect("an index");
-    fs::write(layout.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).expect("a layout");
-    fs::create_dir(&context).expect("a folder");
-    fs::write(context.join("Dockerfile"), DOCKERFILE).expect("a Dockerfile");
-    fs::write(context.join("hello.txt"), "hello there\n").expect("a file");
-}
-
-/// Builds it.
-fn build(scene: &Scene) -> Output {
-    // Where the compiler has put it, in the words of this system.
-    let program = std::path::absolute(env!("CARGO_BIN_EXE_polyarch")).expect("a path");
-    let fixed = ["build", "--store", "store", "--progress", "plain", "--platform", "windows/amd64"];
-    let mut command = Command::new(program);
-    command.args(fixed).args(["--build-context", "base=oci-layout://base", "--output", "built", "context"]);
-    command.current_dir(&scene.folder).output().expect("the program")
-}
-
-fn said(output: &Output) -> String {
-    [&output.stdout[..], &output.stderr].map(String::from_utf8_lossy).concat()
+    layers
 }
 
 #[test]
@@ -86,28 +22,117 @@ fn a_dockerfile_is_built_in_containers_that_are_gone_afterwards() {
     alone(
         concat!(module_path!(), "::a_dockerfile_is_built_in_containers_that_are_gone_afterwards"),
         |scene| {
-            prepare(scene);
-            let output = build(scene);
-            let said = said(&output);
-            assert!(output.status.success(), "{said}");
+            prepare(scene, DOCKERFILE);
+            let said = build(scene).ok();
             assert!(said.contains("hello there") && said.contains("first"), "{said}");
             assert_eq!(scene.left(), Vec::<String>::new());
+            assert_eq!(calls(scene, "HcsCreateProcess"), 2);
+            let taken = ("Files/taken/one.txt".to_owned(), "first\n".to_owned());
+            assert_eq!(made(scene), [[taken]]);
         },
     );
 }
 
 #[test]
+fn what_commands_write_and_delete_is_in_the_layers_of_the_image() {
+    alone(
+        concat!(module_path!(), "::what_commands_write_and_delete_is_in_the_layers_of_the_image"),
+        |scene| {
+            let (stage, _) = DOCKERFILE.rsplit_once("FROM").expect("two stages");
+            prepare(scene, stage);
+            build(scene).ok();
+            let layers = made(scene);
+            let file = |name: &str, text: &str| (name.to_owned(), text.to_owned());
+            assert!(layers.contains(&vec![file("Files/app/hello.txt", "hello there\n")]), "{layers:?}");
+            let [.., first, second] = &layers[..] else { panic!("{layers:?}") };
+            assert_eq!(*first, [file("Files/app/one.txt", "first\n")]);
+            assert_eq!(*second, [file("Files/app/.wh.hello.txt", "")]);
+        },
+    );
+}
+
+#[test]
+fn a_second_build_runs_nothing() {
+    alone(concat!(module_path!(), "::a_second_build_runs_nothing"), |scene| {
+        prepare(scene, DOCKERFILE);
+        build(scene).ok();
+        let (image, systems) = (stored(scene).index(), calls(scene, "HcsCreateComputeSystem"));
+        assert_eq!(systems, 2);
+        let said = build(scene).ok();
+        assert_eq!(calls(scene, "HcsCreateComputeSystem"), systems, "{said}");
+        assert!(said.to_lowercase().contains("cached") && !said.contains("hello there"), "{said}");
+        assert_eq!(stored(scene).index(), image);
+        // What is before a change is still known.
+        fs::write(scene.folder.join("context/Dockerfile"), DOCKERFILE.replace("del", "echo gone & del"))
+            .expect("written");
+        build(scene).ok();
+        assert_eq!(calls(scene, "HcsCreateComputeSystem"), systems + 1);
+    });
+}
+
+#[test]
+fn a_command_that_fails_is_told_with_its_code_and_its_last_words() {
+    alone(
+        concat!(module_path!(), "::a_command_that_fails_is_told_with_its_code_and_its_last_words"),
+        |scene| {
+            prepare(scene, "FROM base\nRUN echo all is lost & exit 7\n");
+            let Ended { code, said } = build(scene);
+            assert_eq!(code, Some(4), "{said}");
+            let (_, error) = said.rsplit_once("error:").expect("an error");
+            assert!(error.contains('7') && error.contains("│ all is lost"), "{said}");
+            assert!(error.contains("RUN echo all is lost & exit 7"), "{said}");
+            assert_eq!(scene.left(), Vec::<String>::new());
+            assert_eq!(calls(scene, "ExportLayer"), 0);
+        },
+    );
+}
+
+#[test]
+fn two_builds_at_once_import_each_layer_once() {
+    alone(concat!(module_path!(), "::two_builds_at_once_import_each_layer_once"), |scene| {
+        prepare(scene, DOCKERFILE);
+        let children = [begin(scene), begin(scene)];
+        let ended = children.map(|child| Ended::from(child.wait_with_output().expect("an end")));
+        ended.into_iter().for_each(|ended| drop(ended.ok()));
+        assert_eq!(scene.left(), Vec::<String>::new());
+        assert_eq!(calls(scene, "ProcessBaseImage"), 1);
+        assert_eq!(made(scene), [[("Files/taken/one.txt".to_owned(), "first\n".to_owned())]]);
+    });
+}
+
+#[test]
 fn what_a_killed_build_leaves_goes_with_the_next_one() {
     alone(concat!(module_path!(), "::what_a_killed_build_leaves_goes_with_the_next_one"), |scene| {
-        prepare(scene);
-        scene.fail("HcsCreateProcess", "1 die-after");
-        let output = build(scene);
-        assert!(!output.status.success(), "{}", said(&output));
-        // The container has ended with who had it, and its disk is still there.
-        let left = scene.left();
-        assert_eq!(left.len(), 3, "{left:?}");
-        let output = build(scene);
-        assert!(output.status.success(), "{}", said(&output));
+        prepare(scene, DOCKERFILE);
+        // What there is then beside the files of layers: the disk, which may be active and prepared.
+        for (call, disks) in [
+            ("BackupWrite", 0),
+            ("ProcessBaseImage", 0),
+            ("ImportLayer", 0),
+            ("CreateSandboxLayer", 1),
+            ("ActivateLayer", 2),
+            ("PrepareLayer", 3),
+            ("HcsCreateComputeSystem", 3),
+            ("HcsStartComputeSystem", 3),
+            ("HcsCreateProcess", 3),
+            ("ExportLayer", 2),
+            ("DestroyLayer", 0),
+        ] {
+            let number = calls(scene, call) + 1;
+            scene.fail(call, &format!("{number} die-after"));
+            let Ended { code, said } = build(scene);
+            assert_ne!(code, Some(0), "{call}: {said}");
+            assert_eq!(calls(scene, call), number, "{call}: {said}");
+            // A container ends with who had it.
+            let left = scene.left();
+            assert_eq!(left.len(), disks, "{call}: {left:?}");
+        }
+        build(scene).ok();
         assert_eq!(scene.left(), Vec::<String>::new());
+        let hcs = scene.folder.join("store/backends/hcs");
+        for kind in ["tmp", "scratch"] {
+            let left: Vec<_> = fs::read_dir(hcs.join(kind)).into_iter().flatten().flatten().collect();
+            assert!(left.is_empty(), "{left:?}");
+        }
     });
 }

@@ -1,6 +1,6 @@
 //! Failures that a test has asked for.
 
-use std::{fs, path::Path, process};
+use std::{fs, path::Path, process, thread, time::Duration};
 
 use crate::failure::{Failure, Outcome};
 
@@ -23,6 +23,10 @@ pub(crate) fn of_call(root: &Path, name: &str, number: u64) -> Outcome<Fault> {
         match word {
             "die" => process::abort(),
             "die-after" => return Ok(Fault { dies_after: true }),
+            "held" => {
+                hold(root, name)?;
+                return Ok(Fault::default());
+            }
             _ => {}
         }
         let at_once = word == "at-once";
@@ -36,6 +40,17 @@ pub(crate) fn of_call(root: &Path, name: &str, number: u64) -> Outcome<Fault> {
         return Err(Failure { code, message, at_once });
     }
     Ok(Fault::default())
+}
+
+/// Waits until the test has seen that the call has come this far.
+fn hold(root: &Path, name: &str) -> Outcome<()> {
+    fs::create_dir_all(root.join("held"))?;
+    let held = root.join("held").join(name);
+    fs::write(&held, "")?;
+    while held.exists() {
+        thread::sleep(Duration::from_millis(10));
+    }
+    Ok(())
 }
 
 impl Fault {

@@ -13,7 +13,7 @@
 //! - `volumes\{ID}`: what is in a volume.
 //! - `fail\NAME` is written by tests: which calls of a function fail, one a line: `N CODE WORDS`, where N counts from 1,
 //!   or is `*`; `N at-once CODE` fails the call and not its operation; `N die` and `N die-after` end the process before
-//!   and after the call has done its work.
+//!   and after the call has done its work; `N held` makes `held\NAME`, and the call waits until the test removes it.
 
 #[cfg(windows)]
 mod backup;

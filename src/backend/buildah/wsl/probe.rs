@@ -87,7 +87,13 @@ fn refused<T>(finished: &Finished) -> Result<T, Unusable> {
     if says("WSL_E_DEFAULT_DISTRO_NOT_FOUND") || words.contains("no installed distributions") {
         return no_distribution();
     }
-    if says("WSL_E_WSL_OPTIONAL_COMPONENT_REQUIRED") || says("REGDB_E_CLASSNOTREG") || says("wsl --install") {
+    let is_absent = [
+        "WSL_E_WSL_OPTIONAL_COMPONENT_REQUIRED",
+        "REGDB_E_CLASSNOTREG",
+        "wsl --install",
+        "wsl.exe --install",
+    ];
+    if is_absent.into_iter().any(says) {
         return unusable(
             "finds WSL not installed",
             "Install it: wsl --install (as administrator), and restart.",
