@@ -28,8 +28,11 @@ impl Draft {
         sweep(parent);
         loop {
             let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(parent)?;
-            let lock = held::hold(folder.path()).ok().flatten();
-            // Whoever removes old ones may have been quicker than the lock.
+            let lock = match held::hold(folder.path()) {
+                // Whoever removes old ones has it, and may have removed it before the lock.
+                Ok(None) => continue,
+                held => held.ok().flatten(),
+            };
             if folder.path().exists() {
                 return Ok(Self { folder: folder.keep(), lock });
             }
@@ -56,11 +59,30 @@ fn sweep(parent: &Path) {
     for entry in entries.flatten() {
         let is_draft = entry.file_name().to_string_lossy().starts_with(PREFIX)
             && entry.file_type().is_ok_and(|kind| kind.is_dir());
-        let is_free = || matches!(held::hold(&entry.path()), Ok(Some(_)));
-        if is_draft && is_free() {
-            let _ = remove_folder(&entry.path());
+        if is_draft && let Ok(Some(held)) = held::hold(&entry.path()) {
+            let _ = remove_free(&entry.path(), held);
         }
     }
+}
+
+/// Removes a folder that is held for this.
+#[cfg(unix)]
+fn remove_free(folder: &Path, held: File) -> io::Result<()> {
+    let removed = remove_folder(folder);
+    drop(held);
+    removed
+}
+
+/// Removes a folder that was held for this. Windows removes none that is held; nor does it rename one, so that whoever
+/// holds it by now keeps it.
+#[cfg(windows)]
+fn remove_free(folder: &Path, held: File) -> io::Result<()> {
+    drop(held);
+    let parent = folder.parent().unwrap_or(folder);
+    let aside = tempfile::Builder::new().prefix(PREFIX).tempdir_in(parent)?.keep();
+    fs::remove_dir(&aside)?;
+    fs::rename(folder, &aside)?;
+    remove_folder(&aside)
 }
 
 #[cfg(test)]

@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn secrets_are_references() {
         let secret = |text: &str| text.parse::<SecretOption>().map(|option| option.0.source);
-        assert_eq!(secret("id=a,src=/run/a"), Ok(SecretSource::File("/run/a".into())));
+        assert_eq!(secret("id=a,src=/run/a"), Ok(SecretSource::File(absolute("/run/a"))));
         assert_eq!(secret("id=a,env=PATH"), Ok(SecretSource::Env("PATH".into())));
         assert_eq!(secret("id=PATH"), Ok(SecretSource::Env("PATH".into())));
         assert!(secret("id=a,env=POLYARCH_NO_SUCH_VARIABLE").expect_err("unset").contains("is not set"));

@@ -124,8 +124,9 @@ impl Pins {
         if state.leases == 0 {
             state.noted.clear();
             if let Some(open) = state.open.take() {
-                // A list that stays keeps a little more than it must, until this process ends.
-                let _ = open.list.set_len(0);
+                // A list that stays keeps a little more than it must, until this process ends. Windows empties no file by
+                // a handle that only appends.
+                let _ = File::options().write(true).truncate(true).open(&self.list);
                 let _ = open.gate.unlock();
             }
         }
@@ -154,7 +155,9 @@ impl Open {
     fn note(&mut self, digest: &Digest) -> io::Result<()> {
         self.gate.lock_shared()?;
         self.list.write_all(format!("{digest}\n").as_bytes())?;
-        self.gate.unlock()
+        // A gate that stays shut keeps others from removing blobs, and does no harm. Wine says so of one that is open.
+        let _ = self.gate.unlock();
+        Ok(())
     }
 }
 

@@ -188,7 +188,9 @@ impl Store {
         if self.contains(digest) {
             return self.size(digest);
         }
-        let mut file = File::open(path).map_err(at("open", path))?;
+        // Windows makes sure of no file that its caller may not write.
+        let opened = File::options().read(true).write(cfg!(windows)).open(path);
+        let mut file = opened.map_err(at("open", path))?;
         let (found, size) = hash_all(&mut file).map_err(at("read", path))?;
         if found != *digest {
             return Err(StoreError::Corrupt { path: path.to_owned(), expected: digest.clone(), found });

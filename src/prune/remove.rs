@@ -76,6 +76,10 @@ fn lock(path: &Path) -> io::Result<Option<File>> {
 fn set_aside(path: &Path) -> io::Result<Option<PathBuf>> {
     let folder = path.parent().unwrap_or(path);
     let target = tempfile::Builder::new().prefix(GONE).tempdir_in(folder)?.keep();
+    if cfg!(windows) {
+        // Not every Windows replaces a folder, even one that is empty.
+        fs::remove_dir(&target)?;
+    }
     match fs::rename(path, &target) {
         Ok(()) => Ok(Some(target)),
         Err(error) => {

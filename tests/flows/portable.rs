@@ -54,7 +54,7 @@ fn every_system_makes_the_same_index() {
     assert_eq!(systems, ["linux", "linux", "windows"]);
     let expected: [Files; 1] = [vec![file("app/a.txt", "a\n"), file("app/sub/inner/b.txt", "b\n")]];
     assert_eq!(layout.layers(), expected);
-    assert_eq!(digest, "sha256:0");
+    assert_eq!(digest, "sha256:22204c6e07575bf5feb6af5f34e2d8917e9909fa16c384b5509baabcb9e873ac");
 }
 
 #[test]

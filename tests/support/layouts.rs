@@ -149,9 +149,9 @@ fn files(layer: &[u8]) -> Files {
         let mut entry = entry.expect("a member");
         if entry.header().entry_type().is_file() {
             let name = String::from_utf8(entry.path_bytes().into_owned()).expect("a name");
-            let mut text = String::new();
-            entry.read_to_string(&mut text).expect("text");
-            files.push((name, text.replace("\r\n", "\n")));
+            let mut bytes = Vec::new();
+            entry.read_to_end(&mut bytes).expect("content");
+            files.push((name, String::from_utf8_lossy(&bytes).replace("\r\n", "\n")));
         }
     }
     files.sort();
