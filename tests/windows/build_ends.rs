@@ -30,7 +30,7 @@ async fn cancelled(scene: &Scene, call: &str) {
     let canceller = thread::spawn(move || {
         let begun = Instant::now();
         while !held.exists() {
-            assert!(begun.elapsed() < Duration::from_secs(60), "nobody has called {}", held.display());
+            assert!(begun.elapsed() < Duration::from_mins(1), "nobody has called {}", held.display());
             thread::sleep(Duration::from_millis(10));
         }
         token.cancel();

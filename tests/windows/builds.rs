@@ -93,7 +93,9 @@ fn two_builds_at_once_import_each_layer_once() {
         prepare(scene, DOCKERFILE);
         let children = [begin(scene), begin(scene)];
         let ended = children.map(|child| Ended::from(child.wait_with_output().expect("an end")));
-        ended.into_iter().for_each(|ended| drop(ended.ok()));
+        for ended in ended {
+            ended.ok();
+        }
         assert_eq!(scene.left(), Vec::<String>::new());
         assert_eq!(calls(scene, "ProcessBaseImage"), 1);
         assert_eq!(made(scene), [[("Files/taken/one.txt".to_owned(), "first\n".to_owned())]]);

@@ -72,21 +72,21 @@ impl Scene {
         folders.into_iter().flatten().flatten().map(|entry| entry.path()).collect()
     }
 
-    /// The processes of Linux that have `mark` in their command lines.
-    fn processes(&self, mark: &str) -> Vec<String> {
-        let lines = fs::read_dir(r"Z:\proc").expect("processes").flatten().map(|entry| {
-            let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
-            String::from_utf8_lossy(&line).replace('\0', " ")
-        });
-        // The programs of Windows are processes as well.
-        lines.filter(|line| line.contains(mark) && !line.contains(".exe")).collect()
-    }
-
     /// What there is of builds in Linux.
     fn left(&self) -> Vec<String> {
         let folders = self.folders().into_iter().map(|path| path.display().to_string());
-        folders.chain(self.processes(&self.linux("home"))).collect()
+        folders.chain(processes(&self.linux("home"))).collect()
     }
+}
+
+/// The processes of Linux that have `mark` in their command lines.
+fn processes(mark: &str) -> Vec<String> {
+    let lines = fs::read_dir(r"Z:\proc").expect("processes").flatten().map(|entry| {
+        let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&line).replace('\0', " ")
+    });
+    // The programs of Windows are processes as well.
+    lines.filter(|line| line.contains(mark) && !line.contains(".exe")).collect()
 }
 
 /// A layer with a busybox that is a shell, and all that a shell starts.
@@ -140,18 +140,18 @@ fn a_killed_command_leaves_no_process_and_no_folder_in_the_distribution() {
     let sleeps = format!("sleep {seconds}");
     let mut command = scene.command();
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program");
-    wait(|| scene.processes(&sleeps).iter().any(|line| line.trim() == sleeps), "the step begins");
+    wait(|| processes(&sleeps).iter().any(|line| line.trim() == sleeps), "the step begins");
     assert!(!scene.folders().is_empty());
     child.kill().expect("killed");
     child.wait().expect("an end");
-    wait(|| scene.left().is_empty() && scene.processes(&sleeps).is_empty(), "everything ends");
+    wait(|| scene.left().is_empty() && processes(&sleeps).is_empty(), "everything ends");
 }
 
 /// Waits until something is so.
 fn wait(is: impl Fn() -> bool, what: &str) {
     let begun = Instant::now();
     while !is() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "still waiting: {what}");
+        assert!(begun.elapsed() < Duration::from_mins(1), "still waiting: {what}");
         thread::sleep(Duration::from_millis(100));
     }
 }
