@@ -115,7 +115,8 @@ impl Journal {
 
     /// Waits for the right to look at the journals of others.
     pub(super) fn gate(root: &Path) -> io::Result<Gate> {
-        let gate = File::options().create(true).append(true).open(root.join("gate"))?;
+        // Windows locks no file that is open for nothing but appending.
+        let gate = File::options().create(true).read(true).append(true).open(root.join("gate"))?;
         gate.lock()?;
         Ok(Gate(gate))
     }
@@ -203,7 +204,7 @@ fn lock_file(root: &Path, owner: &str) -> PathBuf {
 
 /// The lock, if nobody holds it.
 fn unheld(path: &Path) -> io::Result<Option<File>> {
-    let lock = File::options().append(true).open(path)?;
+    let lock = File::options().read(true).append(true).open(path)?;
     match lock.try_lock() {
         Ok(()) => Ok(Some(lock)),
         Err(TryLockError::WouldBlock) => Ok(None),

@@ -124,7 +124,8 @@ impl LayerLock {
     pub(super) fn attempt(layer: &Path) -> Result<Option<Self>, HcsFailure> {
         let path = layer.with_extension("lock");
         let locking = || HcsFailure::io(format!("lock {}", path.display()));
-        let file = File::options().create(true).append(true).open(&path).map_err(locking())?;
+        // Windows locks no file that is open for nothing but appending.
+        let file = File::options().create(true).read(true).append(true).open(&path).map_err(locking())?;
         match file.try_lock() {
             Ok(()) => Ok(Some(Self(file))),
             Err(TryLockError::WouldBlock) => Ok(None),

@@ -25,6 +25,7 @@ mod form;
 mod guid;
 mod journal;
 mod layers;
+mod logged;
 mod machine;
 mod run;
 mod scratch;

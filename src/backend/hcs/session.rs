@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     api::HcsApi,
     failure::HcsFailure,
+    logged::Logged,
     machine::{HcsOptions, Machine},
     run::{self, News},
     stop::{Reason, Stop},
@@ -54,6 +55,7 @@ impl Drop for EndsWithThis {
 impl HcsSession {
     /// A session whose layers are kept in the store. Calls nothing yet.
     pub fn new(api: Arc<dyn HcsApi>, store: Store, options: HcsOptions) -> Self {
+        let api: Arc<dyn HcsApi> = Arc::new(Logged(api));
         Self { inner: Arc::new(Inner { api, store, options, machine: OnceCell::new() }) }
     }
 
