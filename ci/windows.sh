@@ -31,4 +31,5 @@ if ! ci/packages wine64 buildah busybox-static util-linux; then
   exit
 fi
 stand_ins
-cargo test --locked --test main -- windows:: portable::
+# As above: of the workspace, or everything would be compiled with other features once more.
+cargo test --workspace --locked --test main -- windows:: portable::
