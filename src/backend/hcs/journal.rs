@@ -16,7 +16,7 @@ use std::{
 use polyarch_actors::BuildId;
 use serde::{Deserialize, Serialize};
 
-use crate::oci::digest_of;
+use crate::{oci::digest_of, whole_file::sync_folder};
 
 /// Who made the containers, as Windows is told.
 pub(super) const OWNER: &str = "polyarch";
@@ -144,7 +144,7 @@ impl Journal {
         let mut file = File::create_new(&path)?;
         file.write_all(&serde_json::to_vec(made)?)?;
         file.sync_all()?;
-        sync(&folder)?;
+        sync_folder(&folder)?;
         Ok(Note { path })
     }
 
@@ -232,19 +232,6 @@ fn read(folder: &Path) -> io::Result<Vec<(Made, Note)>> {
     }
     made.sort_by(|(one, _), (other, _)| one.cmp(other));
     Ok(made)
-}
-
-/// Makes the name of a new file last. On Windows, the file itself does.
-#[cfg(unix)]
-fn sync(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
-}
-
-/// Makes the name of a new file last. On Windows, the file itself does.
-#[cfg(not(unix))]
-#[expect(clippy::unnecessary_wraps, reason = "the other one can fail")]
-fn sync(_: &Path) -> io::Result<()> {
-    Ok(())
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use std::{
 use polyarch_actors::Digest;
 
 use super::{api::LayerBelow, failure::HcsFailure, form, journal::Made, machine::Machine, stop::Stop, undo};
-use crate::{oci::digest_of, session::StepLayer};
+use crate::{oci::digest_of, session::StepLayer, whole_file::put_in_place};
 
 /// How often is looked whether another has imported a layer.
 const LOOK: Duration = Duration::from_millis(50);
@@ -107,8 +107,7 @@ fn complete(layer: &Path) -> io::Result<()> {
     let mut file = tempfile::NamedTempFile::new_in(layer.parent().unwrap_or(Path::new(".")))?;
     file.write_all(b"polyarch layer 1\n")?;
     file.as_file().sync_all()?;
-    file.persist(mark(layer)).map_err(|error| error.error)?;
-    Ok(())
+    put_in_place(file, &mark(layer))
 }
 
 fn mark(layer: &Path) -> PathBuf {
