@@ -18,6 +18,10 @@ pub enum StepNeed {
     HostsWithoutNetwork,
     /// `--shm-size`.
     ShmSize,
+    /// `--memory`.
+    MemoryLimit,
+    /// `--cpu-quota`.
+    CpuLimit,
     /// `--isolation=process`.
     ProcessIsolation,
     /// `--isolation=hyperv`.
@@ -25,7 +29,7 @@ pub enum StepNeed {
 }
 
 impl StepNeed {
-    /// What Linux can give to its steps.
+    /// What every Linux can give to its steps.
     pub const OF_LINUX: [Self; 4] =
         [Self::AllRights, Self::NoNetwork, Self::HostsWithoutNetwork, Self::ShmSize];
 
@@ -41,6 +45,8 @@ impl StepNeed {
             (Self::NoNetwork, offline),
             (Self::HostsWithoutNetwork, offline && !steps.add_hosts.is_empty()),
             (Self::ShmSize, steps.shm_size.is_some()),
+            (Self::MemoryLimit, steps.memory.is_some()),
+            (Self::CpuLimit, steps.millicpus.is_some()),
             (Self::ProcessIsolation, isolated(StepIsolation::Process)),
             (Self::HyperVIsolation, isolated(StepIsolation::HyperV)),
         ];
@@ -57,6 +63,8 @@ impl fmt::Display for StepNeed {
                 "steps names of hosts without a network (--add-host, --network=none)"
             }
             Self::ShmSize => "steps another size of /dev/shm (--shm-size)",
+            Self::MemoryLimit => "steps a limit of memory (--memory)",
+            Self::CpuLimit => "steps a limit of CPU time (--cpu-quota)",
             Self::ProcessIsolation => "steps a container that shares its kernel (--isolation=process)",
             Self::HyperVIsolation => "steps a virtual machine (--isolation=hyperv)",
         })
@@ -80,8 +88,11 @@ mod tests {
         request.steps.shm_size = Some(1);
         request.insecure = true;
         assert_eq!(StepNeed::of(&request), StepNeed::OF_LINUX.into());
-        request.steps = crate::StepOptions { isolation: StepIsolation::HyperV, ..Default::default() };
         request.insecure = false;
+        request.steps =
+            crate::StepOptions { memory: Some(1), millicpus: Some(1), ..crate::StepOptions::default() };
+        assert_eq!(StepNeed::of(&request), [StepNeed::MemoryLimit, StepNeed::CpuLimit].into());
+        request.steps = crate::StepOptions { isolation: StepIsolation::HyperV, ..Default::default() };
         assert!(StepNeed::of(&request).is_empty(), "nothing runs on Windows");
         request.runs_on =
             ["linux/amd64", "windows/amd64"].iter().filter_map(|one| one.parse().ok()).collect();

@@ -21,6 +21,12 @@ pub struct StepOptions {
     pub shm_size: Option<u64>,
     /// Limits of each process, as `setrlimit` sets them.
     pub ulimits: BTreeMap<Resource, Ulimit>,
+    /// The most memory of each step, in bytes. It decides no result.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<u64>,
+    /// The most CPU time of each step, in thousandths of one CPU. It decides no result.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub millicpus: Option<u64>,
     /// Whether `RUN --security=insecure` may have all rights.
     pub allow_insecure: bool,
     /// How steps on Windows are kept apart from the machine.
@@ -322,5 +328,11 @@ mod tests {
         assert_eq!(of("db:10.0.0.1"), of("db:10.0.0.2"));
         assert_ne!(of("db:10.0.0.1"), of("cache:10.0.0.1"));
         assert!(StepOptions::default().key().is_empty());
+    }
+
+    #[test]
+    fn a_step_that_may_use_less_is_the_same_step() {
+        let limited = StepOptions { memory: Some(1 << 30), millicpus: Some(500), ..StepOptions::default() };
+        assert!(limited.key().is_empty() && !limited.is_default());
     }
 }

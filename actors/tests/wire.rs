@@ -166,6 +166,8 @@ fn a_request_has_its_golden_form() {
             network: StepNetwork::None,
             shm_size: Some(1 << 20),
             ulimits: [Ulimit::read("nofile=1024:-1").expect("a limit")].into(),
+            memory: Some(1 << 30),
+            millicpus: Some(1500),
             allow_insecure: true,
             isolation: StepIsolation::HyperV,
         },

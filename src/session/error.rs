@@ -70,6 +70,9 @@ pub enum Failure {
         /// The most that the hard limit may be.
         most: u64,
     },
+    /// What the step may use up cannot be limited, though it could when that was tried out.
+    #[error("the step cannot be limited: {0}")]
+    Unlimited(String),
     /// The program cannot be executed.
     #[error("cannot execute {program}: {reason}")]
     Execute {

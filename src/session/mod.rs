@@ -25,6 +25,6 @@ pub use linux::{LinuxSession, SessionOptions, Snapshots};
 pub(crate) use linux::{serve, work};
 pub use outcome::{Ended, LayerRecord, RecordKind, Spent, StepOutcome, Stream};
 pub use step::{
-    Cache, Emulator, Limits, Mount, MountKind, Network, Secret, SecretSource, Sharing, Source, Step,
-    StepLayer,
+    Cache, CpuQuota, Emulator, Limits, Mount, MountKind, Network, Secret, SecretSource, Sharing, Source,
+    Step, StepLayer,
 };

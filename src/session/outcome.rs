@@ -39,6 +39,19 @@ pub enum Ended {
     Signal(i32),
     /// It ran longer than it may, and was killed.
     TimedOut,
+    /// With this exit code, after one of its processes was killed because they took more memory than they may.
+    OutOfMemory(i32),
+}
+
+impl Ended {
+    /// The exit code, as a shell gives it; `None` where time or memory was the end.
+    pub fn code(self) -> Option<i32> {
+        match self {
+            Self::Code(code) => Some(code),
+            Self::Signal(signal) => Some(128 + signal),
+            Self::TimedOut | Self::OutOfMemory(_) => None,
+        }
+    }
 }
 
 /// Where a command wrote something.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, ffi::OsString, net::IpAddr, path::PathBuf, time::Duration};
 
-use polyarch_actors::{Digest, Resource, StepIsolation, Ulimit};
+use polyarch_actors::{Digest, Resource, StepIsolation, StepOptions, Ulimit};
 use serde::{Deserialize, Serialize};
 
 /// A command on top of some layers.
@@ -80,6 +80,33 @@ pub struct Limits {
     pub pids: Option<u64>,
     /// CPU time, in thousandths of one CPU.
     pub millicpus: Option<u64>,
+}
+
+impl Limits {
+    /// Those that a build gives each of its steps.
+    pub fn of(options: &StepOptions) -> Self {
+        Self { memory: options.memory, pids: None, millicpus: options.millicpus }
+    }
+
+    /// The limit of CPU time, as Linux has it.
+    pub fn cpu_quota(&self) -> Option<CpuQuota> {
+        self.millicpus.map(|millis| {
+            // No quota may be shorter than a millisecond, so a small share needs a long period.
+            let period = if millis < 10 { 1_000_000 } else { 100_000 };
+            CpuQuota { quota: millis.max(1).saturating_mul(period / 1000), period }
+        })
+    }
+}
+
+/// A limit of CPU time: so much of it in each period, in microseconds.
+///
+/// Source: Linux, `Documentation/scheduler/sched-bwc.rst`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CpuQuota {
+    /// How long all processes together may run in a period. It is longer than the period where that is several CPUs.
+    pub quota: u64,
+    /// How long a period is.
+    pub period: u64,
 }
 
 /// A program that runs programs of another CPU.
@@ -211,5 +238,25 @@ impl Step {
     /// The environment as a map: of several values the last one counts.
     pub fn environment(&self) -> BTreeMap<OsString, OsString> {
         self.env.iter().cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_of_a_cpu_is_a_quota_that_linux_takes() {
+        let of = |millicpus| Limits { millicpus, ..Limits::default() }.cpu_quota();
+        assert_eq!(of(None), None);
+        for (millis, quota, period) in [
+            (0, 1000, 1_000_000),
+            (1, 1000, 1_000_000),
+            (9, 9000, 1_000_000),
+            (10, 1000, 100_000),
+            (1500, 150_000, 100_000),
+        ] {
+            assert_eq!(of(Some(millis)), Some(CpuQuota { quota, period }), "{millis}");
+        }
     }
 }

@@ -105,12 +105,13 @@ fn steps_are_given_what_the_build_says() {
     request.steps.add_hosts = polyarch_actors::HostEntry::read("db=::1,10.0.0.1").expect("hosts");
     request.steps.network = StepNetwork::None;
     request.steps.shm_size = Some(1024);
+    (request.steps.memory, request.steps.millicpus) = (Some(1 << 30), Some(500));
     request.steps.ulimits = [polyarch_actors::Ulimit::read("nofile=1:-1").expect("a limit")].into();
     // Without a RUN the isolation is one that has no network of its own.
     assert!(line(&request, "chroot", 28).expect("a command").contains(" --network=host "));
     request.runs_on.insert(request.platform.clone());
     let line = line(&request, "oci", 28).expect("a command");
-    let flags =
-        " --network=none --add-host=db:::1 --add-host=db:10.0.0.1 --shm-size=1024 --ulimit=nofile=1:-1 ";
+    let flags = " --network=none --add-host=db:::1 --add-host=db:10.0.0.1 --shm-size=1024 --memory=1073741824 \
+                 --cpu-quota=50000 --cpu-period=100000 --ulimit=nofile=1:-1 ";
     assert!(line.contains(flags), "{line}");
 }

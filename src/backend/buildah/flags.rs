@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use polyarch_actors::{BuildError, BuildRequest, Platform, StepNetwork};
 
+use crate::session::Limits;
+
 /// What RUN steps are given.
 pub(super) fn step_flags(request: &BuildRequest) -> Vec<String> {
     let steps = &request.steps;
@@ -17,6 +19,10 @@ pub(super) fn step_flags(request: &BuildRequest) -> Vec<String> {
     let mut flags = vec![format!("--network={network}")];
     flags.extend(steps.add_hosts.iter().map(|host| format!("--add-host={}:{}", host.name, host.address)));
     flags.extend(steps.shm_size.map(|size| format!("--shm-size={size}")));
+    flags.extend(steps.memory.map(|bytes| format!("--memory={bytes}")));
+    if let Some(cpu) = Limits::of(steps).cpu_quota() {
+        flags.extend([format!("--cpu-quota={}", cpu.quota), format!("--cpu-period={}", cpu.period)]);
+    }
     flags.extend(steps.ulimits.iter().map(|(resource, limit)| format!("--ulimit={resource}={limit}")));
     flags
 }

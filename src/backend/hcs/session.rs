@@ -179,6 +179,8 @@ impl Session for HcsSession {
                 emulated: Vec::new(),
                 gives: BTreeSet::from([
                     StepNeed::NoNetwork,
+                    StepNeed::MemoryLimit,
+                    StepNeed::CpuLimit,
                     StepNeed::ProcessIsolation,
                     StepNeed::HyperVIsolation,
                 ]),

@@ -151,7 +151,7 @@ impl Step<'_> {
             os_version: stage.config.platform.os_version.clone(),
             isolation: options.isolation,
             verbatim: command.verbatim,
-            limits: Limits { pids: Some(MOST_PROCESSES), ..Limits::default() },
+            limits: Limits { pids: Some(MOST_PROCESSES), ..Limits::of(options) },
             another_follows: self.run_follows,
             ..session::Step::default()
         }
@@ -167,7 +167,7 @@ impl Step<'_> {
             .session
             .run(step, &mut |stream, bytes| output.write(stream, bytes), &build.cancel)
             .await;
-        let last = output.finish();
+        let mut last = output.finish();
         let outcome = ran.map_err(|error| self.failed(error))?;
         self.meter.add(Part::Preparing, outcome.spent.preparing);
         self.meter.add(Part::Running, outcome.spent.running);
@@ -177,6 +177,13 @@ impl Step<'_> {
             Ended::Code(code) => code,
             Ended::Signal(signal) => 128 + signal,
             Ended::TimedOut => 124,
+            Ended::OutOfMemory(code) => {
+                let most = build.request.steps.memory.unwrap_or_default();
+                last.push(format!(
+                    "a process was killed: the step took more than its {most} bytes of memory"
+                ));
+                code
+            }
         };
         if exit_code != 0 {
             let instruction = self.text.to_owned();

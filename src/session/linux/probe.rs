@@ -35,7 +35,7 @@ pub(super) fn report(rootless: bool, done: Done) -> SessionReport {
         manner: format!("{snapshots}{who}"),
         native: cpu::platforms(),
         emulated: emulated(),
-        gives: StepNeed::OF_LINUX.into(),
+        gives: StepNeed::OF_LINUX.into_iter().chain(done.gives).collect(),
         advice: done.problems,
     }
 }

@@ -63,6 +63,8 @@ impl Trial {
 
 #[cfg(test)]
 mod tests {
+    use polyarch_actors::StepNeed;
+
     use super::*;
     use crate::session::{
         linux::probe::Snapshots,
@@ -80,11 +82,13 @@ mod tests {
             layer: None,
             snapshots: Snapshots::Copy,
             problems: Vec::new(),
+            gives: [StepNeed::MemoryLimit].into(),
             spent: Spent::default(),
         };
         assert!(trial().recall().is_none());
         trial().keep(&done);
-        assert_eq!(trial().recall().map(|done| done.snapshots), Some(Snapshots::Copy));
+        let known = trial().recall().map(|done| (done.snapshots, done.gives));
+        assert_eq!(known, Some((Snapshots::Copy, [StepNeed::MemoryLimit].into())));
         fs::write(&helper, "another").expect("written");
         assert!(trial().recall().is_none(), "another program");
         let booted = Trial { key: "another start".into(), ..trial() };

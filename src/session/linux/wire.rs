@@ -1,7 +1,8 @@
 //! What a session and its helper processes say to each other. Both are the same program, so there is no version.
 
-use std::path::PathBuf;
+use std::{collections::BTreeSet, path::PathBuf};
 
+use polyarch_actors::StepNeed;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -58,6 +59,9 @@ pub(super) struct Done {
     pub(super) snapshots: Snapshots,
     /// What does not work as well as it could.
     pub(super) problems: Vec<String>,
+    /// What not every machine can give to steps, and this one can.
+    #[serde(default)]
+    pub(super) gives: BTreeSet<StepNeed>,
     /// Where the time of a step went.
     #[serde(default)]
     pub(super) spent: Spent,

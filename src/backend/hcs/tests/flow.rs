@@ -1,6 +1,6 @@
 //! Whole builds.
 
-use polyarch_actors::{BuildBackend as _, BuildError, StepIsolation};
+use polyarch_actors::{BuildBackend as _, BuildError, StepIsolation, StepNeed};
 use tokio_util::sync::CancellationToken;
 
 use super::scene::Scene;
@@ -178,6 +178,8 @@ async fn a_backend_says_what_it_can_give() {
     let native: Vec<String> = can.native.iter().map(ToString::to_string).collect();
     assert_eq!(native.len(), 1);
     assert!(native[0].starts_with("windows/"), "{native:?}");
-    assert!(can.gives.contains(&polyarch_actors::StepNeed::HyperVIsolation));
+    for need in [StepNeed::HyperVIsolation, StepNeed::MemoryLimit, StepNeed::CpuLimit] {
+        assert!(can.gives.contains(&need), "{need}");
+    }
     assert!(format!("{:?}", can.availability).contains(super::scene::HOST));
 }

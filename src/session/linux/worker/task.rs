@@ -1,12 +1,15 @@
 //! The tasks of a helper process.
 
 use std::{
+    collections::BTreeSet,
     ffi::OsString,
     fs::{self, File},
     io,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
+
+use polyarch_actors::StepNeed;
 
 use super::{
     birth::{self, Birth},
@@ -54,6 +57,7 @@ fn probe(work: &Work) -> Result<Done, Failure> {
         layer: None,
         snapshots: probe::Snapshots::Overlay,
         problems: Vec::new(),
+        gives: BTreeSet::new(),
         spent: Spent::default(),
     };
     let lower = work.scratch.join("lower");
@@ -71,7 +75,9 @@ fn probe(work: &Work) -> Result<Done, Failure> {
     }
     let limits = Limits { memory: Some(1 << 30), pids: Some(1000), millicpus: Some(1000) };
     let groups = limits::hold(&work.cgroup, &limits);
-    done.problems.extend(groups.problems.iter().map(|problem| format!("Steps are not limited: {problem}.")));
+    done.gives.extend(groups.limits_memory().then_some(StepNeed::MemoryLimit));
+    done.gives.extend(groups.limits_cpu().then_some(StepNeed::CpuLimit));
+    done.problems.extend(groups.problems().map(|problem| format!("Steps are not limited: {problem}.")));
     Ok(done)
 }
 
@@ -89,8 +95,8 @@ fn remove(work: &Work, folders: &[PathBuf]) -> Result<Done, Failure> {
 
 /// An answer that says only how something ended.
 fn done(work: &Work, ended: Ended) -> Done {
-    let (snapshots, problems) = (work.snapshots, Vec::new());
-    Done { ended, layer: None, snapshots, problems, spent: Spent::default() }
+    let (snapshots, problems, gives) = (work.snapshots, Vec::new(), BTreeSet::new());
+    Done { ended, layer: None, snapshots, problems, gives, spent: Spent::default() }
 }
 
 fn run(work: &Work, step: &Step) -> Result<Done, Failure> {
@@ -161,6 +167,7 @@ fn start(work: &Work, step: &Step, root: &Path, made: &Path, mounts: &mut Mounts
     let user = user::find(root, &step.user)?;
     rights::check_limits(&step.ulimits, work.userns)?;
     let mut groups = limits::hold(&work.cgroup, &step.limits);
+    groups.require()?;
     let file = |path: &Path| {
         let file = File::options().create(true).truncate(true).read(true).write(true).open(path);
         file.map_err(Failure::system(format!("make {}", path.display())))
@@ -187,7 +194,11 @@ fn start(work: &Work, step: &Step, root: &Path, made: &Path, mounts: &mut Mounts
         failure: file(&memory::folder(scratch).join("failure"))?,
         filter: if step.insecure { Vec::new() } else { filter::program() },
     };
-    birth::run(birth, step, environment)
+    let ended = birth::run(birth, step, environment)?;
+    Ok(match ended.code() {
+        Some(code) if code != 0 && groups.ran_out_of_memory() => Ended::OutOfMemory(code),
+        _ => ended,
+    })
 }
 
 /// Writes what the upper directory holds as a layer, and keeps the directory as its snapshot.
