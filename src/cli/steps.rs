@@ -204,7 +204,7 @@ mod tests {
             ("--memory=5m", "the least is 6m"),
             ("--memory=0", "the least is 6m"),
             ("--cpu-quota=999", "1000"),
-            ("--cpu-quota=-1", "1000"),
+            ("--cpu-quota=-1", "invalid digit"),
             ("--cpu-quota=half", "invalid digit"),
             ("--cpu-period=50000", "--cpu-quota"),
             ("--ulimit=files=1", "unknown type"),

@@ -1,8 +1,12 @@
 //! What is given to RUN steps on the command line.
 
+use std::{fs, path::Path, process::Command};
+
 use crate::support::{
     bases::busybox,
-    command::{Desk, Ended, ready},
+    buildah::{left_behind, skip},
+    command::{Desk, Ended, is_root, ready},
+    tools::require,
 };
 
 #[test]
@@ -27,6 +31,7 @@ fn a_step_runs_again_when_it_is_given_something_else_and_only_then() {
             (&["--ulimit=nofile=64:64"], true),
             (&["--network=host"], true),
             (&["--allow=security.insecure,network.host"], true),
+            (&["--memory=1g", "--cpu-quota=150000"], true),
             (&["--provenance=false", "--sbom=false"], true),
         ] {
             assert_eq!(cached(flags), expected, "{backend} {flags:?}");
@@ -76,11 +81,73 @@ fn what_cannot_be_given_is_refused_as_a_mistake_of_the_command_line() {
         (["--network", "bridge"], "default, none and host"),
         (["--shm-size", "much"], "no size"),
         (["--ulimit", "files=1"], "unknown type"),
+        (["-m", "1m"], "the least is 6m"),
+        (["--cpu-period", "50000"], "--cpu-quota <MICROSECONDS>"),
         (["--allow", "device"], "security.insecure"),
         (["--provenance", "version=v0.2"], "version v1 of SLSA"),
     ] {
         let ended = desk.run(["build"].iter().chain(&arguments).chain(&[context.as_str()]));
         ended.fails(2, &[words]);
+    }
+}
+
+#[test]
+fn a_step_that_takes_too_much_memory_is_told_so_and_what_was_done_stays() {
+    let Some(base) = (ready() && limits_memory()).then(busybox).flatten() else { return };
+    let desk = Desk::new();
+    let run = "RUN dd if=/dev/zero of=/dev/null bs=60000000 count=1";
+    let context = desk.context("app", format!("FROM {base}\n{run}\n"));
+    for backend in ["sandbox", "buildah"] {
+        let build = ["build", "--backend", backend, "--progress", "plain", &context];
+        let ended = desk.run(build.iter().chain(&["--memory", "16m"]));
+        ended.fails(4, &["dd if=/dev/zero", "failed with exit code 137"]);
+        ended.says("16777216 bytes of memory");
+        // The limit is no part of the step.
+        desk.ok(build.iter().chain(&["--memory", "256m"]));
+        let ended = desk.run(build.iter().chain(&["--memory", "16m"]));
+        assert!(ended.code == Some(0) && ended.stderr.contains(" cached: RUN"), "{}", ended.stderr);
+    }
+    assert_eq!(left_behind(&desk.store(), None), Vec::<String>::new());
+}
+
+/// Whether the kernel kills who takes too much memory here; says so where it does not.
+fn limits_memory() -> bool {
+    let groups = ["/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/cgroup.controllers"];
+    let swaps = fs::read_to_string("/proc/swaps").is_ok_and(|text| text.lines().count() > 1);
+    let limits = is_root() && !swaps && groups.iter().any(|file| Path::new(file).exists());
+    if !limits {
+        skip("needs root, control groups and no swap");
+    }
+    limits
+}
+
+#[test]
+fn limits_that_cannot_be_set_are_refused_before_anything_is_pulled() {
+    if !ready() || !is_root() || !require("unshare") {
+        return;
+    }
+    let desk = Desk::new();
+    // Nobody answers there.
+    let context = desk.context("app", "FROM localhost:1/base\nRUN true\n");
+    let hidden = "mount -t tmpfs -o ro none /sys/fs/cgroup && exec \"$0\" \"$@\"";
+    for (flag, reason) in [
+        ("--memory=1g", "steps a limit of memory (--memory)"),
+        ("--cpu-quota=50000", "steps a limit of CPU time (--cpu-quota)"),
+    ] {
+        let build = desk.command(["build", flag, &context]);
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--propagation=private", "sh", "-c", hidden]);
+        command.arg(build.get_program()).args(build.get_args());
+        for (name, value) in build.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        command.current_dir(build.get_current_dir().unwrap_or(Path::new("/")));
+        let ended = Ended::of(&mut command);
+        ended.fails(5, &["app/Dockerfile:2", &format!("sandbox cannot give {reason}")]);
+        ended.says(&format!("buildah cannot give {reason}"));
     }
 }
 

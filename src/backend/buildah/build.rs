@@ -213,6 +213,7 @@ impl Attempt<'_> {
             instruction,
             output: &output,
             platform: &self.request.platform,
+            memory: self.request.steps.memory,
             storage: &self.builder.layout.root().display().to_string(),
         });
         Err(self.planned.locate(error, self.request, instruction))

@@ -7,6 +7,9 @@ use polyarch_actors::{BuildError, Platform};
 
 use crate::guard::Exit;
 
+/// How a command ends that the kernel kills.
+const KILLED: i32 = 128 + 9;
+
 /// How a `buildah build` ended that gave no image.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FailedBuild<'a> {
@@ -18,6 +21,8 @@ pub(super) struct FailedBuild<'a> {
     /// The last lines that it printed.
     pub(super) output: &'a [String],
     pub(super) platform: &'a Platform,
+    /// The most memory that its steps may take, in bytes.
+    pub(super) memory: Option<u64>,
     /// A path on the device that holds the storage.
     pub(super) storage: &'a str,
 }
@@ -121,8 +126,19 @@ fn failed_step(failed: &FailedBuild<'_>, code: i32) -> BuildError {
         exit_code,
         output: failed.output.to_vec(),
     };
-    if code != 1 {
-        return step(code);
+    let with_reason = |exit_code, reason| BuildError::StepFailed {
+        instruction: failed.instruction.to_owned(),
+        exit_code,
+        output: failed.output.iter().cloned().chain([reason]).collect(),
+    };
+    match failed.memory {
+        // buildah does not say who killed it, and who did is gone with its control group.
+        Some(most) if code == KILLED => {
+            let reason = format!("was killed, as if it took more than its {most} bytes of memory (--memory)");
+            return with_reason(code, reason);
+        }
+        _ if code != 1 => return step(code),
+        _ => {}
     }
     let lines = || failed.stderr.lines().rev();
     let of_runtime = |line: &&str| {
@@ -137,16 +153,11 @@ fn failed_step(failed: &FailedBuild<'_>, code: i32) -> BuildError {
     }
     let missing = ["not found in $PATH", "no such file or directory", "No such file or directory"];
     let refused = ["Permission denied", "permission denied", "open executable"];
-    let with_reason = |exit_code| BuildError::StepFailed {
-        instruction: failed.instruction.to_owned(),
-        exit_code,
-        output: failed.output.iter().cloned().chain([runtime_reason(line)]).collect(),
-    };
     // The codes that a shell gives for these.
     if missing.iter().any(|words| line.contains(words)) {
-        with_reason(127)
+        with_reason(127, runtime_reason(line))
     } else if refused.iter().any(|words| line.contains(words)) {
-        with_reason(126)
+        with_reason(126, runtime_reason(line))
     } else {
         host(&format!("the container runtime cannot run a step: {}", runtime_reason(line)), false)
     }

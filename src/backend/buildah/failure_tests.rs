@@ -9,12 +9,17 @@ fn platform() -> Platform {
 }
 
 fn build(code: i32, stderr: &str) -> BuildError {
+    limited_build(code, stderr, None)
+}
+
+fn limited_build(code: i32, stderr: &str, memory: Option<u64>) -> BuildError {
     classify_build(&FailedBuild {
         exit: Exit { code: Some(code), signal: None },
         stderr,
         instruction: "RUN it",
         output: &["last words".to_owned()],
         platform: &platform(),
+        memory,
         storage: "/store",
     })
 }
@@ -22,6 +27,16 @@ fn build(code: i32, stderr: &str) -> BuildError {
 fn step(code: i32, more: Option<&str>) -> BuildError {
     let output = ["last words"].into_iter().chain(more).map(str::to_owned).collect();
     BuildError::StepFailed { instruction: "RUN it".into(), exit_code: code, output }
+}
+
+#[test]
+fn only_a_killed_step_with_a_limit_of_memory_is_told_of_it() {
+    let ended =
+        |code| format!("Error: building at STEP \"RUN it\": while running runtime: exit status {code}\n");
+    let reason = "was killed, as if it took more than its 4096 bytes of memory (--memory)";
+    assert_eq!(limited_build(137, &ended(137), Some(4096)), step(137, Some(reason)));
+    assert_eq!(limited_build(7, &ended(7), Some(4096)), step(7, None));
+    assert_eq!(limited_build(137, &ended(137), None), step(137, None));
 }
 
 #[test]

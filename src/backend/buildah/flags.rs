@@ -1,8 +1,8 @@
-//! Flags of `buildah build` that say what is built, wherever it is.
+//! Flags of `buildah build` that say what is built, wherever it is, and what steps can be given with them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use polyarch_actors::{BuildError, BuildRequest, Platform, StepNetwork};
+use polyarch_actors::{BuildError, BuildRequest, Platform, StepNeed, StepNetwork};
 
 use crate::session::Limits;
 
@@ -25,6 +25,20 @@ pub(super) fn step_flags(request: &BuildRequest) -> Vec<String> {
     }
     flags.extend(steps.ulimits.iter().map(|(resource, limit)| format!("--ulimit={resource}={limit}")));
     flags
+}
+
+/// What steps can be given that have this isolation, which may hold them to limits or not.
+pub(super) fn gives(isolation: Option<&str>, limits: bool) -> BTreeSet<StepNeed> {
+    let mut gives = match isolation {
+        // It has the host's /dev/shm, and no network of its own.
+        None | Some("chroot") => BTreeSet::new(),
+        // Without a network there is no /etc/hosts of its own either.
+        Some(_) => BTreeSet::from([StepNeed::NoNetwork, StepNeed::ShmSize]),
+    };
+    if limits {
+        gives.extend([StepNeed::MemoryLimit, StepNeed::CpuLimit]);
+    }
+    gives
 }
 
 /// The build arguments, with those about the building machine that buildah 1.28 leaves out.

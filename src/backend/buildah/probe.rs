@@ -1,10 +1,11 @@
 //! What can be built here with buildah, and why not the rest.
 
-use std::{collections::BTreeSet, path::Path};
+use std::path::Path;
 
-use polyarch_actors::{Availability, Capabilities, ImageOs, StepNeed};
+use polyarch_actors::{Availability, Capabilities, ImageOs};
 
 use super::{
+    flags::gives,
     machine::{Machine, Unusable},
     trial::Trial,
 };
@@ -54,12 +55,7 @@ pub(super) fn capabilities(found: Result<(&Machine, &Trial), &Unusable>, slots: 
         native,
         emulated,
         assembles: vec![ImageOs::Linux],
-        gives: match trial.isolation.as_deref() {
-            // It has the host's /dev/shm, and no network of its own.
-            None | Some("chroot") => BTreeSet::new(),
-            // Without a network there is no /etc/hosts of its own either.
-            Some(_) => [StepNeed::NoNetwork, StepNeed::ShmSize].into(),
-        },
+        gives: gives(trial.isolation.as_deref(), trial.limits),
         knows_steps: false,
         slots,
         advice,

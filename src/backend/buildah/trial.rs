@@ -24,6 +24,11 @@ use crate::guard::{Guard, GuardError, Launch, Mode};
 
 /// How long a result with problems counts. The cause may have been passing.
 const DOUBTFUL: Duration = Duration::from_hours(1);
+/// Limits, and a script that finds them in the control groups of its step, whatever their version. A runtime that
+/// cannot set limits may say nothing of it.
+const LIMITS: [&str; 3] = ["--memory=67108864", "--cpu-quota=50000", "--cpu-period=100000"];
+const IS_LIMITED: &str = "cd /sys/fs/cgroup && grep -qxs 67108864 memory.max memory/memory.limit_in_bytes && \
+                          grep -qs ^50000 cpu.max cpu/cpu.cfs_quota_us";
 /// The most that is read of what a trial prints.
 const MOST: usize = 16 << 10;
 
@@ -37,6 +42,8 @@ pub(super) struct Trial {
     pub(super) driver_flags: Vec<String>,
     /// The strongest isolation that works; `None` when no RUN works.
     pub(super) isolation: Option<String>,
+    /// Whether steps can be given limits of memory and CPU time.
+    pub(super) limits: bool,
     /// How completely builds are held.
     pub(super) mode: Mode,
     /// What did not work, and why.
@@ -104,6 +111,7 @@ async fn attempt(machine: &Machine, worker: &Worker, key: String) -> Result<Tria
             driver,
             driver_flags,
             isolation: None,
+            limits: false,
             mode: Mode::Descendants,
             problems: Vec::new(),
         };
@@ -162,13 +170,19 @@ async fn try_storage(
         return Ok(None);
     };
     for isolation in isolations(machine.rootless) {
-        let command = match run_command(machine, worker, storage, isolation, &program) {
+        let run =
+            |words: &[&str], flags: &[&str]| run_command(machine, worker, storage, isolation, words, flags);
+        let command = match run(&[&program.to_string_lossy()], &[]) {
             Ok(command) => command,
             Err(error) => return Ok(Some(error.to_string())),
         };
         let (exit, _, stderr) = guard.output(&command, MOST).await?;
         if exit.code == Some(0) {
             trial.isolation = Some(isolation.to_owned());
+            // The other isolations leave limits out.
+            if let ("oci", Ok(command)) = (isolation, run(&["/bin/sh", "-c", IS_LIMITED], &LIMITS)) {
+                trial.limits = guard.output(&command, MOST).await?.0.code == Some(0);
+            }
             return Ok(None);
         }
         trial.problems.push(format!("isolation {isolation}: {}", first_reason(&stderr)));
@@ -182,12 +196,13 @@ fn run_command(
     worker: &Worker,
     storage: &Storage,
     isolation: &str,
-    program: &Path,
+    words: &[&str],
+    flags: &[&str],
 ) -> io::Result<crate::guard::Command> {
     let context = worker.tmp().join("trial");
     fs::create_dir_all(&context)?;
     let dockerfile = context.join("Dockerfile");
-    fs::write(&dockerfile, format!("FROM scratch\nRUN [\"{}\"]\n", program.display()))?;
+    fs::write(&dockerfile, format!("FROM scratch\nRUN {}\n", serde_json::to_string(words)?))?;
     let mut command = storage.command();
     command.mask.clone_from(&machine.mask);
     command.args([
@@ -200,6 +215,7 @@ fn run_command(
         isolation,
     ]);
     command.args(runtime_flags(isolation, &worker.tmp().join("runtime"), &worker.cgroup()));
+    command.args(flags);
     let platform = polyarch_actors::Platform::host_linux();
     command.arg("--platform").arg(platform.to_string());
     for folder in ["/usr", "/bin", "/lib", "/lib64", "/nix"] {

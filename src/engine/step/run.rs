@@ -180,7 +180,7 @@ impl Step<'_> {
             Ended::OutOfMemory(code) => {
                 let most = build.request.steps.memory.unwrap_or_default();
                 last.push(format!(
-                    "a process was killed: the step took more than its {most} bytes of memory"
+                    "a process was killed: the step took more than its {most} bytes of memory (--memory)"
                 ));
                 code
             }

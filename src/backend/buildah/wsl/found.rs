@@ -2,10 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use polyarch_actors::{Availability, Capabilities, ImageOs, Platform, StepNeed};
+use polyarch_actors::{Availability, Capabilities, ImageOs, Platform};
 
 use super::{
-    super::version::{BuildahVersion, HEREDOCS, OLDEST},
+    super::{
+        flags::gives,
+        version::{BuildahVersion, HEREDOCS, OLDEST},
+    },
     probe::{Unusable, unusable},
 };
 use crate::machine::binfmt;
@@ -25,6 +28,8 @@ pub(super) struct Found {
     pub(super) driver: String,
     /// The strongest isolation that works; `None` when no RUN works.
     pub(super) isolation: Option<String>,
+    /// Whether steps can be given limits of memory and CPU time.
+    limits: bool,
     emulated: Vec<Platform>,
     /// What could be better, one sentence each.
     advice: Vec<String>,
@@ -40,6 +45,7 @@ impl Found {
             version: OLDEST,
             driver: "overlay".into(),
             isolation: Some("oci".into()),
+            limits: true,
             emulated: Vec::new(),
             advice: Vec::new(),
         }
@@ -122,8 +128,10 @@ pub(super) fn read(text: &str) -> Result<Found, Unusable> {
     if driver == "vfs" {
         advice.push("The storage driver is vfs, which copies every layer.".into());
     }
+    let limits = value("limits").is_some();
     let emulated = emulated(value("formats").is_some(), &values("format"), &platform, &mut advice);
-    Ok(Found { distribution, platform, version, driver: driver.to_owned(), isolation, emulated, advice })
+    let driver = driver.to_owned();
+    Ok(Found { distribution, platform, version, driver, isolation, limits, emulated, advice })
 }
 
 fn emulated(mounted: bool, formats: &[&str], own: &Platform, advice: &mut Vec<String>) -> Vec<Platform> {
@@ -167,10 +175,7 @@ pub(super) fn capabilities(found: Result<&Found, &Unusable>, slots: usize) -> Ca
         native: if runs { native(&found.platform) } else { Vec::new() },
         emulated: if runs { found.emulated.clone() } else { Vec::new() },
         assembles: vec![ImageOs::Linux],
-        gives: match found.isolation.as_deref() {
-            None | Some("chroot") => BTreeSet::new(),
-            Some(_) => [StepNeed::NoNetwork, StepNeed::ShmSize].into(),
-        },
+        gives: gives(found.isolation.as_deref(), found.limits),
         knows_steps: false,
         slots,
         advice: found.advice.clone(),

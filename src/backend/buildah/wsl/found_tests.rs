@@ -1,3 +1,5 @@
+use polyarch_actors::StepNeed;
+
 use super::*;
 
 const WELL: &str = "distribution Debian\nkernel 5.15.153.1-microsoft-standard-WSL2\nmachine x86_64\nuser 0\n\
@@ -21,7 +23,10 @@ fn a_distribution_with_everything_is_as_good_as_linux() {
     let what = "buildah 1.28.2 in Debian (overlay, oci isolation)";
     assert_eq!(can.availability, Availability::Usable(what.into()));
     assert_eq!(can.slots, 3);
-    assert!(can.gives.contains(&StepNeed::NoNetwork));
+    assert!(can.gives.contains(&StepNeed::NoNetwork) && !can.gives.contains(&StepNeed::MemoryLimit));
+    let found = read(&format!("{WELL}limits yes\n")).expect("usable");
+    let can = capabilities(Ok(&found), 3);
+    assert!(can.gives.contains(&StepNeed::MemoryLimit) && can.gives.contains(&StepNeed::CpuLimit));
 }
 
 #[test]

@@ -137,6 +137,7 @@ impl Attempt<'_> {
             instruction,
             output: &output,
             platform: &self.request.platform,
+            memory: self.request.steps.memory,
             storage: &format!("/root of {}", self.into.name()),
         });
         self.planned.locate(error, self.request, instruction)

@@ -23,6 +23,8 @@ true=/bin/true
 [ -x "$true" ] || true=/usr/bin/true
 mkdir "$work/context"
 printf 'FROM scratch\nRUN ["%s"]\n' "$true" > "$work/context/Dockerfile"
+limited='cd /sys/fs/cgroup && grep -qxs 67108864 memory.max memory/memory.limit_in_bytes'
+limited="$limited && grep -qs ^50000 cpu.max cpu/cpu.cfs_quota_us"
 volumes=
 for folder in /usr /bin /lib /lib64 /nix; do
   [ -d "$folder" ] && volumes="$volumes --volume $folder:$folder:ro"
@@ -39,6 +41,11 @@ for driver in overlay vfs; do
     [ "$isolation" = oci ] && flags="$flags --runtime-flag root=$work/tmp/runtime --cgroup-parent /polyarch-trial"
     if said=$(boxed "$storage build $flags $volumes '$work/context'" 2>&1 < /dev/null); then
       echo "isolation $isolation"
+      [ "$isolation" = oci ] || break
+      # A runtime that cannot set limits may say nothing of it, so the step looks for them itself.
+      printf 'FROM scratch\nRUN ["/bin/sh", "-c", "%s"]\n' "$limited" > "$work/context/Dockerfile"
+      flags="$flags --memory=67108864 --cpu-quota=50000 --cpu-period=100000"
+      boxed "$storage build $flags $volumes '$work/context'" > /dev/null 2>&1 < /dev/null && echo "limits yes"
       break
     fi
     reason=$(echo "$said" | sed -n 's/^error running container: //p' | head -n 1)
