@@ -46,6 +46,15 @@ pub(super) enum How {
     Cached,
 }
 
+/// Whom a failure concerns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Failures {
+    /// Everybody who wants the same.
+    Shared,
+    /// Whoever did the work: others may go about it in another way.
+    Own,
+}
+
 impl Flights {
     /// What `key` leads to: from the records, or from `work`, which nobody else does at the same time. It is noted.
     pub(super) async fn once(
@@ -54,10 +63,11 @@ impl Flights {
         records: &Records,
         cancel: &CancellationToken,
         meter: &Meter,
+        failures: Failures,
         work: impl Future<Output = Result<Record, BuildError>>,
     ) -> Result<(Record, How), EngineError> {
         meter.key(key);
-        let (record, how) = self.find(key, records, cancel, meter, work).await?;
+        let (record, how) = self.find(key, records, cancel, meter, failures, work).await?;
         records.note(key, &record);
         Ok((record, how))
     }
@@ -79,6 +89,7 @@ impl Flights {
         records: &Records,
         cancel: &CancellationToken,
         meter: &Meter,
+        failures: Failures,
         work: impl Future<Output = Result<Record, BuildError>>,
     ) -> Result<(Record, How), EngineError> {
         if let Some(record) = recall(records, key).await? {
@@ -115,7 +126,12 @@ impl Flights {
             let (records, key, record) = (records.clone(), key.clone(), record.clone());
             blocking(move || Ok(records.remember(&key, &record)?)).await?;
         }
-        if !matches!(result, Err(BuildError::Cancelled)) {
+        let own = match &result {
+            Err(BuildError::Cancelled) => true,
+            Err(_) => failures == Failures::Own,
+            Ok(_) => false,
+        };
+        if !own {
             *turn = Some(result.clone());
         }
         Ok((result?, How::Done))
@@ -206,4 +222,43 @@ fn try_lock(folder: &Path, path: &Path) -> Result<Option<Lock>, EngineError> {
     let ours = Handle::from_file(file.try_clone().map_err(io())?).map_err(io())?;
     let is_ours = Handle::from_path(path).is_ok_and(|there| there == ours);
     Ok(is_ours.then(|| Lock { path: path.to_owned(), _file: file }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use polyarch_actors::BuildId;
+
+    use super::*;
+    use crate::{engine::imports::Imports, oci::Store};
+
+    /// How many of two builds that want the same do the work, which fails.
+    async fn attempts(failures: Failures) -> u32 {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(&folder.path().join("store")).expect("a store");
+        let flights = Flights::default();
+        let key = Key::new("test").end();
+        let (cancel, done) = (CancellationToken::new(), AtomicU32::new(0));
+        let build = async || {
+            let imports = Arc::new(Imports::default());
+            let records = Records::new(store.clone(), CachePolicy::Use, BuildId::generate(), imports);
+            let work = async {
+                done.fetch_add(1, Ordering::Relaxed);
+                // The other one joins meanwhile.
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                Err(BuildError::ShuttingDown)
+            };
+            let meter = Meter::default();
+            flights.once(&key, &records, &cancel, &meter, failures, work).await.expect_err("it fails");
+        };
+        tokio::join!(build(), build());
+        done.load(Ordering::Relaxed)
+    }
+
+    #[tokio::test]
+    async fn a_failure_is_shared_unless_others_may_go_about_it_in_another_way() {
+        assert_eq!(attempts(Failures::Shared).await, 1);
+        assert_eq!(attempts(Failures::Own).await, 2);
+    }
 }

@@ -9,6 +9,10 @@ use crate::guard::Exit;
 
 /// How a command ends that the kernel kills.
 const KILLED: i32 = 128 + 9;
+/// What buildah says, with the exit code 1, when that was the first process of a container.
+///
+/// Source: buildah, `run_linux.go` (`runUsingRuntimeMain`).
+const KILLED_FIRST: &str = "container exited on killed";
 
 /// How a `buildah build` ended that gave no image.
 #[derive(Clone, Copy, Debug)]
@@ -121,6 +125,8 @@ fn exit_status(error: &str) -> Option<i32> {
 }
 
 fn failed_step(failed: &FailedBuild<'_>, code: i32) -> BuildError {
+    let killed = code == 1 && failed.stderr.lines().rev().take(4).any(|line| line == KILLED_FIRST);
+    let code = if killed { KILLED } else { code };
     let step = |exit_code| BuildError::StepFailed {
         instruction: failed.instruction.to_owned(),
         exit_code,

@@ -35,6 +35,9 @@ fn only_a_killed_step_with_a_limit_of_memory_is_told_of_it() {
         |code| format!("Error: building at STEP \"RUN it\": while running runtime: exit status {code}\n");
     let reason = "was killed, as if it took more than its 4096 bytes of memory (--memory)";
     assert_eq!(limited_build(137, &ended(137), Some(4096)), step(137, Some(reason)));
+    let first = format!("container exited on killed\n{}", ended(1));
+    assert_eq!(limited_build(1, &first, Some(4096)), step(137, Some(reason)));
+    assert_eq!(limited_build(1, &first, None), step(137, None));
     assert_eq!(limited_build(7, &ended(7), Some(4096)), step(7, None));
     assert_eq!(limited_build(137, &ended(137), None), step(137, None));
 }

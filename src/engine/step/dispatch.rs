@@ -12,7 +12,7 @@ use crate::{
         chain::Chain,
         digests,
         error::{EngineError, blocking},
-        flight::How,
+        flight::{Failures, How},
         key::Key,
         layer::{self, Entries},
         metadata::{self, Words},
@@ -89,7 +89,9 @@ impl Step<'_> {
             let made = blocking(move || to_layer(&owned, &records, &make(&owned)?, os, &last));
             self.meter.time(Part::Writing, made).await.map_err(|error| error.at(self.place))
         };
-        let done = build.engine.flights.once(&key, self.records, &build.cancel, self.meter, work).await?;
+        let flights = &build.engine.flights;
+        let done =
+            flights.once(&key, self.records, &build.cancel, self.meter, Failures::Shared, work).await?;
         stage.add(created_by, done.0);
         Ok(done.1 == How::Cached)
     }

@@ -16,7 +16,7 @@ use crate::{
         build::Build,
         chain::{Chain, LayerOrigin},
         error::{EngineError, blocking},
-        flight::How,
+        flight::{Failures, How},
         index,
         key::Key,
         layer::{Content, Entries, NewEntry, NewKind},
@@ -100,8 +100,12 @@ impl Step<'_> {
             }
             self.execute(step, os).await
         };
+        // Another build may give the same step more.
+        let is_limited = Limits::of(options) != Limits::default();
+        let failures = if is_limited { Failures::Own } else { Failures::Shared };
+        let flights = &build.engine.flights;
         let done =
-            build.engine.flights.once(&key, self.records, &build.cancel, self.meter, work.boxed()).await?;
+            flights.once(&key, self.records, &build.cancel, self.meter, failures, work.boxed()).await?;
         stage.add(&created_by, done.0);
         Ok(done.1 == How::Cached)
     }
