@@ -236,7 +236,7 @@ mod tests {
     /// How many of two builds that want the same do the work, which fails.
     async fn attempts(failures: Failures) -> u32 {
         let folder = tempfile::tempdir().expect("a folder");
-        let store = Store::open(&folder.path().join("store")).expect("a store");
+        let store = Store::open(folder.path().join("store")).expect("a store");
         let flights = Flights::default();
         let key = Key::new("test").end();
         let (cancel, done) = (CancellationToken::new(), AtomicU32::new(0));
