@@ -2,9 +2,9 @@
 //!
 //! The forms are `$x ${x}`, `:- - :+ + :? ?`, the patterns `# ## % %%` and the replacements `/ //`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use super::{pattern::PatternError, shell::Reader};
+use super::{pattern::PatternError, shell::Reader, variables::Values};
 
 /// How deep `${a:-${b:-…}}` may nest: reading it takes a stack frame a level.
 pub(super) const MAX_DEPTH: usize = 50;
@@ -86,7 +86,7 @@ pub(super) enum Quotes {
 /// Expands the variables of one scope.
 #[derive(Clone, Debug)]
 pub struct Expander<'e> {
-    pub(super) env: &'e BTreeMap<String, String>,
+    pub(super) env: &'e dyn Values,
     pub(super) escape: char,
     pub(super) quotes: Quotes,
     pub(super) keep_escapes: bool,
@@ -95,12 +95,12 @@ pub struct Expander<'e> {
 
 impl<'e> Expander<'e> {
     /// Expands words of instructions; `escape` is the file's escape character.
-    pub fn new(escape: char, env: &'e BTreeMap<String, String>) -> Self {
+    pub fn new(escape: char, env: &'e dyn Values) -> Self {
         Self { env, escape, quotes: Quotes::Remove, keep_escapes: false, keep_unset: false }
     }
 
     /// Expands the contents of heredocs, where quotes mean nothing and `\` is always the escape character.
-    pub fn for_heredoc(env: &'e BTreeMap<String, String>) -> Self {
+    pub fn for_heredoc(env: &'e dyn Values) -> Self {
         Self { quotes: Quotes::Ignore, ..Self::new('\\', env) }
     }
 

@@ -28,6 +28,7 @@ mod shell;
 mod snippet;
 mod statement;
 mod suggest;
+mod variables;
 mod windows;
 mod windows_run;
 
@@ -42,6 +43,8 @@ pub use lexer::Directives;
 pub use plan::{Base, ExternalImage, Plan, PlanOptions, PlannedStage, plan, stage_number};
 pub use snippet::snippet;
 pub(crate) use suggest::nearest;
+pub use variables::Values;
+pub(crate) use variables::{Variables, folded};
 pub use windows::{WINDOWS_SHELL, WindowsPathError, windows_path, windows_workdir};
 pub use windows_run::WindowsRunError;
 pub(crate) use windows_run::{first_unfit_run, unfit_run};

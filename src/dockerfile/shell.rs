@@ -321,7 +321,7 @@ impl<'t> Reader<'t> {
     }
 
     fn value_of(&mut self, name: &str) -> Option<&'t str> {
-        let value = self.expander.env.get(name).map(String::as_str);
+        let value = self.expander.env.value(name);
         if value.is_none() {
             self.unset.insert(name.to_owned());
         }

@@ -7,7 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use polyarch_actors::{Descriptor, Digest, ImageOs};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::oci::index::EntryPlatform;
+use crate::{
+    dockerfile::{Variables, folded},
+    oci::index::EntryPlatform,
+};
 
 /// The `PATH` of an image that is built from nothing.
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -164,7 +167,7 @@ impl RuntimeConfig {
         let text = format!("{name}={value}");
         let same = |entry: &&mut String| {
             let known = entry.split('=').next().unwrap_or_default();
-            known == name || os == ImageOs::Windows && known.eq_ignore_ascii_case(name)
+            folded(known, os) == folded(name, os)
         };
         match self.env.iter_mut().find(same) {
             Some(entry) => *entry = text,
@@ -172,13 +175,14 @@ impl RuntimeConfig {
         }
     }
 
-    /// The variables by name.
-    pub(super) fn variables(&self) -> BTreeMap<String, String> {
-        let pair = |entry: &String| {
+    /// The variables of a stage for `os` that begins with this.
+    pub(super) fn variables(&self, os: ImageOs) -> Variables {
+        let mut variables = Variables::new(os);
+        for entry in &self.env {
             let (name, value) = entry.split_once('=').unwrap_or((entry, ""));
-            (name.to_owned(), value.to_owned())
-        };
-        self.env.iter().map(pair).collect()
+            variables.set(name, value);
+        }
+        variables
     }
 }
 

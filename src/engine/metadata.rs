@@ -8,14 +8,15 @@ use polyarch_actors::ImageOs;
 
 use super::{config::Health, error::EngineError, signal, stage::Stage};
 use crate::dockerfile::{
-    ArgDeclaration, CommandLine, Expander, Healthcheck, InstructionKind, KeyValue, Probe, WINDOWS_SHELL,
+    ArgDeclaration, CommandLine, Expander, Healthcheck, InstructionKind, KeyValue, Probe, Variables,
+    WINDOWS_SHELL,
 };
 
 /// What words are expanded with.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Words<'w> {
     pub(super) escape: char,
-    pub(super) variables: &'w BTreeMap<String, String>,
+    pub(super) variables: &'w Variables,
 }
 
 impl Words<'_> {
@@ -47,7 +48,7 @@ pub(super) fn apply(
             let pairs = expand_pairs(pairs, words)?;
             for (name, value) in &pairs {
                 stage.config.config.set_env(name, value, stage.platform.os());
-                stage.variables.insert(name.clone(), value.clone());
+                stage.variables.set(name, value);
             }
             format!("ENV {}", shown_pairs(&pairs))
         }
@@ -153,7 +154,9 @@ fn arguments(
             (None, None) => globals.get(name).cloned(),
         };
         texts.push(value.as_ref().map_or_else(|| name.clone(), |value| format!("{name}={value}")));
-        stage.variables.extend(value.map(|value| (name.clone(), value)));
+        if let Some(value) = value {
+            stage.variables.set(name, &value);
+        }
     }
     Ok(texts.join(" "))
 }

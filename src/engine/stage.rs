@@ -1,6 +1,6 @@
 //! A stage while it is built: its config, and its layers.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use polyarch_actors::{ImageOs, Platform};
 
@@ -12,7 +12,10 @@ use super::{
     records::Record,
     windows,
 };
-use crate::{context::RelPath, dockerfile::windows_path};
+use crate::{
+    context::RelPath,
+    dockerfile::{Variables, windows_path},
+};
 
 /// A stage.
 #[derive(Clone, Debug)]
@@ -22,7 +25,7 @@ pub(super) struct Stage {
     /// What its commands run on.
     pub(super) platform: Platform,
     /// The variables that words see: those of the image, and the arguments.
-    pub(super) variables: BTreeMap<String, String>,
+    pub(super) variables: Variables,
     /// Whether CMD was given in this stage, so that ENTRYPOINT keeps it.
     pub(super) has_command: bool,
 }
@@ -50,7 +53,7 @@ impl Stage {
     }
 
     fn new(config: ImageConfig, chain: Chain, platform: Platform) -> Self {
-        let variables = config.config.variables();
+        let variables = config.config.variables(platform.os());
         Self { config, chain, platform, variables, has_command: false }
     }
 

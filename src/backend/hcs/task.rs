@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use polyarch_actors::ImageOs;
+
 use super::{
     compatibility::{Isolation, isolation},
     document::{Process, command_line},
@@ -9,7 +11,7 @@ use super::{
     version::OsVersion,
 };
 use crate::{
-    dockerfile::windows_workdir,
+    dockerfile::{Variables, windows_workdir},
     session::{Network, Step, StepLayer},
 };
 
@@ -100,13 +102,11 @@ fn refuse(step: &Step) -> Result<(), HcsFailure> {
 
 /// Names differ by more than their case on Windows.
 fn environment(step: &Step) -> Result<BTreeMap<String, String>, HcsFailure> {
-    let mut environment: BTreeMap<String, String> = BTreeMap::new();
+    let mut environment = Variables::new(ImageOs::Windows);
     for (name, value) in &step.env {
-        let (name, value) = (text(name)?, text(value)?);
-        let same = environment.keys().find(|known| known.to_uppercase() == name.to_uppercase()).cloned();
-        environment.insert(same.unwrap_or(name), value);
+        environment.set(&text(name)?, &text(value)?);
     }
-    Ok(environment)
+    Ok(environment.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
 }
 
 /// So many thousandths of one CPU, in ten-thousandths of all.
@@ -153,7 +153,7 @@ mod tests {
         assert_eq!(task.process.directory, r"C:\app\bin");
         assert_eq!(task.process.user, "ContainerUser");
         let environment: Vec<_> = task.process.environment.into_iter().collect();
-        assert_eq!(environment, [("Path".to_owned(), "C:\\y".to_owned())], "the last value of a name counts");
+        assert_eq!(environment, [("PATH".to_owned(), "C:\\y".to_owned())], "the last value of a name counts");
         assert_eq!(task.namespace.as_deref(), Some("n"));
         let words = Step { verbatim: false, network: Network::None, workdir: "/".into(), ..step() };
         let task = Task::new(&words, host()).expect("a task");

@@ -1,12 +1,10 @@
 //! The sources, the destination and the flags of a COPY or an ADD, with their variables expanded.
 
-use std::collections::BTreeMap;
-
 use polyarch_actors::{Digest, ImageOs};
 
 use crate::{
     context::Ignore,
-    dockerfile::{Expander, Heredoc, Sources},
+    dockerfile::{Expander, Heredoc, Sources, Variables},
     engine::{
         build::Build,
         chain::Chain,
@@ -153,7 +151,7 @@ impl Ready {
     }
 }
 
-fn document(heredoc: &Heredoc, variables: &BTreeMap<String, String>) -> Result<String, EngineError> {
+fn document(heredoc: &Heredoc, variables: &Variables) -> Result<String, EngineError> {
     let text = heredoc.text();
     if !heredoc.expand {
         return Ok(text);

@@ -11,7 +11,7 @@ use super::{
     output::Output,
 };
 use crate::{
-    dockerfile::{ErrorKind, Network, Run, Security, unfit_run},
+    dockerfile::{ErrorKind, Network, Run, Security, Variables, unfit_run},
     engine::{
         build::Build,
         chain::{Chain, LayerOrigin},
@@ -129,7 +129,7 @@ impl Step<'_> {
         &self,
         stage: &Stage,
         command: &Command,
-        environment: BTreeMap<String, String>,
+        environment: Variables,
         mounts: &Prepared,
     ) -> session::Step {
         let options = &self.build.request.steps;
@@ -137,14 +137,14 @@ impl Step<'_> {
         for (name, value) in &self.build.request.build_args {
             if PROXIES.iter().any(|proxy| proxy.eq_ignore_ascii_case(name)) {
                 for name in [name.to_ascii_uppercase(), name.to_ascii_lowercase()] {
-                    environment.entry(name).or_insert_with(|| value.clone());
+                    environment.set_default(&name, value);
                 }
             }
         }
         session::Step {
             layers: layers(&stage.chain),
             command: command.arguments.iter().map(OsString::from).collect(),
-            env: environment.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
+            env: environment.iter().map(|(name, value)| (name.into(), value.into())).collect(),
             workdir: stage.workdir().into(),
             user: stage.config.config.user.clone(),
             extra_hosts: options.add_hosts.iter().map(|host| (host.name.clone(), host.address)).collect(),
@@ -255,11 +255,11 @@ fn network(run: &Run, options: &StepOptions) -> session::Network {
 }
 
 /// What a command sees as its environment, but for what changes no result.
-fn environment(stage: &Stage) -> BTreeMap<String, String> {
+fn environment(stage: &Stage) -> Variables {
     let mut environment = stage.variables.clone();
     // Windows has a path of its own, whatever it is called there.
     if stage.platform.os() == ImageOs::Linux {
-        environment.entry("PATH".into()).or_insert_with(|| PATH.into());
+        environment.set_default("PATH", PATH);
     }
     environment
 }

@@ -82,6 +82,20 @@ async fn a_step_has_the_environment_and_the_user_of_its_image() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_step_has_each_variable_once_with_its_last_value() {
+    let scene = Scene::new();
+    let mut request = scene.request(
+        "FROM base\nENV APP=one base=own\nARG app=two\nENV App=three-${aPP}\n\
+         RUN set App & set base & set HTTP_PROXY & set http_proxy\n",
+    );
+    request.build_args.insert("HTTP_PROXY".into(), "given".into());
+    let built = scene.build_in(&scene.backend(), request, CancellationToken::new()).await;
+    assert_eq!(built.printed, "three-two\r\nown\r\ngiven\r\n\r\n", "{:?}", built.result);
+    let config = scene.config(&built.result.expect("an image"));
+    assert_eq!(config["config"]["Env"], serde_json::json!(["base=own", "App=three-two"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_failed_step_says_how_it_ended_and_what_it_printed() {
     let scene = Scene::new();
     let built = scene.build("FROM base\nRUN echo begun & warn it is wrong & exit 7\n").await;
