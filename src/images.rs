@@ -5,14 +5,15 @@ use std::collections::BTreeMap;
 use polyarch_actors::{Descriptor, Digest, Platform};
 use serde::Deserialize;
 
-use crate::prune::{self, PruneOptions, PruneReport, UsageReport};
 use crate::{
+    backend::hcs::StoredLayers,
     error::Error,
     oci::{
         Reference, Store, StoreError,
         index::{EntryPlatform, Index, IndexEntry},
         media_type,
     },
+    prune::{self, PruneOptions, PruneReport, UsageReport},
     registry::{
         ClientOptions, Publication, PublishReport, PullDepth, RegistryClient, RegistryError, RetryLimits,
         TransferCx, complete, publish, pull,
@@ -216,7 +217,7 @@ impl Images {
     /// # Errors
     /// [`Error::Store`] when it cannot be read, a damaged image with a name included.
     pub async fn usage(&self) -> Result<UsageReport, Error> {
-        prune::usage(&self.store).await
+        prune::usage(&self.store, StoredLayers::of_this_machine(&self.store)).await
     }
 
     /// Removes what builds have left and no name needs. Builds may run meanwhile, in this process and in others: what
@@ -226,7 +227,7 @@ impl Images {
     /// [`Error::Store`] when the store cannot be read or a blob cannot be removed. What else could not be removed is
     /// in the report.
     pub async fn prune(&self, options: PruneOptions) -> Result<PruneReport, Error> {
-        prune::prune(&self.store, options).await
+        prune::prune(&self.store, StoredLayers::of_this_machine(&self.store), options).await
     }
 
     /// Removes a name.

@@ -55,7 +55,8 @@ pub(super) fn decide(found: &Found, options: &PruneOptions, free: u64, now: Syst
     let limit = limit(options, left, free);
     let is_asked_for = options.all || options.unused_for.is_some() || limit.is_some();
     let mut order: Vec<usize> = (0..found.entries.len()).collect();
-    // What was not used for longest goes first, and garbage before everything else.
+    // What was not used for longest goes first, and garbage before everything else. Of what was used at the same time,
+    // what was found first does: layers of Windows stand before those that they rest on.
     order.sort_by_key(|at| (found.entries[*at].kind != Kind::Leftover, found.entries[*at].used));
     for at in order {
         let entry = &found.entries[at];

@@ -39,7 +39,11 @@ fn taken(found: &fs::Metadata) -> u64 {
 /// How many bytes of the disk one file or directory takes.
 #[cfg(windows)]
 fn taken(found: &fs::Metadata) -> u64 {
-    found.len()
+    use std::os::windows::fs::MetadataExt as _;
+
+    use windows_sys::Win32::Storage::FileSystem::FILE_ATTRIBUTE_REPARSE_POINT;
+    // What is in a file of a layer below stands in its place with its length, and takes nothing.
+    if found.file_attributes() & FILE_ATTRIBUTE_REPARSE_POINT == 0 { found.len() } else { 0 }
 }
 
 /// When a file was last changed; at the beginning of time where that is not known.

@@ -3,11 +3,14 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
     path::PathBuf,
+    sync::Arc,
     time::SystemTime,
 };
 
 use polyarch_actors::Digest;
 use serde::Serialize;
+
+use crate::backend::hcs::StoredLayers;
 
 /// What something in a store is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -25,7 +28,7 @@ pub enum Kind {
     Base,
     /// What an address led to.
     Download,
-    /// An unpacked layer.
+    /// An unpacked layer, or one that Windows has imported.
     Snapshot,
     /// What a `RUN --mount=type=cache` keeps.
     CacheMount,
@@ -54,7 +57,7 @@ impl Kind {
 }
 
 /// How something is removed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) enum Removal {
     /// It is a file that whoever reads it can do without.
     File,
@@ -66,6 +69,8 @@ pub(super) enum Removal {
     Locked { lock: PathBuf, lock_goes: bool },
     /// It is a buildah worker: its lock and its name stay.
     Worker,
+    /// It is a layer whose files belong to Windows, which removes it.
+    WindowsLayer(Arc<StoredLayers>),
 }
 
 /// One thing that can go by itself.

@@ -10,7 +10,7 @@ use super::{
     entry::{Entry, Removal},
     scan::GONE,
 };
-use crate::removal::remove_folder;
+use crate::{backend::hcs::LayerRemoved, removal::remove_folder};
 
 /// What became of an entry.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub(super) enum Removed {
     Done,
     /// Somebody uses it.
     InUse,
+    /// Something that stays rests on it.
+    Below,
     /// It has another name, under which nobody finds it, and still takes its space: some of it belongs to other
     /// users.
     Denied(Vec<PathBuf>),
@@ -58,6 +60,11 @@ pub(super) fn remove(entry: &Entry) -> io::Result<Removed> {
             drop(held);
             folders(gone)
         }
+        Removal::WindowsLayer(layers) => layers.remove(path).map(|removed| match removed {
+            LayerRemoved::Done => Removed::Done,
+            LayerRemoved::InUse => Removed::InUse,
+            LayerRemoved::Below => Removed::Below,
+        }),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Looking at a store, and pruning it.
 
-use std::{collections::HashSet, path::PathBuf, time::SystemTime};
+use std::{collections::HashSet, path::PathBuf, sync::Arc, time::SystemTime};
 
 use super::{
     decide::{PruneOptions, decide},
@@ -11,21 +11,30 @@ use super::{
     scan::scan,
 };
 use crate::{
+    backend::hcs::StoredLayers,
     error::Error,
     images::blocking,
     oci::{Store, StoreError},
 };
 
-/// What is in a store.
-pub(crate) async fn usage(store: &Store) -> Result<UsageReport, Error> {
-    let store = store.clone();
-    blocking(move || Ok(UsageReport::new(&scan(&store)?, store.root(), SystemTime::now()))).await
+/// What is in a store; `windows` is what is for Windows, where there is one.
+pub(crate) async fn usage(store: &Store, windows: Option<StoredLayers>) -> Result<UsageReport, Error> {
+    let (store, windows) = (store.clone(), windows.map(Arc::new));
+    let look = move || {
+        let found = scan(&store, windows.as_ref())?;
+        Ok(UsageReport::new(&found, store.root(), SystemTime::now()))
+    };
+    blocking(look).await
 }
 
-/// Makes room in a store.
-pub(crate) async fn prune(store: &Store, options: PruneOptions) -> Result<PruneReport, Error> {
-    let owned = store.clone();
-    let (mut report, denied) = blocking(move || Ok(remove_all(&owned, &options)?)).await?;
+/// Makes room in a store; `windows` is what is for Windows, where there is one.
+pub(crate) async fn prune(
+    store: &Store,
+    windows: Option<StoredLayers>,
+    options: PruneOptions,
+) -> Result<PruneReport, Error> {
+    let (owned, windows) = (store.clone(), windows.map(Arc::new));
+    let (mut report, denied) = blocking(move || Ok(remove_all(&owned, windows.as_ref(), &options)?)).await?;
     for (item, folders) in denied {
         match remove_as_others(store, folders).await {
             Ok(()) => report.removed.push(item),
@@ -41,8 +50,12 @@ pub(crate) async fn prune(store: &Store, options: PruneOptions) -> Result<PruneR
 /// What this user may not remove: items, and their folders.
 type Denied = Vec<(UsageItem, Vec<PathBuf>)>;
 
-fn remove_all(store: &Store, options: &PruneOptions) -> Result<(PruneReport, Denied), StoreError> {
-    let (found, now) = (scan(store)?, SystemTime::now());
+fn remove_all(
+    store: &Store,
+    windows: Option<&Arc<StoredLayers>>,
+    options: &PruneOptions,
+) -> Result<(PruneReport, Denied), StoreError> {
+    let (found, now) = (scan(store, windows)?, SystemTime::now());
     let free = disk::free(store.root()).map_err(|source| StoreError::Io {
         action: "ask for the free space of",
         path: store.root().to_owned(),
@@ -67,8 +80,9 @@ fn remove_all(store: &Store, options: &PruneOptions) -> Result<(PruneReport, Den
                 continue;
             }
             // It is a step's lock, and the step is under way.
-            Ok(Removed::InUse) if entry.removal == Removal::Lock => continue,
+            Ok(Removed::InUse) if matches!(entry.removal, Removal::Lock) => continue,
             Ok(Removed::InUse) => ("a build uses it".to_owned(), true),
+            Ok(Removed::Below) => ("a layer that stays rests on it".to_owned(), true),
             Err(error) => (error.to_string(), false),
         };
         report.kept.push(KeptItem { kind: item.kind, id: item.id, reason, in_use });

@@ -7,6 +7,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -17,7 +18,10 @@ use super::{
     disk,
     entry::{Blob, Entry, Found, Kind, Removal},
 };
-use crate::oci::{Store, StoreError, layout, media_type, origin};
+use crate::{
+    backend::hcs::{StoredLayer, StoredLayers},
+    oci::{Store, StoreError, layout, media_type, origin},
+};
 
 /// How the name of a folder begins that is being removed.
 pub(super) const GONE: &str = "gone-";
@@ -25,8 +29,8 @@ pub(super) const GONE: &str = "gone-";
 /// From when on a file that was never finished is garbage.
 const ABANDONED: Duration = Duration::from_hours(24);
 
-/// Everything in a store.
-pub(super) fn scan(store: &Store) -> Result<Found, StoreError> {
+/// Everything in a store; `windows` is what is for Windows, where there is one.
+pub(super) fn scan(store: &Store, windows: Option<&Arc<StoredLayers>>) -> Result<Found, StoreError> {
     let root = store.root();
     // A build that begins meanwhile adds to what is in use, so that is asked before anything is removed again.
     let mut found =
@@ -59,6 +63,9 @@ pub(super) fn scan(store: &Store) -> Result<Found, StoreError> {
     }
     for worker in children(&buildah.join("workers")).iter().flat_map(|folder| children(folder)) {
         scan.worker(worker);
+    }
+    if let Some(layers) = windows {
+        scan.windows(layers);
     }
     found.entries = scan.entries;
     Ok(found)
@@ -162,6 +169,17 @@ impl Scan<'_> {
         }
     }
 
+    /// Layers of Windows, each before those that it rests on.
+    fn windows(&mut self, layers: &Arc<StoredLayers>) {
+        // Locks stay, and marks go with their layers.
+        self.whole(&layers.folder());
+        for StoredLayer { path, used } in layers.list() {
+            let kind = if used.is_some() { Kind::Snapshot } else { Kind::Leftover };
+            let removal = Removal::WindowsLayer(Arc::clone(layers));
+            self.folder(path, kind, used.unwrap_or(SystemTime::UNIX_EPOCH), removal);
+        }
+    }
+
     /// Whether a folder is what a removal left that did not end.
     fn gone(&mut self, path: &Path) -> bool {
         let is_gone = name(path).is_some_and(|name| name.starts_with(GONE));
@@ -214,7 +232,7 @@ mod tests {
     fn an_empty_store_holds_nothing() {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Store::open(folder.path()).expect("a store");
-        let found = scan(&store).expect("scanned");
+        let found = scan(&store, None).expect("scanned");
         assert!(found.entries.is_empty() && found.blobs.is_empty() && found.needed.is_empty());
     }
 }

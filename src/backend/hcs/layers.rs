@@ -1,33 +1,40 @@
 //! The layers of images as Windows has them: each once on the disk, for all builds of all processes.
 //!
-//! A layer stands in a folder named by its chain, since what it is made of depends on those below. Beside it are the
-//! lock of whoever imports it and, when it is complete, a mark. What has no mark is destroyed and done again.
+//! A layer stands in a folder named by its chain, since what it is made of depends on those below. Beside it are a lock
+//! and, when it is complete, a mark. What has no mark is destroyed and done again. Whoever imports or removes a layer
+//! has its lock alone; steps share it while they run, so nobody removes what they use.
 
 use std::{
     fs::{self, File, TryLockError},
-    io::{self, Write as _},
-    path::{Path, PathBuf},
+    path::Path,
     thread,
     time::Duration,
 };
 
 use polyarch_actors::Digest;
 
-use super::{api::LayerBelow, failure::HcsFailure, form, journal::Made, machine::Machine, stop::Stop, undo};
-use crate::{oci::digest_of, session::StepLayer, whole_file::put_in_place};
+use super::{
+    api::LayerBelow, failure::HcsFailure, form, journal::Made, machine::Machine, mark, stop::Stop, undo,
+};
+use crate::{oci::digest_of, session::StepLayer};
 
 /// How often is looked whether another has imported a layer.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// The layers of a chain on the disk, topmost first. Those that are not there are imported. It blocks.
-pub(super) fn ensure(
-    machine: &Machine,
-    layers: &[StepLayer],
-    stop: &Stop,
-) -> Result<Vec<LayerBelow>, HcsFailure> {
+/// The layers of a chain on the disk, which stay there as long as this does.
+#[derive(Debug)]
+pub(super) struct Held {
+    /// Topmost first.
+    pub(super) layers: Vec<LayerBelow>,
+    /// Shared with other steps.
+    locks: Vec<LayerLock>,
+}
+
+/// Holds the layers of a chain. Those that are not there are imported. It blocks.
+pub(super) fn ensure(machine: &Machine, layers: &[StepLayer], stop: &Stop) -> Result<Held, HcsFailure> {
     let folder = machine.layers();
     fs::create_dir_all(&folder).map_err(HcsFailure::io(format!("make the folder {}", folder.display())))?;
-    let mut below: Vec<LayerBelow> = Vec::new();
+    let mut held = Held { layers: Vec::new(), locks: Vec::new() };
     let mut chain: Option<Digest> = None;
     for layer in layers {
         let id = match &chain {
@@ -35,22 +42,41 @@ pub(super) fn ensure(
             Some(chain) => digest_of(format!("{chain} {}", layer.diff_id).as_bytes()),
         };
         let path = folder.join(id.hex());
-        if !is_complete(&path) {
-            let lock = LayerLock::wait(&path, stop)?;
-            // Another may have been quicker.
-            if !is_complete(&path) {
-                import(machine, layer, &path, &below, stop, lock)?;
-            }
-        }
-        below.insert(0, LayerBelow { id: machine.api.layer_id(id.hex())?, path });
+        held.locks.push(hold(machine, layer, &path, &held.layers, stop)?);
+        held.layers.insert(0, LayerBelow { id: machine.api.layer_id(id.hex())?, path });
         chain = Some(id);
     }
-    Ok(below)
+    Ok(held)
+}
+
+/// Holds one layer, which was used now.
+fn hold(
+    machine: &Machine,
+    layer: &StepLayer,
+    path: &Path,
+    below: &[LayerBelow],
+    stop: &Stop,
+) -> Result<LayerLock, HcsFailure> {
+    loop {
+        stop.check()?;
+        let shared = LayerLock::share(path)?.filter(|_| is_complete(path));
+        if let Some(lock) = shared {
+            let using = || HcsFailure::io(format!("write {}", mark::path(path).display()));
+            mark::touch(path).map_err(using())?;
+            return Ok(lock);
+        }
+        match LayerLock::attempt(path)? {
+            None => thread::sleep(LOOK),
+            // Another may have been quicker.
+            Some(lock) if is_complete(path) => drop(lock),
+            Some(lock) => import(machine, layer, path, below, stop, lock)?,
+        }
+    }
 }
 
 /// Whether a layer is whole.
 pub(super) fn is_complete(layer: &Path) -> bool {
-    mark(layer).is_file()
+    mark::read(layer).is_some()
 }
 
 fn import(
@@ -88,7 +114,8 @@ fn import(
     })();
     match done {
         Ok(()) => {
-            complete(path).map_err(HcsFailure::io(format!("write {}", mark(path).display())))?;
+            mark::write(path, below)
+                .map_err(HcsFailure::io(format!("write {}", mark::path(path).display())))?;
             noted.keep()
         }
         Err(error) => {
@@ -102,43 +129,32 @@ fn import(
     }
 }
 
-/// Says that a layer is whole, for good.
-fn complete(layer: &Path) -> io::Result<()> {
-    let mut file = tempfile::NamedTempFile::new_in(layer.parent().unwrap_or(Path::new(".")))?;
-    file.write_all(b"polyarch layer 1\n")?;
-    file.as_file().sync_all()?;
-    put_in_place(file, &mark(layer))
-}
-
-fn mark(layer: &Path) -> PathBuf {
-    layer.with_extension("complete")
-}
-
-/// The right to import a layer, which goes with the process that holds it.
+/// The right to a layer, alone or with others, which goes with the process that holds it.
 #[derive(Debug)]
 pub(super) struct LayerLock(File);
 
 impl LayerLock {
-    /// The lock, if nobody holds it.
+    /// The right to make or remove it, if nobody holds it.
     pub(super) fn attempt(layer: &Path) -> Result<Option<Self>, HcsFailure> {
+        Self::with(layer, File::try_lock)
+    }
+
+    /// The right to use it, if nobody makes or removes it.
+    fn share(layer: &Path) -> Result<Option<Self>, HcsFailure> {
+        Self::with(layer, File::try_lock_shared)
+    }
+
+    fn with(
+        layer: &Path,
+        lock: impl FnOnce(&File) -> Result<(), TryLockError>,
+    ) -> Result<Option<Self>, HcsFailure> {
         let path = layer.with_extension("lock");
         let locking = || HcsFailure::io(format!("lock {}", path.display()));
-        // Windows locks no file that is open for nothing but appending.
         let file = File::options().create(true).read(true).append(true).open(&path).map_err(locking())?;
-        match file.try_lock() {
+        match lock(&file) {
             Ok(()) => Ok(Some(Self(file))),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(locking()(error)),
-        }
-    }
-
-    fn wait(layer: &Path, stop: &Stop) -> Result<Self, HcsFailure> {
-        loop {
-            stop.check()?;
-            if let Some(lock) = Self::attempt(layer)? {
-                return Ok(lock);
-            }
-            thread::sleep(LOOK);
         }
     }
 }

@@ -57,7 +57,7 @@ impl Machine {
         api.available().map_err(call)?;
         let host = api.host_version().map_err(call)?;
         // Windows takes whole paths only, with its own separators.
-        let folder = store.root().join("backends/hcs");
+        let folder = folder(&store);
         let folder = std::path::absolute(&folder).unwrap_or(folder);
         let root = folder.join("journal");
         let journal = Journal::open(&root, store.root()).map_err(|error| Unusable {
@@ -89,7 +89,7 @@ impl Machine {
 
     /// The folder of the layers.
     pub(super) fn layers(&self) -> PathBuf {
-        self.folder.join("layers")
+        layers(&self.folder)
     }
 
     /// A path for something that only this process uses, in a folder that is there.
@@ -110,6 +110,16 @@ impl Machine {
     pub(super) fn folder(&self) -> Result<Noted<'_>, HcsFailure> {
         self.note(Made::Folder { path: self.place("tmp")? })
     }
+}
+
+/// Where everything for Windows is in a store.
+pub(super) fn folder(store: &Store) -> PathBuf {
+    store.root().join("backends/hcs")
+}
+
+/// Where the layers are in the folder of everything for Windows.
+pub(super) fn layers(folder: &Path) -> PathBuf {
+    folder.join("layers")
 }
 
 /// Something that goes when this is dropped. Whoever wants to know whether it went calls [`Noted::end`].

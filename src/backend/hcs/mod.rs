@@ -27,10 +27,12 @@ mod journal;
 mod layers;
 mod logged;
 mod machine;
+mod mark;
 mod run;
 mod scratch;
 mod session;
 mod stop;
+mod stored;
 mod task;
 #[cfg(test)]
 mod tests;
@@ -51,4 +53,5 @@ pub use fault::{FaultKind, Meaning, meaning};
 pub use guid::Guid;
 pub use machine::HcsOptions;
 pub use session::HcsSession;
+pub(crate) use stored::{LayerRemoved, StoredLayer, StoredLayers};
 pub use version::{OsVersion, OsVersionError};

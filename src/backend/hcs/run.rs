@@ -47,8 +47,8 @@ pub(super) fn run(
 ) -> Result<StepOutcome, HcsFailure> {
     let began = Instant::now();
     stop.check()?;
-    let below = layers::ensure(machine, &task.layers, stop)?;
-    let scratch = Scratch::make(machine, &below)?;
+    let chain = layers::ensure(machine, &task.layers, stop)?;
+    let scratch = Scratch::make(machine, &chain.layers)?;
     // The disk of a virtual machine is nobody else's while it runs.
     let volume = match task.isolation {
         Isolation::Process => Some(scratch.mount(stop)?),
@@ -59,7 +59,7 @@ pub(super) fn run(
         owner: OWNER,
         id: &id,
         disk: volume.as_deref().map_or(Disk::Folder(scratch.path()), Disk::Volume),
-        below: &below,
+        below: &chain.layers,
         namespace: task.namespace.as_deref(),
         memory: task.memory,
         processor: task.processor,

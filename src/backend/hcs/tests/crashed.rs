@@ -12,12 +12,13 @@ const DIES: &str = "POLYARCH_TEST_HCS_DIES";
 /// How a process exits that died.
 const DEAD: i32 = 77;
 
-fn scene(folder: &std::path::Path) -> Scene {
+/// A scene whose Windows is kept in the folder.
+pub(super) fn kept(folder: &std::path::Path) -> Scene {
     Scene::at(folder, FakeWindows::kept(&folder.join("windows.json"), HOST), HOST)
 }
 
 /// Builds in a process of its own, which dies at a moment. Returns whether it did.
-fn dies(folder: &std::path::Path, moment: Moment) -> bool {
+pub(super) fn dies(folder: &std::path::Path, moment: Moment) -> bool {
     let program = env::current_exe().expect("this program");
     let status = Command::new(program)
         .args(["--exact", "backend::hcs::tests::crashed::the_process_that_dies", "--ignored"])
@@ -35,7 +36,7 @@ fn dies(folder: &std::path::Path, moment: Moment) -> bool {
 #[ignore = "other tests start it as a process, and let it die"]
 async fn the_process_that_dies() {
     let (Some(folder), Ok(moment)) = (env::var_os(FOLDER), env::var(DIES)) else { return };
-    let scene = scene(&PathBuf::from(folder));
+    let scene = kept(&PathBuf::from(folder));
     scene.windows.dies(Some(serde_json::from_str(&moment).expect("a moment")));
     scene.build(DOCKERFILE).await.result.expect("an image");
 }
@@ -50,7 +51,7 @@ async fn a_process_that_dies_at_any_call_leaves_nothing_after_the_next_start() {
             let temporary = tempfile::tempdir().expect("a folder");
             let folder = temporary.path().to_owned();
             died |= tokio::task::spawn_blocking(move || dies(&folder, moment)).await.expect("a process");
-            let scene = scene(temporary.path());
+            let scene = kept(temporary.path());
             let built = scene.build(DOCKERFILE).await;
             let image = built.result.unwrap_or_else(|error| panic!("after {moment:?}: {error}"));
             if built.cached == 0 {
@@ -85,7 +86,7 @@ async fn a_process_that_dies_while_it_cleans_up_after_another_leaves_nothing_in_
             dies(&folder, Moment::After(first)) && dies(&folder, Moment::After(second))
         });
         assert!(died.await.expect("processes"), "both died");
-        let scene = scene(temporary.path());
+        let scene = kept(temporary.path());
         scene.build(DOCKERFILE).await.result.unwrap_or_else(|error| panic!("after {second}: {error}"));
         scene.assert_clean();
     }

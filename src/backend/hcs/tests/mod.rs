@@ -4,5 +4,6 @@ mod cancelled;
 mod crashed;
 mod faults;
 mod flow;
+mod pruned;
 mod refused;
 mod scene;

@@ -57,6 +57,9 @@ impl Scene {
         fs::write(context.join("file.txt"), "from the context").expect("a file");
         let store = Store::open(folder.join("store")).expect("a store");
         let base = base(&store, version);
+        // What has a name is not pruned.
+        let name = "base:1".parse().expect("a name");
+        store.lock_names().expect("names").set(&name, &base).expect("named");
         Self { windows, folder: folder.to_owned(), store, base, _temporary: None }
     }
 
