@@ -22,6 +22,8 @@ pub enum StepNeed {
     MemoryLimit,
     /// `--cpu-quota`.
     CpuLimit,
+    /// `--pids-limit`.
+    ProcessLimit,
     /// `--isolation=process`.
     ProcessIsolation,
     /// `--isolation=hyperv`.
@@ -47,6 +49,7 @@ impl StepNeed {
             (Self::ShmSize, steps.shm_size.is_some()),
             (Self::MemoryLimit, steps.memory.is_some()),
             (Self::CpuLimit, steps.millicpus.is_some()),
+            (Self::ProcessLimit, steps.pids.is_some()),
             (Self::ProcessIsolation, isolated(StepIsolation::Process)),
             (Self::HyperVIsolation, isolated(StepIsolation::HyperV)),
         ];
@@ -65,6 +68,7 @@ impl fmt::Display for StepNeed {
             Self::ShmSize => "steps another size of /dev/shm (--shm-size)",
             Self::MemoryLimit => "steps a limit of memory (--memory)",
             Self::CpuLimit => "steps a limit of CPU time (--cpu-quota)",
+            Self::ProcessLimit => "steps a limit of processes (--pids-limit)",
             Self::ProcessIsolation => "steps a container that shares its kernel (--isolation=process)",
             Self::HyperVIsolation => "steps a virtual machine (--isolation=hyperv)",
         })
@@ -89,9 +93,14 @@ mod tests {
         request.insecure = true;
         assert_eq!(StepNeed::of(&request), StepNeed::OF_LINUX.into());
         request.insecure = false;
-        request.steps =
-            crate::StepOptions { memory: Some(1), millicpus: Some(1), ..crate::StepOptions::default() };
-        assert_eq!(StepNeed::of(&request), [StepNeed::MemoryLimit, StepNeed::CpuLimit].into());
+        request.steps = crate::StepOptions {
+            memory: Some(1),
+            millicpus: Some(1),
+            pids: Some(1),
+            ..crate::StepOptions::default()
+        };
+        let limits = [StepNeed::MemoryLimit, StepNeed::CpuLimit, StepNeed::ProcessLimit];
+        assert_eq!(StepNeed::of(&request), limits.into());
         request.steps = crate::StepOptions { isolation: StepIsolation::HyperV, ..Default::default() };
         assert!(StepNeed::of(&request).is_empty(), "nothing runs on Windows");
         request.runs_on =

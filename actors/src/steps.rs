@@ -27,6 +27,9 @@ pub struct StepOptions {
     /// The most CPU time of each step, in thousandths of one CPU. It decides no result.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub millicpus: Option<u64>,
+    /// The most processes and threads of each step. It decides no result.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pids: Option<u64>,
     /// Whether `RUN --security=insecure` may have all rights.
     pub allow_insecure: bool,
     /// How steps on Windows are kept apart from the machine.
@@ -332,7 +335,8 @@ mod tests {
 
     #[test]
     fn a_step_that_may_use_less_is_the_same_step() {
-        let limited = StepOptions { memory: Some(1 << 30), millicpus: Some(500), ..StepOptions::default() };
+        let (memory, millicpus, pids) = (Some(1 << 30), Some(500), Some(9));
+        let limited = StepOptions { memory, millicpus, pids, ..StepOptions::default() };
         assert!(limited.key().is_empty() && !limited.is_default());
     }
 }

@@ -42,6 +42,9 @@ pub(super) struct StepArgs {
     #[arg(long, value_name = "MICROSECONDS", default_value_t = PERIOD, requires = "cpu_quota",
           value_parser = clap::value_parser!(u64).range(SHORTEST..=LONGEST))]
     cpu_period: u64,
+    /// The most processes and threads that each RUN step may have at once
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
+    pids_limit: Option<u64>,
     /// Allow what a Dockerfile cannot take by itself: "security.insecure" (RUN --security=insecure has all rights), or
     /// "network.host" (which RUN steps have anyway)
     #[arg(long = "allow", value_name = "ENTITLEMENT", value_parser = entitlement, value_delimiter = ',')]
@@ -70,6 +73,7 @@ impl StepArgs {
             memory: self.memory,
             // So small a quota that nothing would be left of it is not read.
             millicpus: self.cpu_quota.map(|quota| quota.saturating_mul(1000) / self.cpu_period),
+            pids: self.pids_limit,
             allow_insecure: self.allowed.contains(&Entitlement::Insecure),
             isolation: self.isolation,
         }
@@ -89,6 +93,7 @@ impl StepArgs {
             words.push(("--cpu-quota", quota.to_string()));
             words.push(("--cpu-period", self.cpu_period.to_string()));
         }
+        words.extend(self.pids_limit.map(|number| ("--pids-limit", number.to_string())));
         let isolated = match isolation {
             StepIsolation::Default => None,
             StepIsolation::Process => Some("process"),

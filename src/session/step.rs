@@ -71,7 +71,7 @@ pub enum Network {
     None,
 }
 
-/// What a step may use up. Nothing is limited where it is not said.
+/// What a step may use up. Nothing is limited where it is not said, but that sessions bound the number of processes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// Memory, in bytes.
@@ -85,7 +85,7 @@ pub struct Limits {
 impl Limits {
     /// Those that a build gives each of its steps.
     pub fn of(options: &StepOptions) -> Self {
-        Self { memory: options.memory, pids: None, millicpus: options.millicpus }
+        Self { memory: options.memory, pids: options.pids, millicpus: options.millicpus }
     }
 
     /// The limit of CPU time, as Linux has it.

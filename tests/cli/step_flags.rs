@@ -32,6 +32,7 @@ fn a_step_runs_again_when_it_is_given_something_else_and_only_then() {
             (&["--network=host"], true),
             (&["--allow=security.insecure,network.host"], true),
             (&["--memory=1g", "--cpu-quota=150000"], true),
+            (&["--pids-limit=100"][..usize::from(backend == "sandbox")], true),
             (&["--provenance=false", "--sbom=false"], true),
         ] {
             assert_eq!(cached(flags), expected, "{backend} {flags:?}");
@@ -133,6 +134,7 @@ fn limits_that_cannot_be_set_are_refused_before_anything_is_pulled() {
     for (flag, reason) in [
         ("--memory=1g", "steps a limit of memory (--memory)"),
         ("--cpu-quota=50000", "steps a limit of CPU time (--cpu-quota)"),
+        ("--pids-limit=50", "steps a limit of processes (--pids-limit)"),
     ] {
         let build = desk.command(["build", flag, &context]);
         let mut command = Command::new("unshare");

@@ -33,9 +33,6 @@ use crate::{
 ///
 /// Source: BuildKit, `util/system/path.go` (`DefaultPathEnvUnix`).
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// As many processes and threads as one command may have at once, where control groups allow it: a fork bomb meets its
-/// end before the machine does. podman gives 2048 to a container; builds start more than most services do.
-const MOST_PROCESSES: u64 = 8192;
 /// Build arguments that commands see without a declaration, and that change no result.
 ///
 /// Source: Dockerfile reference, "Predefined ARGs".
@@ -155,7 +152,7 @@ impl Step<'_> {
             os_version: stage.config.platform.os_version.clone(),
             isolation: options.isolation,
             verbatim: command.verbatim,
-            limits: Limits { pids: Some(MOST_PROCESSES), ..Limits::of(options) },
+            limits: Limits::of(options),
             another_follows: self.run_follows,
             ..session::Step::default()
         }

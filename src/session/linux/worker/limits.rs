@@ -14,6 +14,10 @@ use crate::{
     session::{error::Failure, linux::slot::limited, step::Limits},
 };
 
+/// As many processes and threads as a step may have at once that no other number is said for, where control groups allow
+/// it: a fork bomb meets its end before the machine does. podman gives 2048 to a container; builds start more than most
+/// services do.
+const MOST_PROCESSES: u64 = 8192;
 /// What a setting of a group needs.
 const PIDS: &str = "pids";
 const MEMORY: &str = "memory";
@@ -43,9 +47,10 @@ struct Setting {
 /// Holds a step to its limits, as far as this user may. `name` is the group of this helper.
 pub(super) fn hold(name: &str, limits: &Limits) -> Groups {
     let mut groups = Groups::default();
-    if let Limits { memory: None, millicpus: None, pids: Some(pids) } = limits
+    let pids = group::folder(name).join("pids.max");
+    if *limits == Limits::default()
         && group::is_entered(name)
-        && fs::write(group::folder(name).join("pids.max"), pids.to_string()).is_ok()
+        && fs::write(pids, MOST_PROCESSES.to_string()).is_ok()
     {
         // The few of this helper count as well. That is nothing compared with entering another group.
         return groups;
@@ -77,7 +82,7 @@ fn of_version_2(limits: &Limits) -> Vec<Setting> {
         settings.push(Setting::new(MEMORY, "memory.max", bytes));
         settings.push(Setting { optional: true, ..Setting::new(MEMORY, "memory.swap.max", bytes) });
     }
-    settings.extend(limits.pids.map(|pids| Setting::new(PIDS, "pids.max", pids)));
+    settings.push(of_processes(limits));
     if let Some(cpu) = limits.cpu_quota() {
         settings.push(Setting::new(CPU, "cpu.max", format!("{} {}", cpu.quota, cpu.period)));
     }
@@ -93,12 +98,16 @@ fn of_version_1(limits: &Limits) -> Vec<Setting> {
         settings
             .push(Setting { optional: true, ..Setting::new(MEMORY, "memory.memsw.limit_in_bytes", both) });
     }
-    settings.extend(limits.pids.map(|pids| Setting::new(PIDS, "pids.max", pids)));
+    settings.push(of_processes(limits));
     if let Some(cpu) = limits.cpu_quota() {
         settings.push(Setting::new(CPU, "cpu.cfs_period_us", cpu.period));
         settings.push(Setting::new(CPU, "cpu.cfs_quota_us", cpu.quota));
     }
     settings
+}
+
+fn of_processes(limits: &Limits) -> Setting {
+    Setting::new(PIDS, "pids.max", limits.pids.unwrap_or(MOST_PROCESSES))
 }
 
 impl Setting {
@@ -108,9 +117,11 @@ impl Setting {
 }
 
 impl Groups {
-    /// Whether everything that was asked of memory and CPU time is limited. Nobody asks for the limit of processes.
-    pub(super) fn require(&self) -> Result<(), Failure> {
-        match self.problems.iter().find(|(controller, _)| *controller != PIDS) {
+    /// Whether everything that was asked for is limited.
+    pub(super) fn require(&self, limits: &Limits) -> Result<(), Failure> {
+        // Nobody has asked for the limit that counts where none is said.
+        let unasked = |controller| controller == PIDS && limits.pids.is_none();
+        match self.problems.iter().find(|(controller, _)| !unasked(*controller)) {
             Some((controller, error)) => Err(Failure::Unlimited(format!("{controller}: {error}"))),
             None => Ok(()),
         }
@@ -124,6 +135,11 @@ impl Groups {
     /// Whether CPU time is limited.
     pub(super) fn limits_cpu(&self) -> bool {
         self.holds(CPU)
+    }
+
+    /// Whether the number of processes is limited.
+    pub(super) fn limits_processes(&self) -> bool {
+        self.holds(PIDS)
     }
 
     /// What cannot be limited, and why not.

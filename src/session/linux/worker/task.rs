@@ -77,6 +77,7 @@ fn probe(work: &Work) -> Result<Done, Failure> {
     let groups = limits::hold(&work.cgroup, &limits);
     done.gives.extend(groups.limits_memory().then_some(StepNeed::MemoryLimit));
     done.gives.extend(groups.limits_cpu().then_some(StepNeed::CpuLimit));
+    done.gives.extend(groups.limits_processes().then_some(StepNeed::ProcessLimit));
     done.problems.extend(groups.problems().map(|problem| format!("Steps are not limited: {problem}.")));
     Ok(done)
 }
@@ -167,7 +168,7 @@ fn start(work: &Work, step: &Step, root: &Path, made: &Path, mounts: &mut Mounts
     let user = user::find(root, &step.user)?;
     rights::check_limits(&step.ulimits, work.userns)?;
     let mut groups = limits::hold(&work.cgroup, &step.limits);
-    groups.require()?;
+    groups.require(&step.limits)?;
     let file = |path: &Path| {
         let file = File::options().create(true).truncate(true).read(true).write(true).open(path);
         file.map_err(Failure::system(format!("make {}", path.display())))
