@@ -242,6 +242,9 @@ pub enum Error {
         /// Why not.
         source: CacheError,
     },
+    /// A part of the build took longer than it may, and nothing of the build is left running.
+    #[error(transparent)]
+    TimedOut(BuildError),
     /// The build was cancelled.
     #[error("the build was cancelled")]
     Cancelled,
@@ -264,6 +267,7 @@ impl Error {
             Self::Registry(error) => error.fault(),
             Self::Cache { source, .. } => source.fault(),
             Self::Publish(report) => first_error(report).map_or(Fault::Registry, RegistryError::fault),
+            Self::TimedOut(error) => error.fault(),
             Self::Cancelled => Fault::Cancelled,
         }
     }

@@ -3,6 +3,7 @@
 
 use std::{
     path::PathBuf,
+    pin::pin,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicU32, Ordering},
@@ -32,6 +33,7 @@ use crate::{
     receipt::{MissingPlatform, PushedReference, Receipt},
     registry::{ClientOptions, RegistryError, RetryLimits, TagState, TransferCx, TransferEvent},
     spec::BuildSpec,
+    time_limits::{TimeLimits, watch},
     timings::Timings,
 };
 
@@ -44,6 +46,9 @@ pub(crate) struct Flow {
     pub(crate) id: BuildId,
     pub(crate) events: EventSink,
     pub(crate) cancel: CancellationToken,
+    pub(crate) limits: TimeLimits,
+    /// How long it has waited to be begun.
+    pub(crate) waited: Duration,
     pub(crate) supervisor: Addr<BuildSupervisor>,
     pub(crate) store: Store,
     /// The program that guards what fetches repositories.
@@ -60,12 +65,30 @@ impl Flow {
 
     async fn told(&self) -> Result<Receipt, Error> {
         self.events.emit(EventKind::Started);
-        let result = self
-            .leased()
-            .await
-            .map_err(|error| if self.was_cancelled(&error) { Error::Cancelled } else { error });
+        let result = self.in_time().await;
         self.events.emit(EventKind::Finished { error: result.as_ref().err().map(as_build_error) });
         result
+    }
+
+    /// Builds, and stops what takes longer than it may.
+    async fn in_time(&self) -> Result<Receipt, Error> {
+        let mut work = pin!(self.leased());
+        let (result, late) = tokio::select! {
+            result = &mut work => (result, None),
+            part = watch(self.limits, self.waited, self.events.subscribe()) => {
+                self.cancel.cancel();
+                (work.await, Some(part))
+            }
+        };
+        result.map_err(|error| match late {
+            _ if !self.was_cancelled(&error) => error,
+            None => Error::Cancelled,
+            Some(part) => {
+                let limit = self.limits.of(part).unwrap_or_default();
+                let limit_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+                Error::TimedOut(BuildError::TimedOut { part, limit_ms })
+            }
+        })
     }
 
     /// Builds while nobody removes what the build uses, until names point at the result.
@@ -318,6 +341,7 @@ fn place_of(platform: &Platform, error: &BuildError, prepared: &Prepared) -> Opt
 pub(crate) fn as_build_error(error: &Error) -> BuildError {
     match error {
         Error::Build(failed) => failed.error.clone(),
+        Error::TimedOut(error) => error.clone(),
         Error::Cancelled => BuildError::Cancelled,
         Error::Dockerfile { error, .. } => error.clone().into(),
         Error::Spec(_) | Error::Checks { .. } | Error::Duplicate(_) => BuildError::invalid(error.to_string()),

@@ -68,6 +68,7 @@ pub mod session;
 mod sources;
 mod spec;
 mod time;
+mod time_limits;
 pub mod timings;
 mod values;
 mod whole_file;
@@ -85,6 +86,7 @@ pub use polyarch_actors as actors;
 pub use receipt::{MissingPlatform, PushedReference, Receipt, ReceiptError};
 pub use sources::{ContextInput, NamedInput, SourceTextError};
 pub use spec::{Annotation, AnnotationError, AnnotationLevel, BuildSpec, DockerfileInput};
+pub use time_limits::TimeLimits;
 pub use values::PlatformValues;
 
 /// The example in the README compiles.

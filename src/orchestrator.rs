@@ -40,6 +40,7 @@ use crate::{
     receipt::Receipt,
     registry::TransferCx,
     spec::BuildSpec,
+    time_limits::TimeLimits,
 };
 
 /// How long running builds get when the last handle is dropped without a shutdown.
@@ -190,6 +191,11 @@ impl Orchestrator {
 
     /// Begins a build.
     pub fn build(&self, spec: BuildSpec) -> BuildHandle {
+        self.build_within(spec, TimeLimits::default())
+    }
+
+    /// Begins a build whose parts may take only so long.
+    pub fn build_within(&self, spec: BuildSpec, limits: TimeLimits) -> BuildHandle {
         let id = BuildId::generate();
         let events = EventSink::new(id.clone());
         let cancel = CancellationToken::new();
@@ -197,7 +203,10 @@ impl Orchestrator {
             spec,
             id: id.clone(),
             events: events.clone(),
-            cancel: cancel.clone(),
+            // What is late stops itself, which its owner did not ask for.
+            cancel: cancel.child_token(),
+            limits,
+            waited: Duration::ZERO,
             supervisor: self.inner.supervisor.clone(),
             store: self.inner.store.clone(),
             helper: self.inner.helper.clone(),

@@ -2,7 +2,7 @@
 //!
 //! Errors are values that cross machines, so they carry text where a library would carry a source.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -168,9 +168,42 @@ pub enum BuildError {
         /// The backend.
         backend: BackendId,
     },
+    /// A part of the build took longer than it may, and all of it was stopped.
+    #[error("{part} took longer than {}", in_words(*limit_ms))]
+    TimedOut {
+        /// The part.
+        part: TimedPart,
+        /// How long it may take, in milliseconds.
+        limit_ms: u64,
+    },
     /// The orchestrator was asked to stop before the build could begin.
     #[error("the orchestrator is shutting down and takes no more builds")]
     ShuttingDown,
+}
+
+/// A part of a build whose time can be limited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TimedPart {
+    /// Waiting until a backend takes the first platform.
+    Queue,
+    /// One step of one platform.
+    Step,
+    /// Writing to registries.
+    Push,
+    /// The whole build.
+    Total,
+}
+
+impl fmt::Display for TimedPart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Queue => "waiting for a turn",
+            Self::Step => "a step",
+            Self::Push => "the push",
+            Self::Total => "the build",
+        })
+    }
 }
 
 impl BuildError {
@@ -209,7 +242,7 @@ impl BuildError {
     pub fn fault(&self) -> Fault {
         match self {
             Self::Cancelled | Self::ShuttingDown => Fault::Cancelled,
-            Self::Abandoned { .. } => Fault::Policy,
+            Self::Abandoned { .. } | Self::TimedOut { .. } => Fault::Policy,
             Self::Invalid { .. } | Self::StepFailed { .. } | Self::UnknownBackend { .. } => Fault::User,
             Self::BaseImage { .. } | Self::Registry { .. } => Fault::Registry,
             Self::NoBackend { .. }
@@ -270,6 +303,15 @@ fn before(place: Option<&Place>) -> String {
 
 fn pulling(image: Option<&str>) -> String {
     image.map(|image| format!("cannot pull {image}: ")).unwrap_or_default()
+}
+
+/// Milliseconds as a person would say them.
+fn in_words(millis: u64) -> String {
+    match millis {
+        0..1000 => format!("{millis} ms"),
+        1000..120_000 => format!("{} s", millis / 1000),
+        _ => format!("{} min", millis / 60_000),
+    }
 }
 
 fn names(ids: &[BackendId]) -> String {

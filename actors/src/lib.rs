@@ -38,7 +38,7 @@ mod version;
 
 pub use backend::{Availability, BuildBackend, BuildCx, Capabilities, SharedBackend};
 pub use collect::{FailurePolicy, Outcome, PlatformOutcome};
-pub use error::{BuildError, Fault, RetryPolicy, RuledOut};
+pub use error::{BuildError, Fault, RetryPolicy, RuledOut, TimedPart};
 pub use event::{BuildEvent, EventKind, LogBytes, Timestamp};
 pub use event_log::EventSink;
 pub use id::{BackendId, BuildId, Digest, DigestError};

@@ -9,7 +9,7 @@ use polyarch_actors::{
     ContextSource, Descriptor, Digest, DockerfileSource, Emulation, EventKind, HostEntry, ImportedSteps,
     LayerSource, LogBytes, Material, Materials, NamedContext, Outcome, Place, Platform, PlatformOutcome,
     ProtocolVersion, PullPolicy, RegistryAccess, RuledOut, SecretRef, SecretSource, SshRef, StepIsolation,
-    StepNetwork, StepOptions, StepStage, StepWork, Timestamp, Ulimit,
+    StepNetwork, StepOptions, StepStage, StepWork, TimedPart, Timestamp, Ulimit,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -82,6 +82,7 @@ fn errors() -> Vec<BuildError> {
     vec![
         BuildError::Cancelled,
         BuildError::Abandoned { failed: platform() },
+        BuildError::TimedOut { part: TimedPart::Queue, limit_ms: 90_000 },
         BuildError::invalid("the Dockerfile is empty"),
         BuildError::StepFailed {
             instruction: "RUN false".into(),
@@ -168,6 +169,7 @@ fn a_request_has_its_golden_form() {
             ulimits: [Ulimit::read("nofile=1024:-1").expect("a limit")].into(),
             memory: Some(1 << 30),
             millicpus: Some(1500),
+            pids: Some(512),
             allow_insecure: true,
             isolation: StepIsolation::HyperV,
         },

@@ -239,6 +239,7 @@ impl From<Error> for Failure {
                     _ => Self::host(sentence),
                 }
             }
+            Error::TimedOut(error) => Self::host(error.to_string()),
             Error::Cancelled => Self::new(exit::INTERRUPTED, "cancelled; nothing is left running"),
             Error::Gone { .. } => Self::host(error.to_string()),
         }

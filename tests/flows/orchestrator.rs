@@ -4,9 +4,9 @@ use std::{fs, path::Path, sync::Arc, thread, time::Duration};
 
 use futures::StreamExt;
 use polyarch::{
-    BuildHandle, BuildSpec, Error, Orchestrator,
+    BuildHandle, BuildSpec, Error, Orchestrator, TimeLimits,
     actors::{
-        BuildError, EventKind, Platform, PlatformState,
+        BuildError, EventKind, Platform, PlatformState, TimedPart,
         testing::{Act, ScriptedBackend},
     },
     oci::index::Index,
@@ -117,6 +117,27 @@ async fn a_cancelled_build_ends_when_nothing_of_it_runs() {
     assert_eq!(backend.running(), 0);
     assert!(orchestrator.store().names().expect("names").is_empty());
     orchestrator.shutdown(Duration::ZERO).await;
+}
+
+#[tokio::test]
+async fn a_build_that_takes_too_long_says_which_part_did_when_nothing_of_it_runs() {
+    let millis = Duration::from_millis;
+    let folder = folder();
+    let backend = ScriptedBackend::new("one", 1)
+        .on(&platform("linux/arm64"), [Act::Build(Duration::from_hours(1)), Act::Build(millis(1))]);
+    let orchestrator = orchestrator(folder.path(), &backend).await;
+    let total = TimeLimits { total: Some(millis(300)), ..TimeLimits::default() };
+    let build = orchestrator.build_within(spec(folder.path()), total);
+    let (owner, events) = (build.cancel_token(), build.events());
+    let error = build.await.expect_err("too late");
+    let late = BuildError::TimedOut { part: TimedPart::Total, limit_ms: 300 };
+    assert!(matches!(&error, Error::TimedOut(told) if *told == late), "{error:?}");
+    assert_eq!(error.to_string(), "the build took longer than 300 ms");
+    assert_eq!((backend.running(), orchestrator.status().len(), owner.is_cancelled()), (0, 0, false));
+    let last = events.collect::<Vec<_>>().await.pop().expect("an end");
+    assert_eq!(last.kind, EventKind::Finished { error: Some(late) });
+    // Who ends in time hears nothing of it.
+    orchestrator.build_within(spec(folder.path()), total).await.expect("built");
 }
 
 #[tokio::test]
