@@ -26,6 +26,7 @@ mod material;
 mod need;
 mod place;
 mod platform;
+pub mod queue;
 mod request;
 mod route;
 mod status;
