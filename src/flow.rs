@@ -14,7 +14,7 @@ use std::{
 use actix::Addr;
 use polyarch_actors::{
     BuildError, BuildId, BuildSupervisor, BuiltImage, Descriptor, DockerfileSource, EventKind, EventSink,
-    Fault, Outcome, Platform, ProtocolVersion, RunBuild, Timestamp,
+    Fault, Outcome, Platform, ProtocolVersion, RunBuild, Timestamp, queue::Tenant,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -57,7 +57,15 @@ pub(crate) struct Flow {
 
 impl Flow {
     /// Runs the build to its end; the last event says the same as the result.
-    pub(crate) async fn run(self) -> Result<Receipt, Error> {
+    pub(crate) async fn run(mut self) -> Result<Receipt, Error> {
+        let (store, scope) = (self.store.clone(), self.spec.scope.clone());
+        self.store = match store_of(store, scope).await {
+            Ok(store) => store,
+            Err(error) => {
+                self.events.emit(EventKind::Finished { error: Some(as_build_error(&error)) });
+                return Err(error);
+            }
+        };
         let events = self.events.subscribe();
         let (result, timings) = futures::join!(self.told(), Timings::collect(events));
         result.map(|receipt| Receipt { timings: Some(timings), ..receipt })
@@ -320,6 +328,14 @@ impl Flow {
                 }
                 _ => false,
             }
+    }
+}
+
+/// Where a build of this scope finds and leaves everything.
+pub(crate) async fn store_of(store: Store, scope: Option<Tenant>) -> Result<Store, Error> {
+    match scope {
+        None => Ok(store),
+        Some(scope) => blocking(move || Ok(store.scope(&scope)?)).await,
     }
 }
 

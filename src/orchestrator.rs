@@ -33,7 +33,7 @@ use crate::{
     backend::{self, DetectOptions},
     config,
     error::Error,
-    flow::Flow,
+    flow::{Flow, store_of},
     gather::gather,
     oci::Store,
     prepare::{check_files, prepare},
@@ -228,8 +228,9 @@ impl Orchestrator {
     ) -> Result<Vec<(Platform, Result<Route, BuildError>)>, Error> {
         check_files(&spec)?;
         let Inner { store, helper, .. } = &*self.inner;
+        let store = store_of(store.clone(), spec.scope.clone()).await?;
         let _lease = store.lease()?;
-        let gathered = gather(&spec, store, helper.as_deref(), &TransferCx::unwatched(), &|_| {}).await?;
+        let gathered = gather(&spec, &store, helper.as_deref(), &TransferCx::unwatched(), &|_| {}).await?;
         let prepared = prepare(&gathered, &BuildId::generate())?;
         let platforms: Vec<_> = prepared.requests.iter().map(|request| request.platform.clone()).collect();
         let routes = self.inner.supervisor.send(PlanRoutes(prepared.requests)).await.map_err(gone)?;
@@ -246,7 +247,7 @@ impl Orchestrator {
         self.inner.board.all()
     }
 
-    /// The store that the builds go to.
+    /// The store that the builds go to that have no scope; [`Store::scope`] is that of those with one.
     pub fn store(&self) -> &Store {
         &self.inner.store
     }

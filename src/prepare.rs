@@ -164,6 +164,7 @@ fn filled(request: BuildRequest, part: &Part, plan: &Plan) -> BuildRequest {
         platform: image.platform.clone(),
     };
     BuildRequest {
+        scope: spec.scope.clone(),
         build_contexts: part.build_contexts.clone(),
         target: spec.target.clone(),
         build_args: spec.build_args.clone(),

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf, str::FromStr};
 
 use polyarch_actors::{
     BackendId, CachePolicy, Digest, Emulation, FailurePolicy, Platform, PullPolicy, RegistryAccess,
-    SecretRef, SshRef, StepOptions,
+    SecretRef, SshRef, StepOptions, queue::Tenant,
 };
 
 use crate::{
@@ -70,6 +70,9 @@ pub struct BuildSpec {
     pub emulation: Emulation,
     /// What RUN steps are given besides what the Dockerfile says.
     pub steps: StepOptions,
+    /// With whom this build shares results of steps, base images, caches and names in the store: with all builds of the
+    /// same scope and with no other. Builds without one share the store itself.
+    pub scope: Option<Tenant>,
     /// What the failure of one platform means for the others.
     pub policy: FailurePolicy,
     /// The platforms without which the build succeeds: what cannot be built of them is missing in the index, and the
@@ -111,6 +114,7 @@ impl BuildSpec {
             backend: None,
             emulation: Emulation::default(),
             steps: StepOptions::default(),
+            scope: None,
             policy: FailurePolicy::default(),
             optional: Vec::new(),
             attestations: Attestations::default(),

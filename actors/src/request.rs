@@ -7,7 +7,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BackendId, BuildId, Descriptor, Platform, StepOptions, version::ProtocolVersion};
+use crate::{BackendId, BuildId, Descriptor, Platform, StepOptions, queue::Tenant, version::ProtocolVersion};
 
 /// Asks for one platform of one image. Self-contained: a worker on another machine needs nothing else
 /// but the context itself.
@@ -20,6 +20,9 @@ pub struct BuildRequest {
     pub build: BuildId,
     /// What the image is for; its OS decides the route.
     pub platform: Platform,
+    /// With whom it shares results, bases and caches; without one, with all others that have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<Tenant>,
     /// The Dockerfile, already read.
     pub dockerfile: DockerfileSource,
     /// The files that COPY and ADD see.
@@ -229,6 +232,7 @@ impl BuildRequest {
             version: ProtocolVersion,
             build,
             platform,
+            scope: None,
             dockerfile,
             context,
             build_contexts: BTreeMap::new(),

@@ -144,6 +144,7 @@ fn a_request_has_its_golden_form() {
         build_args: BTreeMap::from([("VERSION".into(), "1".into())]),
         labels: BTreeMap::from([("label".into(), "value".into())]),
         cache: CachePolicy::Ignore,
+        scope: Some("team-a".parse().expect("a tenant")),
         anew: [0, 2].into(),
         imports: vec![
             ImportedSteps { steps: steps(), layers: LayerSource::Registry("ghcr.io/team/app:cache".into()) },

@@ -1,10 +1,15 @@
 //! The only list of backends, in order of preference. A backend that does not exist for a host is not listed.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+#[cfg(windows)]
+use std::sync::Arc;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use polyarch_actors::{ImageOs, SharedBackend};
 
-use super::sandbox::{SandboxBackend, SandboxOptions};
+use super::{
+    sandbox::{SandboxBackend, SandboxOptions},
+    scoped::scoped,
+};
 use crate::oci::Store;
 
 /// What the backends of this machine are started with.
@@ -20,12 +25,12 @@ pub struct DetectOptions {
 pub fn detect(store: &Store, options: DetectOptions) -> Vec<SharedBackend> {
     let DetectOptions { helper, slots } = options;
     let sandbox = SandboxOptions { slots, helper: helper.clone(), ..SandboxOptions::default() };
-    let sandbox: SharedBackend = Arc::new(SandboxBackend::new(store.clone(), sandbox));
+    let sandbox = scoped(store, move |store| SandboxBackend::new(store, sandbox.clone()));
     #[cfg(target_os = "linux")]
     {
         use super::buildah::{BuildahBackend, BuildahOptions};
         let buildah = BuildahOptions { helper, slots, ..BuildahOptions::default() };
-        vec![sandbox, Arc::new(BuildahBackend::new(store.clone(), buildah))]
+        vec![sandbox, scoped(store, move |store| BuildahBackend::new(store, buildah.clone()))]
     }
     #[cfg(windows)]
     {
@@ -33,11 +38,16 @@ pub fn detect(store: &Store, options: DetectOptions) -> Vec<SharedBackend> {
             buildah::wsl::{WslBackend, WslOptions, WslTransport},
             hcs::{Dlls, HcsBackend, HcsOptions},
         };
-        let hcs = HcsBackend::new(Arc::new(Dlls::new()), store.clone(), HcsOptions::default(), slots);
+        let options = HcsOptions::default();
+        let hcs =
+            scoped(store, move |store| HcsBackend::new(Arc::new(Dlls::new()), store, options.clone(), slots));
         let distribution = std::env::var("POLYARCH_WSL_DISTRO").ok().filter(|name| !name.is_empty());
-        let transport = WslTransport::of_windows(std::env::var_os("SystemRoot"));
-        let wsl = WslBackend::new(store.clone(), transport, WslOptions { distribution, slots });
-        vec![sandbox, Arc::new(hcs), Arc::new(wsl)]
+        let options = WslOptions { distribution, slots };
+        let wsl = scoped(store, move |store| {
+            let transport = WslTransport::of_windows(std::env::var_os("SystemRoot"));
+            WslBackend::new(store, transport, options.clone())
+        });
+        vec![sandbox, hcs, wsl]
     }
     #[cfg(not(any(target_os = "linux", windows)))]
     vec![sandbox]

@@ -6,5 +6,6 @@ mod detect;
 pub mod hcs;
 mod native;
 pub mod sandbox;
+mod scoped;
 
 pub use detect::{DetectOptions, detect, ways_out};

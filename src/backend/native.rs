@@ -17,11 +17,6 @@ use crate::{
 /// computes are limited by CPUs.
 const SLOTS: usize = 16;
 
-/// How many commands run at once on this machine.
-pub(super) fn cpus() -> usize {
-    std::thread::available_parallelism().map_or(1, NonZero::get)
-}
-
 /// An engine and the session in which its commands run.
 #[derive(Clone, Debug)]
 pub(super) struct Native {
@@ -50,6 +45,7 @@ impl Native {
 
     pub(super) async fn capabilities(&self) -> Capabilities {
         let version = env!("CARGO_PKG_VERSION");
+        let cpus = std::thread::available_parallelism().map_or(1, NonZero::get);
         let mut can = Capabilities {
             availability: Availability::Usable(format!("native engine {version}")),
             native: Vec::new(),
@@ -57,7 +53,7 @@ impl Native {
             assembles: ImageOs::ALL.to_vec(),
             gives: BTreeSet::new(),
             knows_steps: true,
-            slots: self.slots.unwrap_or_else(|| SLOTS.max(2 * cpus())),
+            slots: self.slots.unwrap_or_else(|| SLOTS.max(2 * cpus)),
             advice: Vec::new(),
         };
         match self.session.probe().await {

@@ -7,12 +7,13 @@ use std::{
 
 use dashmap::DashMap;
 use polyarch_actors::{BuildCx, BuildError, BuildRequest, Platform};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::SemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     bases::Puller,
     build::{Build, Task},
+    commands::Commands,
     digests::Digests,
     error::blocking,
     flight::Flights,
@@ -34,7 +35,7 @@ pub struct EngineOptions {
     /// A program that calls [`init`](crate::init) first; this one if absent.
     pub helper: Option<PathBuf>,
     /// How many commands run at once.
-    pub commands: usize,
+    pub commands: Commands,
     /// How much one layer, or one archive of ADD, may hold.
     pub limits: Limits,
 }
@@ -47,8 +48,6 @@ pub struct Engine {
     /// Where commands run.
     pub(super) session: SharedSession,
     pub(super) options: EngineOptions,
-    /// How many commands run at once.
-    turns: Semaphore,
     /// Those of contexts that a build uses right now.
     digests: DashMap<PathBuf, Weak<Digests>>,
 }
@@ -56,15 +55,7 @@ pub struct Engine {
 impl Engine {
     /// An engine that puts its images into `store` and runs commands in `session`.
     pub fn new(store: Store, session: SharedSession, options: EngineOptions) -> Arc<Self> {
-        let turns = Semaphore::new(options.commands);
-        Arc::new(Self {
-            store,
-            flights: Flights::default(),
-            session,
-            options,
-            turns,
-            digests: DashMap::new(),
-        })
+        Arc::new(Self { store, flights: Flights::default(), session, options, digests: DashMap::new() })
     }
 
     /// How programs of `platform` run here; nothing where this CPU does by itself.
@@ -81,10 +72,7 @@ impl Engine {
 
     /// Waits until a command may run.
     pub(super) async fn turn(&self, cancel: &CancellationToken) -> Result<SemaphorePermit<'_>, BuildError> {
-        tokio::select! {
-            turn = self.turns.acquire() => turn.map_err(|_| BuildError::Cancelled),
-            () = cancel.cancelled() => Err(BuildError::Cancelled),
-        }
+        self.options.commands.turn(cancel).await.ok_or(BuildError::Cancelled)
     }
 
     /// Builds an image. When the future is dropped, the build ends.

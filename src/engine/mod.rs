@@ -12,6 +12,7 @@ mod build;
 mod chain;
 mod changes;
 mod choice;
+mod commands;
 mod config;
 mod copy;
 mod digests;
@@ -45,5 +46,6 @@ mod windows;
 
 #[cfg(any(target_os = "linux", windows))]
 pub(crate) use bases::{Base, Puller};
+pub use commands::Commands;
 pub use engine::{Engine, EngineOptions};
 pub use seal::Assembled;

@@ -14,6 +14,7 @@ pub(crate) mod origin;
 mod recency;
 mod reference;
 mod room;
+mod scopes;
 mod scratch;
 mod store;
 mod sweep;

@@ -12,7 +12,7 @@ use std::{
     sync::Arc,
 };
 
-use polyarch_actors::Digest;
+use polyarch_actors::{Digest, queue::Tenant};
 use sha2::{Digest as _, Sha256};
 
 use super::{
@@ -20,6 +20,7 @@ use super::{
     format::{check_format, make_readable, write_once},
     lease::Pins,
     room::check_room,
+    scopes::Scopes,
     scratch::Scratch,
     writeback::Writeback,
 };
@@ -45,6 +46,7 @@ struct Inner {
     root: PathBuf,
     scratch: Scratch,
     pins: Pins,
+    scopes: Scopes,
 }
 
 impl Store {
@@ -61,7 +63,15 @@ impl Store {
         write_once(&root, "oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#)?;
         let scratch = Scratch::open(&root.join("tmp"))?;
         let pins = Pins::new(&root, &scratch.folder);
-        Ok(Self { inner: Arc::new(Inner { root, scratch, pins }) })
+        Ok(Self { inner: Arc::new(Inner { root, scratch, pins, scopes: Scopes::default() }) })
+    }
+
+    /// The store of a scope, in a folder of this one, with which it shares nothing. It blocks when it is asked for first.
+    ///
+    /// # Errors
+    /// What [`Store::open`] fails with.
+    pub fn scope(&self, name: &Tenant) -> Result<Self, StoreError> {
+        self.inner.scopes.of(&self.inner.root, name)
     }
 
     /// The store in `root`, as another process has opened it, for a helper of that process. Temporary files go to
@@ -71,7 +81,7 @@ impl Store {
     pub(crate) fn opened(root: PathBuf, scratch: PathBuf, list: Option<PathBuf>) -> Result<Self, StoreError> {
         let pins = Pins::of_helper(&root, list)?;
         let scratch = Scratch { folder: scratch, lock: None };
-        Ok(Self { inner: Arc::new(Inner { root, scratch, pins }) })
+        Ok(Self { inner: Arc::new(Inner { root, scratch, pins, scopes: Scopes::default() }) })
     }
 
     /// What a helper of this process notes in which blobs it uses; absent without a lease.

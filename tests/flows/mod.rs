@@ -21,6 +21,7 @@ mod registry_tokens;
 mod reproducible;
 #[cfg(target_os = "linux")]
 mod sandbox;
+mod scopes;
 #[cfg(target_os = "linux")]
 mod session;
 #[cfg(target_os = "linux")]

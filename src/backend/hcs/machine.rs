@@ -15,7 +15,7 @@ use super::{
     undo,
     version::OsVersion,
 };
-use crate::{archive::Limits, oci::Store, session::Unusable};
+use crate::{archive::Limits, engine::Commands, oci::Store, session::Unusable};
 
 /// How steps are run on Windows.
 #[derive(Clone, Debug)]
@@ -27,11 +27,18 @@ pub struct HcsOptions {
     pub namespace: Option<String>,
     /// How long is waited before something is tried again that was not ready; each further wait is twice as long.
     pub pause: Duration,
+    /// How many commands run at once.
+    pub commands: Commands,
 }
 
 impl Default for HcsOptions {
     fn default() -> Self {
-        Self { limits: Limits::default(), namespace: None, pause: Duration::from_millis(100) }
+        Self {
+            limits: Limits::default(),
+            namespace: None,
+            pause: Duration::from_millis(100),
+            commands: Commands::default(),
+        }
     }
 }
 

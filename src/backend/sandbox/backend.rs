@@ -7,8 +7,8 @@ use polyarch_actors::{BackendId, BuildBackend, BuildCx, BuildError, BuildRequest
 
 use crate::{
     archive::Limits,
-    backend::native::{Native, cpus},
-    engine::EngineOptions,
+    backend::native::Native,
+    engine::{Commands, EngineOptions},
     oci::Store,
     session::of_host,
 };
@@ -23,6 +23,8 @@ pub struct SandboxOptions {
     /// How much one layer, or one archive of ADD, may hold. A service that knows what its users build may take less
     /// than the usual.
     pub limits: Limits,
+    /// How many commands run at once.
+    pub commands: Commands,
 }
 
 /// Builds Linux images, and puts Windows images together whose steps run nothing.
@@ -36,9 +38,9 @@ impl SandboxBackend {
 
     /// A backend that puts its images into `store`.
     pub fn new(store: Store, options: SandboxOptions) -> Self {
-        let SandboxOptions { slots, helper, limits } = options;
+        let SandboxOptions { slots, helper, limits, commands } = options;
         let session = of_host(&store, helper.clone(), limits);
-        let engine = EngineOptions { helper, commands: cpus(), limits };
+        let engine = EngineOptions { helper, commands, limits };
         Self { native: Native::new(Self::NAME, store, session, engine, slots) }
     }
 }
