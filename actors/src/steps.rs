@@ -104,12 +104,12 @@ impl HostEntry {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StepNetwork {
-    /// All that the machine reaches that builds.
+    /// All that the machine reaches that builds; on Windows what its network for containers leads to.
     #[default]
     Default,
     /// Only itself.
     None,
-    /// The same as the default.
+    /// All that the machine reaches that builds, which containers of Windows never do.
     Host,
 }
 

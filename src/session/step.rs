@@ -64,8 +64,11 @@ pub struct StepLayer {
 /// What a step can reach over the network.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Network {
-    /// All that this machine can reach.
+    /// What the system has for steps that ask for nothing: on Linux all that this machine can reach, on Windows what its
+    /// network for containers leads to.
     #[default]
+    Default,
+    /// All that this machine can reach.
     Host,
     /// Only itself.
     None,

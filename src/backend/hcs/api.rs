@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{error::HcsError, guid::Guid, version::OsVersion};
+use super::{error::HcsError, guid::Guid, network::HcnApi, version::OsVersion};
 pub use crate::oci::layer::windows::attributes::FileAttributes;
 
 /// What a call gives.
@@ -26,9 +26,10 @@ pub struct LayerBelow {
     pub path: PathBuf,
 }
 
-/// The calls about layers and compute systems. Layers below are named topmost first.
-pub trait HcsApi: fmt::Debug + Send + Sync + 'static {
-    /// Whether what is called is there: the libraries, the Windows feature, the rights of this process.
+/// The calls about layers and compute systems, beside those about networks. Layers below are named topmost first.
+pub trait HcsApi: HcnApi {
+    /// Whether what is called is there: the libraries, the Windows feature, the rights of this process. Networks are not
+    /// asked for, because steps without one need none.
     fn available(&self) -> HcsResult<()>;
 
     /// The version of this Windows.

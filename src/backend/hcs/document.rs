@@ -1,11 +1,11 @@
-//! The documents by which Windows is told of containers and the processes in them.
+//! The documents by which Windows is told of containers.
 //!
 //! Sources: Microsoft, "Schema reference of the Host Compute System"
 //! (<https://learn.microsoft.com/virtualization/api/hcs/schemareference>) for schema 2.1; hcsshim,
 //! `internal/hcs/schema1/schema1.go`, for the older form, in which the virtual machine of a container needs no
 //! description of its own.
 
-use std::{collections::BTreeMap, path::Path};
+use std::path::Path;
 
 use serde::Serialize;
 
@@ -22,8 +22,9 @@ pub struct Container<'c> {
     pub disk: Disk<'c>,
     /// The layers below, topmost first.
     pub below: &'c [LayerBelow],
-    /// The network namespace that it shares with others; without one it reaches nothing.
-    pub namespace: Option<&'c str>,
+    /// What connects it with a network: the id of a namespace for one that shares the kernel, the id of an endpoint for
+    /// one in a virtual machine. Without, it reaches nothing.
+    pub network: Option<&'c str>,
     /// The most memory, in MiB.
     pub memory: Option<u64>,
     /// The most CPU time, in ten-thousandths of that of all CPUs.
@@ -56,7 +57,7 @@ impl Container<'_> {
             container: SharedContainer {
                 guest_os: GuestOs { host_name: HOST_NAME.into() },
                 storage: Storage { layers: self.layers(), path: volume.to_owned() },
-                networking: self.namespace.map(|namespace| Networking { namespace: namespace.to_owned() }),
+                networking: self.network.map(|namespace| Networking { namespace: namespace.to_owned() }),
                 memory: self.memory.map(|size| Memory { size_in_mb: size }),
                 processor: self.processor.map(|maximum| Processor { maximum }),
             },
@@ -78,6 +79,7 @@ impl Container<'_> {
                 .collect(),
             processor_maximum: self.processor,
             memory_maximum_in_mb: self.memory,
+            endpoint_list: self.network.map(str::to_owned).into_iter().collect(),
             host_name: HOST_NAME.into(),
             hv_partition: true,
             hv_runtime: HvRuntime { image_path: format!("{base}\\UtilityVM") },
@@ -87,87 +89,6 @@ impl Container<'_> {
 
     fn layers(&self) -> Vec<Layer> {
         self.below.iter().map(|layer| Layer { id: layer.id.to_string(), path: text(&layer.path) }).collect()
-    }
-}
-
-/// What a process is started with.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Process {
-    /// The program and its arguments, as [`command_line`] writes them.
-    pub command_line: String,
-    /// Where it begins: `C:\app`.
-    pub directory: String,
-    /// Its environment; the container adds what Windows needs.
-    pub environment: BTreeMap<String, String>,
-    /// Who runs it, such as `ContainerAdministrator`; whom the container takes if empty.
-    pub user: String,
-}
-
-impl Process {
-    /// The document of `HcsCreateProcess`.
-    pub fn document(&self) -> String {
-        json(&ProcessParameters {
-            command_line: &self.command_line,
-            user: &self.user,
-            working_directory: &self.directory,
-            environment: &self.environment,
-            emulate_console: false,
-            create_std_in_pipe: false,
-            create_std_out_pipe: true,
-            create_std_err_pipe: true,
-        })
-    }
-}
-
-/// The words of a command as one text, from which a program makes the same words again.
-///
-/// Source: Microsoft, "Parsing C command-line arguments"
-/// (<https://learn.microsoft.com/cpp/c-language/parsing-c-command-line-arguments>).
-pub fn command_line(words: &[String]) -> String {
-    words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
-}
-
-fn quoted(word: &str) -> String {
-    if !word.is_empty() && !word.contains([' ', '\t', '\n', '\u{b}', '"']) {
-        return word.to_owned();
-    }
-    let mut line = String::from("\"");
-    let mut slashes = 0;
-    for letter in word.chars() {
-        match letter {
-            '\\' => slashes += 1,
-            // Before a quote, every backslash counts twice, and one more makes the quote a letter.
-            '"' => {
-                line.push_str(&"\\".repeat(slashes * 2 + 1));
-                line.push('"');
-                slashes = 0;
-            }
-            letter => {
-                line.push_str(&"\\".repeat(slashes));
-                line.push(letter);
-                slashes = 0;
-            }
-        }
-    }
-    line.push_str(&"\\".repeat(slashes * 2));
-    line.push('"');
-    line
-}
-
-/// What a process says of itself at its end (`ProcessStatus`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-pub struct ProcessStatus {
-    /// Whether it has ended.
-    pub exited: bool,
-    /// How; left out by Windows where it is 0.
-    pub exit_code: u32,
-}
-
-impl ProcessStatus {
-    /// The exit code of a process that has ended, with its sign as programs give it.
-    pub fn code(self) -> Option<i32> {
-        self.exited.then(|| i32::from_ne_bytes(self.exit_code.to_ne_bytes()))
     }
 }
 
@@ -253,6 +174,8 @@ struct OldContainer {
     processor_maximum: Option<u32>,
     #[serde(rename = "MemoryMaximumInMB", skip_serializing_if = "Option::is_none")]
     memory_maximum_in_mb: Option<u64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    endpoint_list: Vec<String>,
     host_name: String,
     hv_partition: bool,
     hv_runtime: HvRuntime,
@@ -273,26 +196,11 @@ struct HvRuntime {
     image_path: String,
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-#[expect(clippy::struct_excessive_bools, reason = "the schema has them")]
-struct ProcessParameters<'p> {
-    command_line: &'p str,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    user: &'p str,
-    working_directory: &'p str,
-    environment: &'p BTreeMap<String, String>,
-    emulate_console: bool,
-    create_std_in_pipe: bool,
-    create_std_out_pipe: bool,
-    create_std_err_pipe: bool,
-}
-
 fn text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
 
-fn json<T: Serialize>(document: &T) -> String {
+pub(super) fn json<T: Serialize>(document: &T) -> String {
     // Strings, numbers and maps by strings: there is nothing in it that JSON does not have.
     serde_json::to_string(document).unwrap_or_default()
 }

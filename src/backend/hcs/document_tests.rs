@@ -4,8 +4,9 @@ use std::path::Path;
 
 use super::{
     api::LayerBelow,
-    document::{Container, Disk, Process, ProcessStatus, command_line},
+    document::{Container, Disk},
     guid::Guid,
+    process_document::{Process, ProcessStatus, command_line},
 };
 
 fn below() -> Vec<LayerBelow> {
@@ -28,7 +29,7 @@ fn container<'c>(disk: Disk<'c>, below: &'c [LayerBelow]) -> Container<'c> {
         id: "polyarch-1-2-3",
         disk,
         below,
-        namespace: None,
+        network: None,
         memory: None,
         processor: None,
     }
@@ -47,7 +48,7 @@ fn a_container_that_shares_the_kernel_is_described_in_schema_2_1() {
     let below = below();
     golden(&container(VOLUME, &below).document(), include_str!("golden/container-process.json"));
     let limited = Container {
-        namespace: Some("5e1f6a0e-37f0-4f77-9d2c-8e4f2f0b7c11"),
+        network: Some("5e1f6a0e-37f0-4f77-9d2c-8e4f2f0b7c11"),
         memory: Some(2048),
         processor: Some(5000),
         ..container(VOLUME, &below)
@@ -59,7 +60,12 @@ fn a_container_that_shares_the_kernel_is_described_in_schema_2_1() {
 fn a_container_in_a_virtual_machine_is_described_in_the_older_form() {
     let below = below();
     golden(&container(folder(), &below).document(), include_str!("golden/container-hyperv.json"));
-    let limited = Container { memory: Some(2048), processor: Some(5000), ..container(folder(), &below) };
+    let limited = Container {
+        network: Some("0b6a8f1e-6c3a-4d0e-9f5e-1c7a2f3b4d5e"),
+        memory: Some(2048),
+        processor: Some(5000),
+        ..container(folder(), &below)
+    };
     golden(&limited.document(), include_str!("golden/container-hyperv-limited.json"));
 }
 

@@ -4,8 +4,11 @@ use std::{io, path::Path};
 
 use polyarch_actors::BuildError;
 
-use super::{compatibility::Incompatible, error::HcsError};
-use crate::{oci::StoreError, session::SessionError};
+use super::{compatibility::Incompatible, error::HcsError, network::NoNetwork};
+use crate::{
+    oci::StoreError,
+    session::{SessionError, Unusable},
+};
 
 /// Why a step could not be run.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +28,9 @@ pub(super) enum HcsFailure {
     /// The step asks for what Windows does not have.
     #[error("{0}")]
     Refused(String),
+    /// Nothing here leads to a network.
+    #[error(transparent)]
+    NoNetwork(#[from] NoNetwork),
     /// A layer below is not what it should be.
     #[error("layer {digest} cannot be unpacked: {reason}")]
     Layer {
@@ -68,6 +74,10 @@ impl HcsFailure {
         let told = match self {
             Self::Cancelled => return SessionError::Cancelled,
             Self::Store(error) => return SessionError::Store(error),
+            Self::NoNetwork(error) => {
+                let advice = error.advice().to_owned();
+                return SessionError::Unusable(Unusable { reason: error.to_string(), advice });
+            }
             Self::Call(error) => error.to_build_error(store),
             Self::Incompatible(_) | Self::Refused(_) | Self::Layer { .. } => {
                 BuildError::invalid(self.to_string())

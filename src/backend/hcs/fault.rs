@@ -1,87 +1,13 @@
 //! What the numbers mean that Windows gives for a call that failed, who can do something about it, and what.
 //!
 //! Sources: Microsoft, "System Error Codes" and "HCS error codes"
-//! (<https://learn.microsoft.com/virtualization/api/hcs/reference/hcshresult>).
+//! (<https://learn.microsoft.com/virtualization/api/hcs/reference/hcshresult>), "HCN Error Code"
+//! (<https://learn.microsoft.com/virtualization/api/hcn/reference/hcnerrorcode>).
 
 use polyarch_actors::BuildError;
 
+pub(super) use super::code;
 use super::error::HcsError;
-
-/// The numbers that somebody asks for by name.
-pub(super) mod code {
-    /// `HRESULT_FROM_WIN32(ERROR_FILE_NOT_FOUND)`.
-    pub(crate) const FILE_NOT_FOUND: u32 = 0x8007_0002;
-    /// `HRESULT_FROM_WIN32(ERROR_PATH_NOT_FOUND)`.
-    pub(crate) const PATH_NOT_FOUND: u32 = 0x8007_0003;
-    /// `E_ACCESSDENIED`.
-    pub(crate) const ACCESS_DENIED: u32 = 0x8007_0005;
-    /// `HRESULT_FROM_WIN32(ERROR_NOT_READY)`.
-    pub(crate) const NOT_READY: u32 = 0x8007_0015;
-    /// `HRESULT_FROM_WIN32(ERROR_SHARING_VIOLATION)`.
-    pub(crate) const SHARING_VIOLATION: u32 = 0x8007_0020;
-    /// `HRESULT_FROM_WIN32(ERROR_HANDLE_DISK_FULL)`.
-    pub(crate) const HANDLE_DISK_FULL: u32 = 0x8007_0027;
-    /// `HRESULT_FROM_WIN32(ERROR_NOT_SUPPORTED)`.
-    pub(crate) const NOT_SUPPORTED: u32 = 0x8007_0032;
-    /// `HRESULT_FROM_WIN32(ERROR_DISK_FULL)`.
-    pub(crate) const DISK_FULL: u32 = 0x8007_0070;
-    /// `HRESULT_FROM_WIN32(ERROR_MOD_NOT_FOUND)`.
-    pub(crate) const MODULE_NOT_FOUND: u32 = 0x8007_007E;
-    /// `HRESULT_FROM_WIN32(ERROR_PROC_NOT_FOUND)`.
-    pub(crate) const PROCEDURE_NOT_FOUND: u32 = 0x8007_007F;
-    /// `HRESULT_FROM_WIN32(ERROR_DIRECTORY)`.
-    pub(crate) const NO_DIRECTORY: u32 = 0x8007_010B;
-    /// `HRESULT_FROM_WIN32(ERROR_PRIVILEGE_NOT_HELD)`.
-    pub(crate) const PRIVILEGE_NOT_HELD: u32 = 0x8007_0522;
-    /// `HRESULT_FROM_WIN32(ERROR_TIMEOUT)`.
-    pub(crate) const TIMEOUT: u32 = 0x8007_05B4;
-    /// `HRESULT_FROM_WIN32(RPC_S_SERVER_UNAVAILABLE)`.
-    pub(crate) const SERVICE_GONE: u32 = 0x8007_06BA;
-    /// `HRESULT_FROM_WIN32(ERROR_NO_SYSTEM_RESOURCES)`.
-    pub(crate) const NO_RESOURCES: u32 = 0x8007_05AA;
-    /// `E_OUTOFMEMORY`.
-    pub(crate) const OUT_OF_MEMORY: u32 = 0x8007_000E;
-    /// `HRESULT_FROM_WIN32(ERROR_DEVICE_NOT_CONNECTED)`.
-    pub(crate) const DEVICE_NOT_CONNECTED: u32 = 0x8007_048F;
-    /// `HCS_E_TERMINATED_DURING_START`.
-    pub(crate) const TERMINATED_DURING_START: u32 = 0x8037_0100;
-    /// `HCS_E_IMAGE_MISMATCH`.
-    pub(crate) const IMAGE_MISMATCH: u32 = 0x8037_0101;
-    /// `HCS_E_HYPERV_NOT_INSTALLED`.
-    pub(crate) const HYPERV_NOT_INSTALLED: u32 = 0x8037_0102;
-    /// `HCS_E_INVALID_STATE`.
-    pub(crate) const INVALID_STATE: u32 = 0x8037_0105;
-    /// `HCS_E_UNEXPECTED_EXIT`.
-    pub(crate) const UNEXPECTED_EXIT: u32 = 0x8037_0106;
-    /// `HCS_E_TERMINATED`.
-    pub(crate) const TERMINATED: u32 = 0x8037_0107;
-    /// `HCS_E_CONNECT_FAILED`.
-    pub(crate) const CONNECT_FAILED: u32 = 0x8037_0108;
-    /// `HCS_E_CONNECTION_TIMEOUT`.
-    pub(crate) const CONNECTION_TIMEOUT: u32 = 0x8037_0109;
-    /// `HCS_E_CONNECTION_CLOSED`.
-    pub(crate) const CONNECTION_CLOSED: u32 = 0x8037_010A;
-    /// `HCS_E_INVALID_JSON`.
-    pub(crate) const INVALID_JSON: u32 = 0x8037_010D;
-    /// `HCS_E_SYSTEM_NOT_FOUND`.
-    pub(crate) const SYSTEM_NOT_FOUND: u32 = 0x8037_010E;
-    /// `HCS_E_SYSTEM_ALREADY_EXISTS`.
-    pub(crate) const SYSTEM_EXISTS: u32 = 0x8037_010F;
-    /// `HCS_E_SYSTEM_ALREADY_STOPPED`.
-    pub(crate) const ALREADY_STOPPED: u32 = 0x8037_0110;
-    /// `HCS_E_INVALID_LAYER`.
-    pub(crate) const INVALID_LAYER: u32 = 0x8037_0112;
-    /// `HCS_E_SERVICE_NOT_AVAILABLE`.
-    pub(crate) const SERVICE_NOT_AVAILABLE: u32 = 0x8037_0114;
-    /// `HCS_E_SERVICE_DISCONNECT`.
-    pub(crate) const SERVICE_DISCONNECT: u32 = 0x8037_011E;
-    /// `HCS_E_ACCESS_DENIED`.
-    pub(crate) const HCS_ACCESS_DENIED: u32 = 0x8037_011B;
-    /// `HCS_E_SYSTEM_NOT_CONFIGURED_FOR_OPERATION`.
-    pub(crate) const NOT_CONFIGURED: u32 = 0x8037_0120;
-    /// `HCS_E_OPERATION_TIMEOUT`.
-    pub(crate) const OPERATION_TIMEOUT: u32 = 0x8037_0118;
-}
 
 /// What a number means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,6 +47,8 @@ const OTHERS: &str = "Exclude the store from virus scanners and indexers.";
 const VERSION: &str =
     "Use a base whose version is that of this machine (see winver), or --isolation=hyperv for an older one.";
 const MEMORY: &str = "Run fewer builds at once.";
+const NETWORKS: &str = "Look at it with Get-HnsNetwork, and restart the service hns (Host Network Service), or build with \
+                        --network=none.";
 
 /// The call that begins the command of a step.
 pub(super) const STARTS: &str = "HcsCreateProcess";
@@ -188,6 +116,47 @@ pub fn meaning(number: u32) -> Option<Meaning> {
             Machine,
         ),
         code::NOT_CONFIGURED => ("the container was not set up for that", "", Mistake),
+        number => return of_networks(number),
+    };
+    Some(Meaning { what, advice, kind })
+}
+
+/// What a number of the Host Compute Network means.
+fn of_networks(number: u32) -> Option<Meaning> {
+    use FaultKind::{Machine, Mistake, Passing};
+    let (what, advice, kind) = match number {
+        code::NETWORK_NOT_FOUND => ("the network for containers is not there any more", NETWORKS, Machine),
+        code::NETWORK_LAYER_NOT_FOUND
+        | code::SWITCH_NOT_FOUND
+        | code::SUBNET_NOT_FOUND
+        | code::ADAPTER_NOT_FOUND
+        | code::INVALID_NETWORK
+        | code::DEGRADED => ("the network for containers is not whole", NETWORKS, Machine),
+        code::REQUEST_UNSUPPORTED => {
+            ("the network for containers does not do what it was asked for", NETWORKS, Machine)
+        }
+        code::SHARING_DISABLED => (
+            "the network for containers needs a service that is disabled",
+            "Enable the service SharedAccess (Internet Connection Sharing).",
+            Machine,
+        ),
+        code::ELEMENT_NOT_FOUND | code::ENDPOINT_NOT_FOUND => {
+            ("what connects the container with its network is not there any more", NETWORKS, Passing)
+        }
+        code::NETWORK_SERVICE_STOPPED => ("the service for networks of containers stops", NETWORKS, Passing),
+        code::ADAPTER_TIMEOUT | code::NAMESPACE_ATTACH_FAILED => {
+            ("the container could not be connected with its network", NETWORKS, Passing)
+        }
+        code::HAS_REFERENCES => {
+            ("what connects a container with its network is still in use", NETWORKS, Passing)
+        }
+        code::ENDPOINT_ATTACHED | code::ENDPOINT_HAS_NAMESPACE => {
+            ("what connects a container with its network belongs to another one", "", Mistake)
+        }
+        code::INVALID_ENDPOINT => {
+            ("the network for containers does not have what it was asked for", NETWORKS, Machine)
+        }
+        code::NETWORK_JSON => ("a description of a network is not understood", "", Mistake),
         _ => return None,
     };
     Some(Meaning { what, advice, kind })

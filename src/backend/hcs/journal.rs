@@ -16,6 +16,7 @@ use std::{
 use polyarch_actors::BuildId;
 use serde::{Deserialize, Serialize};
 
+use super::guid::Guid;
 use crate::{oci::digest_of, whole_file::sync_folder};
 
 /// Who made the containers, as Windows is told.
@@ -29,6 +30,18 @@ pub(super) enum Made {
     System {
         /// Its id.
         id: String,
+    },
+    /// What connects a container with a network, perhaps in a namespace.
+    Endpoint {
+        /// Its id.
+        id: Guid,
+        /// The id of the namespace.
+        namespace: Option<Guid>,
+    },
+    /// What a container has of networks.
+    Namespace {
+        /// Its id.
+        id: Guid,
     },
     /// A writable layer, perhaps active, perhaps prepared.
     Scratch {
@@ -51,10 +64,10 @@ pub(super) enum Made {
 #[derive(Debug)]
 pub(super) struct Journal {
     /// The folder of all journals.
-    root: PathBuf,
+    pub(super) root: PathBuf,
     /// Which store it belongs to: others on this machine have journals of their own.
-    store: String,
-    owner: String,
+    pub(super) store: String,
+    pub(super) owner: String,
     next: AtomicU64,
     _lock: File,
 }
@@ -232,76 +245,4 @@ fn read(folder: &Path) -> io::Result<Vec<(Made, Note)>> {
     }
     made.sort_by(|(one, _), (other, _)| one.cmp(other));
     Ok(made)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn journal(folder: &Path) -> Journal {
-        Journal::open(&folder.join("journal"), folder).expect("a journal")
-    }
-
-    #[test]
-    fn what_a_living_process_has_made_is_nobody_elses_to_undo() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let (one, other) = (journal(folder.path()), journal(folder.path()));
-        let _note = one.note(&Made::System { id: one.system_id() }).expect("noted");
-        let gate = Journal::gate(&folder.path().join("journal")).expect("the gate");
-        assert!(other.left(&gate).expect("journals").is_empty());
-        assert!(!other.is_left(&one.system_id(), &gate).expect("known"));
-        assert!(!other.is_left(&other.system_id(), &gate).expect("known"));
-    }
-
-    #[test]
-    fn what_a_dead_process_has_made_is_found_in_the_order_in_which_it_goes() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let one = journal(folder.path());
-        let id = one.system_id();
-        let all = [
-            Made::Folder { path: "f".into() },
-            Made::Layer { path: "l".into() },
-            Made::Scratch { path: "s".into() },
-            Made::System { id: id.clone() },
-        ];
-        for made in &all {
-            one.note(made).expect("noted");
-        }
-        let gone = one.note(&Made::Folder { path: "gone".into() }).expect("noted");
-        gone.remove().expect("gone");
-        // A note that was being written.
-        fs::write(one.root.join(&one.owner).join("99999999.json"), b"{\"made\":\"sys").expect("written");
-        drop(one);
-        let other = journal(folder.path());
-        let gate = Journal::gate(&folder.path().join("journal")).expect("the gate");
-        assert!(other.is_left(&id, &gate).expect("known"));
-        let mut left = other.left(&gate).expect("journals");
-        let left = left.pop().expect("one");
-        let found: Vec<_> = left.made.iter().map(|(made, _)| made.clone()).rev().collect();
-        assert_eq!(found, all);
-    }
-
-    #[test]
-    fn containers_of_others_are_left_alone() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let elsewhere = tempfile::tempdir().expect("a folder");
-        let here = journal(folder.path());
-        let gate = Journal::gate(&folder.path().join("journal")).expect("the gate");
-        let there = journal(elsewhere.path()).system_id();
-        for id in [there.as_str(), "polyarch", "polyarch-x", "somebody", ""] {
-            assert!(!here.is_left(id, &gate).expect("known"), "{id}");
-        }
-        let nobody = format!("polyarch-{}-dead-1", here.store);
-        assert!(here.is_left(&nobody, &gate).expect("known"), "its journal is gone, and so is its owner");
-    }
-
-    #[test]
-    fn a_journal_without_notes_leaves_nothing() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let root = folder.path().join("journal");
-        drop(journal(folder.path()));
-        let names: Vec<_> =
-            fs::read_dir(&root).expect("a folder").flatten().map(|entry| entry.file_name()).collect();
-        assert_eq!(names, ["gate"]);
-    }
 }

@@ -11,6 +11,7 @@ use super::{
         StartedProcess,
     },
     guid::Guid,
+    network::HcnApi,
     version::OsVersion,
 };
 
@@ -144,6 +145,46 @@ impl HcsApi for Logged {
 
     fn read_backup(&self, path: &Path) -> HcsResult<(FileAttributes, Box<dyn Read + Send>)> {
         tell_failure("read_backup", path, self.0.read_backup(path))
+    }
+}
+
+impl HcnApi for Logged {
+    fn networks(&self, query: &str) -> HcsResult<String> {
+        let networks = tell("networks", &"", || self.0.networks(query));
+        if let Ok(networks) = &networks {
+            tracing::debug!(networks, "the networks");
+        }
+        networks
+    }
+
+    fn network(&self, id: Guid, query: &str) -> HcsResult<String> {
+        let network = tell("network", &id, || self.0.network(id, query));
+        if let Ok(network) = &network {
+            tracing::debug!(network, "a network");
+        }
+        network
+    }
+
+    fn create_namespace(&self, id: Guid, settings: &str) -> HcsResult<()> {
+        tell("create_namespace", &id, || self.0.create_namespace(id, settings))
+    }
+
+    fn modify_namespace(&self, id: Guid, request: &str) -> HcsResult<()> {
+        tracing::debug!(%id, request, "a namespace");
+        tell("modify_namespace", &id, || self.0.modify_namespace(id, request))
+    }
+
+    fn delete_namespace(&self, id: Guid) -> HcsResult<()> {
+        tell("delete_namespace", &id, || self.0.delete_namespace(id))
+    }
+
+    fn create_endpoint(&self, network: Guid, id: Guid, settings: &str) -> HcsResult<()> {
+        tracing::debug!(%id, settings, "an endpoint");
+        tell("create_endpoint", &id, || self.0.create_endpoint(network, id, settings))
+    }
+
+    fn delete_endpoint(&self, id: Guid) -> HcsResult<()> {
+        tell("delete_endpoint", &id, || self.0.delete_endpoint(id))
     }
 }
 

@@ -23,7 +23,7 @@ pub struct HcsOptions {
     /// How much one layer may hold.
     pub limits: Limits,
     /// The network namespace (of the Host Compute Network) that steps with a network share. Somebody else has made it,
-    /// with what is needed to reach anything; without one, steps reach nothing.
+    /// with what is needed to reach anything; without one, each step is connected with the NAT network of this machine.
     pub namespace: Option<String>,
     /// How long is waited before something is tried again that was not ready; each further wait is twice as long.
     pub pause: Duration,
@@ -141,7 +141,7 @@ impl Noted<'_> {
     /// Where it is, if it is a folder.
     pub(super) fn path(&self) -> &Path {
         match &self.made {
-            Made::System { id } => Path::new(id),
+            Made::System { .. } | Made::Endpoint { .. } | Made::Namespace { .. } => Path::new(""),
             Made::Scratch { path } | Made::Layer { path } | Made::Folder { path } => path,
         }
     }

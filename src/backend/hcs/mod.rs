@@ -8,6 +8,7 @@
 
 mod api;
 mod backend;
+mod code;
 mod compatibility;
 #[cfg(windows)]
 mod dll;
@@ -24,10 +25,14 @@ mod fault_tests;
 mod form;
 mod guid;
 mod journal;
+#[cfg(test)]
+mod journal_tests;
 mod layers;
 mod logged;
 mod machine;
 mod mark;
+mod network;
+mod process_document;
 mod run;
 mod scratch;
 mod session;
@@ -47,11 +52,13 @@ pub use backend::HcsBackend;
 pub use compatibility::{Incompatible, Isolation, isolation};
 #[cfg(windows)]
 pub use dll::Dlls;
-pub use document::{Container, Disk, Process, ProcessStatus, command_line};
+pub use document::{Container, Disk};
 pub use error::HcsError;
 pub use fault::{FaultKind, Meaning, meaning};
-pub use guid::Guid;
+pub use guid::{Guid, GuidError};
 pub use machine::HcsOptions;
+pub use network::HcnApi;
+pub use process_document::{Process, ProcessStatus, command_line};
 pub use session::HcsSession;
 pub(crate) use stored::{LayerRemoved, StoredLayer, StoredLayers};
 pub use version::{OsVersion, OsVersionError};

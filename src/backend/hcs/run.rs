@@ -12,7 +12,7 @@ use tokio::sync::mpsc::Sender;
 use super::{
     api::{ComputeSystem, HcsResult, ReadPipe, StartedProcess},
     compatibility::Isolation,
-    document::{Container, Disk, ProcessStatus},
+    document::{Container, Disk},
     error::HcsError,
     failure::HcsFailure,
     fault::code,
@@ -20,9 +20,11 @@ use super::{
     journal::{Made, OWNER},
     layers,
     machine::{Machine, Noted},
+    network::Attachment,
+    process_document::ProcessStatus,
     scratch::Scratch,
     stop::Stop,
-    task::Task,
+    task::{Reach, Task},
 };
 use crate::session::{Ended, Spent, StepOutcome, Stream};
 
@@ -55,12 +57,20 @@ pub(super) fn run(
         Isolation::HyperV => None,
     };
     let id = machine.journal.system_id();
+    let attachment = match task.reach {
+        Reach::Nat => Some(Attachment::make(machine, task.isolation, &id, stop)?),
+        Reach::Nothing | Reach::Namespace(_) => None,
+    };
+    let given = match &task.reach {
+        Reach::Namespace(namespace) => Some(namespace.as_str()),
+        Reach::Nothing | Reach::Nat => None,
+    };
     let container = Container {
         owner: OWNER,
         id: &id,
         disk: volume.as_deref().map_or(Disk::Folder(scratch.path()), Disk::Volume),
         below: &chain.layers,
-        namespace: task.namespace.as_deref(),
+        network: attachment.as_ref().map(Attachment::id).or(given),
         memory: task.memory,
         processor: task.processor,
     };
@@ -69,6 +79,8 @@ pub(super) fn run(
     let ran = system.start_and_run(task, news, began, &mut spent);
     // A container that cannot be ended is the greater failure: what it writes on would be in the layer.
     system.end()?;
+    // No layer depends on whether it could be removed at once.
+    drop(attachment);
     let code = ran?;
     // What it was killed with is no exit code of its own.
     stop.check()?;

@@ -15,9 +15,10 @@ use super::{
     failure::HcsFailure,
     logged::Logged,
     machine::{HcsOptions, Machine},
+    network,
     run::{self, News},
     stop::{Reason, Stop},
-    task::{Host, Task},
+    task::{Host, Reach, Task},
 };
 use crate::{
     oci::Store,
@@ -80,6 +81,13 @@ impl HcsSession {
             cpus: thread::available_parallelism().map_or(1, NonZero::get) as u64,
         };
         Task::new(step, host).map_err(|error| self.told(error))
+    }
+
+    /// Whether there is a network to connect steps with.
+    async fn network(&self, machine: &Arc<Machine>) -> Result<(), HcsFailure> {
+        let api = Arc::clone(&machine.api);
+        let found = tokio::task::spawn_blocking(move || network::find(&*api).map(drop)).await;
+        found.unwrap_or_else(|error| Err(HcsFailure::io("ask for the networks")(error.into())))
     }
 
     fn told(&self, error: HcsFailure) -> SessionError {
@@ -168,10 +176,14 @@ impl Session for HcsSession {
             let native = Platform::host_linux();
             let native = format!("windows/{}", native.arch()).parse::<Platform>();
             let mut advice = Vec::new();
-            if self.inner.options.namespace.is_none() {
-                advice.push(
-                    "RUN steps on Windows reach no network: COPY what they need into the image.".into(),
-                );
+            if self.inner.options.namespace.is_none()
+                && let Err(error) = self.network(machine).await
+            {
+                let todo = match &error {
+                    HcsFailure::NoNetwork(reason) => format!("; {}", reason.advice()),
+                    _ => String::new(),
+                };
+                advice.push(format!("RUN with a network is refused on Windows: {error}{todo}."));
             }
             Ok(SessionReport {
                 manner: format!("containers of Windows {}", machine.host),
@@ -191,7 +203,14 @@ impl Session for HcsSession {
     }
 
     fn check<'a>(&'a self, step: &'a Step) -> BoxFuture<'a, Result<(), SessionError>> {
-        async { self.task(&**self.machine().await?, step).map(drop) }.boxed()
+        async {
+            let machine = self.machine().await?;
+            match self.task(machine, step)?.reach {
+                Reach::Nat => self.network(machine).await.map_err(|error| self.told(error)),
+                Reach::Nothing | Reach::Namespace(_) => Ok(()),
+            }
+        }
+        .boxed()
     }
 
     fn run<'a>(

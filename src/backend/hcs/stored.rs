@@ -123,6 +123,7 @@ fn rests_on(below: Option<&[String]>, name: Option<&str>) -> bool {
 }
 
 #[cfg(windows)]
+#[expect(clippy::unnecessary_wraps, reason = "elsewhere there is none")]
 fn windows() -> Option<Arc<dyn HcsApi>> {
     Some(Arc::new(super::dll::Dlls::new()))
 }

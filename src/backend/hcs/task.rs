@@ -6,8 +6,8 @@ use polyarch_actors::ImageOs;
 
 use super::{
     compatibility::{Isolation, isolation},
-    document::{Process, command_line},
     failure::HcsFailure,
+    process_document::{Process, command_line},
     version::OsVersion,
 };
 use crate::{
@@ -21,12 +21,23 @@ pub(super) struct Task {
     pub(super) layers: Vec<StepLayer>,
     pub(super) isolation: Isolation,
     pub(super) process: Process,
-    pub(super) namespace: Option<String>,
+    pub(super) reach: Reach,
     /// The most memory, in MiB.
     pub(super) memory: Option<u64>,
     /// The most CPU time, in ten-thousandths of that of all CPUs.
     pub(super) processor: Option<u32>,
     pub(super) latest_mtime: Option<i64>,
+}
+
+/// What a step reaches over the network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// Only itself.
+    Nothing,
+    /// What the network of this machine for containers leads to.
+    Nat,
+    /// What a namespace leads to that somebody else has made.
+    Namespace(String),
 }
 
 /// What of this machine a step depends on.
@@ -52,8 +63,12 @@ impl Task {
             ))
         })?;
         let isolation = isolation(host.version, base, step.isolation)?;
-        let namespace = host.namespace.filter(|_| step.network == Network::Host);
-        if namespace.is_some() && isolation == Isolation::HyperV {
+        let reach = match (step.network, host.namespace) {
+            (Network::None, _) => Reach::Nothing,
+            (_, None) => Reach::Nat,
+            (_, Some(namespace)) => Reach::Namespace(namespace.to_owned()),
+        };
+        if matches!(reach, Reach::Namespace(_)) && isolation == Isolation::HyperV {
             return Err(HcsFailure::Refused(
                 "a step in a virtual machine cannot share a network namespace: use --isolation=process, or \
                  --network=none"
@@ -71,7 +86,7 @@ impl Task {
                 environment: environment(step)?,
                 user: step.user.clone(),
             },
-            namespace: namespace.map(str::to_owned),
+            reach,
             memory: limits.memory.map(|bytes| bytes.div_ceil(1 << 20).max(1)),
             processor: limits.millicpus.map(|millis| share(millis, host.cpus)),
             latest_mtime: step.latest_mtime,
@@ -91,6 +106,10 @@ fn refuse(step: &Step) -> Result<(), HcsFailure> {
             !step.extra_hosts.is_empty(),
             "steps on Windows are given no names of hosts: leave out --add-host, or write them into \
              C:\\Windows\\System32\\drivers\\etc\\hosts in a step",
+        ),
+        (
+            step.network == Network::Host,
+            "a container of Windows has no network of its machine: leave out --network=host",
         ),
         (step.emulator.is_some(), "steps on Windows are not emulated"),
     ];
@@ -154,11 +173,13 @@ mod tests {
         assert_eq!(task.process.user, "ContainerUser");
         let environment: Vec<_> = task.process.environment.into_iter().collect();
         assert_eq!(environment, [("PATH".to_owned(), "C:\\y".to_owned())], "the last value of a name counts");
-        assert_eq!(task.namespace.as_deref(), Some("n"));
+        assert_eq!(task.reach, Reach::Namespace("n".into()));
         let words = Step { verbatim: false, network: Network::None, workdir: "/".into(), ..step() };
         let task = Task::new(&words, host()).expect("a task");
         assert_eq!(task.process.command_line, r#"cmd /S /C "echo \"a\" b""#);
-        assert_eq!((task.process.directory.as_str(), task.namespace), (r"C:\", None));
+        assert_eq!((task.process.directory.as_str(), task.reach), (r"C:\", Reach::Nothing));
+        let alone = Task::new(&step(), Host { namespace: None, ..host() }).expect("a task");
+        assert_eq!(alone.reach, Reach::Nat);
     }
 
     #[test]
@@ -180,6 +201,7 @@ mod tests {
             (Step { insecure: true, ..step() }, "use USER ContainerAdministrator"),
             (Step { shm_size: Some(1), ..step() }, "leave out --shm-size"),
             (Step { extra_hosts: hosts, ..step() }, "leave out --add-host"),
+            (Step { network: Network::Host, ..step() }, "leave out --network=host"),
             (Step { os_version: None, ..step() }, "does not say for which Windows"),
             (Step { os_version: Some("10.0.26100".into()), ..step() }, "newer than this machine"),
             (Step { isolation: StepIsolation::HyperV, ..step() }, "cannot share a network namespace"),

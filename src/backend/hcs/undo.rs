@@ -10,8 +10,10 @@ use super::{
     error::HcsError,
     failure::HcsFailure,
     fault::code,
+    guid::Guid,
     journal::{Gate, Journal, Made, OWNER},
     layers::{self, LayerLock},
+    network::{Change, change},
 };
 use crate::removal::remove_folder;
 
@@ -22,6 +24,8 @@ const ATTEMPTS: u32 = 5;
 pub(super) fn undo(api: &dyn HcsApi, made: &Made, pause: Duration) -> Result<(), HcsFailure> {
     match made {
         Made::System { id } => Ok(end_system(api, id)?),
+        Made::Endpoint { id, namespace } => Ok(delete_endpoint(api, *id, *namespace, pause)?),
+        Made::Namespace { id } => Ok(patiently(pause, || api.delete_namespace(*id))?),
         Made::Scratch { path } => Ok(destroy(api, path, pause)?),
         Made::Layer { path } => {
             // Another process that wants it has begun it anew, or will.
@@ -80,6 +84,33 @@ fn end_system(api: &dyn HcsApi, id: &str) -> HcsResult<()> {
     }
 }
 
+/// Removes an endpoint that may be in a namespace.
+fn delete_endpoint(api: &dyn HcsApi, id: Guid, namespace: Option<Guid>, pause: Duration) -> HcsResult<()> {
+    patiently(pause, || {
+        if let Some(namespace) = namespace
+            && let Err(error) = api.modify_namespace(namespace, &change(Change::Remove, id))
+        {
+            tracing::debug!(%id, %error, "the endpoint is in no namespace");
+        }
+        api.delete_endpoint(id)
+    })
+}
+
+/// Removes something of the network, that a container may hold for a moment when it has ended.
+fn patiently(pause: Duration, delete: impl Fn() -> HcsResult<()>) -> HcsResult<()> {
+    let mut attempt = 0;
+    loop {
+        match delete() {
+            Err(error) if error.code == code::HAS_REFERENCES && attempt + 1 < ATTEMPTS => {
+                thread::sleep(pause * 2_u32.pow(attempt));
+                attempt += 1;
+            }
+            Err(error) if is_gone(&error) => return Ok(()),
+            done => return done,
+        }
+    }
+}
+
 /// Removes a layer that may be active and prepared.
 pub(super) fn destroy(api: &dyn HcsApi, path: &Path, pause: Duration) -> HcsResult<()> {
     if !path.exists() {
@@ -124,5 +155,8 @@ fn removing(path: &Path) -> String {
 }
 
 fn is_gone(error: &HcsError) -> bool {
-    matches!(error.code, code::FILE_NOT_FOUND | code::PATH_NOT_FOUND)
+    matches!(
+        error.code,
+        code::FILE_NOT_FOUND | code::PATH_NOT_FOUND | code::ELEMENT_NOT_FOUND | code::ENDPOINT_NOT_FOUND
+    )
 }

@@ -247,7 +247,8 @@ impl Step<'_> {
 fn network(run: &Run, options: &StepOptions) -> session::Network {
     match (run.network, options.network) {
         (Network::None, _) | (Network::Default, StepNetwork::None) => session::Network::None,
-        (Network::Host | Network::Default, _) => session::Network::Host,
+        (Network::Host, _) | (Network::Default, StepNetwork::Host) => session::Network::Host,
+        (Network::Default, StepNetwork::Default) => session::Network::Default,
     }
 }
 

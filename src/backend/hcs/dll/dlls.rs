@@ -13,6 +13,7 @@ use super::{
     compute::ComputeCore,
     host,
     layers::Layers,
+    network::Networks,
     older::{self, OlderCompute},
     operation::Operation,
     rights,
@@ -20,17 +21,19 @@ use super::{
     text::wide,
 };
 use crate::backend::hcs::{
-    ComputeSystem, FileAttributes, FileIdentity, Guid, HcsApi, HcsError, HcsResult, LayerBelow, OsVersion,
+    ComputeSystem, FileAttributes, FileIdentity, Guid, HcnApi, HcsApi, HcsError, HcsResult, LayerBelow,
+    OsVersion,
 };
 
 /// The Host Compute Service of this Windows: `computecore.dll` for compute systems, `vmcompute.dll` for layers and for
-/// compute systems whose document is of the older schema. They are loaded by the first call that needs them; where there
-/// are none, every call says so.
+/// compute systems whose document is of the older schema, `computenetwork.dll` for networks. They are loaded by the first
+/// call that needs them; where there are none, every call says so.
 #[derive(Debug)]
 pub struct Dlls {
     core: Arc<ComputeCore>,
     older: Arc<OlderCompute>,
     layers: Layers,
+    networks: Networks,
     backup: Backup,
 }
 
@@ -47,6 +50,7 @@ impl Dlls {
             core: Arc::new(ComputeCore::of("computecore.dll")),
             older: Arc::new(OlderCompute::of("vmcompute.dll")),
             layers: Layers::new(),
+            networks: Networks::new(),
             backup: Backup::new(),
         }
     }
@@ -160,6 +164,36 @@ impl HcsApi for Dlls {
     fn read_backup(&self, path: &Path) -> HcsResult<(FileAttributes, Box<dyn Read + Send>)> {
         rights::enable()?;
         self.backup.read(path)
+    }
+}
+
+impl HcnApi for Dlls {
+    fn networks(&self, query: &str) -> HcsResult<String> {
+        self.networks.enumerate(query)
+    }
+
+    fn network(&self, id: Guid, query: &str) -> HcsResult<String> {
+        self.networks.query(id, query)
+    }
+
+    fn create_namespace(&self, id: Guid, settings: &str) -> HcsResult<()> {
+        self.networks.create_namespace(id, settings)
+    }
+
+    fn modify_namespace(&self, id: Guid, request: &str) -> HcsResult<()> {
+        self.networks.modify_namespace(id, request)
+    }
+
+    fn delete_namespace(&self, id: Guid) -> HcsResult<()> {
+        self.networks.delete_namespace(id)
+    }
+
+    fn create_endpoint(&self, network: Guid, id: Guid, settings: &str) -> HcsResult<()> {
+        self.networks.create_endpoint(network, id, settings)
+    }
+
+    fn delete_endpoint(&self, id: Guid) -> HcsResult<()> {
+        self.networks.delete_endpoint(id)
     }
 }
 

@@ -39,13 +39,15 @@ pub(super) fn of(call: &'static str, error: &io::Error) -> HcsError {
     HcsError { call, code, detail: system_says(code) }
 }
 
-/// What a `ResultError` document says in words; the document itself if it is none.
+/// What a `ResultError` document says in words, or the `ErrorRecord` of a call about networks; the document itself if it
+/// is neither.
 ///
-/// Source: Microsoft, "HCS schema reference", `ResultError`.
+/// Sources: Microsoft, "HCS schema reference", `ResultError`; "Common scenarios" of the Host Compute Network.
 fn explained(document: &str) -> Option<String> {
     let parsed: Value = serde_json::from_str(document).unwrap_or_default();
     let events = parsed["ErrorEvents"].as_array().into_iter().flatten().map(|event| &event["Message"]);
-    let said: Vec<&str> = std::iter::once(&parsed["ErrorMessage"])
+    let said: Vec<&str> = [&parsed["ErrorMessage"], &parsed["Error"]]
+        .into_iter()
         .chain(events)
         .filter_map(Value::as_str)
         .map(str::trim)
@@ -75,6 +77,9 @@ mod tests {
             error,
             Err(HcsError { call: "F", code: 0x8037_0101, detail: Some("no match".to_owned()) })
         );
+        let record = r#"{"Success":false,"Error":"Element not found. ","ErrorCode":2147943568}"#;
+        let error = check_with("F", -1, Some(record)).expect_err("a failure");
+        assert_eq!(error.detail.as_deref(), Some("Element not found."));
         let error = check_with("F", -1, Some("plain words")).expect_err("a failure");
         assert_eq!(error.detail.as_deref(), Some("plain words"));
         let events = r#"{"Error":-1,"ErrorEvents":[{"Message":"a"},{"Message":"b"}]}"#;

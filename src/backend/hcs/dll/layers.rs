@@ -232,7 +232,7 @@ fn given(call: &'static str, layer: &Path, below: &[LayerBelow]) -> HcsResult<(D
 }
 
 /// Windows keeps the first three parts of an id as numbers.
-fn to_windows(id: Guid) -> GUID {
+pub(super) fn to_windows(id: Guid) -> GUID {
     GUID::from_u128(u128::from_be_bytes(id.0))
 }
 

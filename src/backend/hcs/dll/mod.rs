@@ -8,6 +8,7 @@ mod failure;
 mod host;
 mod layers;
 mod library;
+mod network;
 mod notices;
 mod older;
 mod operation;

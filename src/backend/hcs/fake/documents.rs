@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use crate::backend::hcs::guid::Guid;
+
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(super) struct System {
@@ -53,7 +55,7 @@ pub(super) struct Layer {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(super) struct Networking {
-    pub(super) namespace: String,
+    pub(super) namespace: Guid,
 }
 
 #[derive(Debug, Deserialize)]
@@ -80,6 +82,8 @@ pub(super) struct OldSystem {
     pub(super) processor_maximum: Option<u32>,
     #[serde(rename = "MemoryMaximumInMB")]
     pub(super) memory_maximum: Option<u64>,
+    #[serde(default)]
+    pub(super) endpoint_list: Vec<Guid>,
     pub(super) host_name: String,
     pub(super) hv_partition: bool,
     pub(super) hv_runtime: HvRuntime,

@@ -10,6 +10,7 @@ mod disk;
 mod documents;
 mod files;
 mod layers;
+mod networks;
 mod process;
 mod program;
 mod systems;
@@ -17,5 +18,7 @@ mod world;
 
 pub(super) use world::{FakeWindows, Moment};
 
+#[cfg(test)]
+mod network_tests;
 #[cfg(test)]
 mod tests;

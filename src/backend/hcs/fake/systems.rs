@@ -13,7 +13,11 @@ use super::{
 use crate::backend::hcs::{
     api::{ComputeSystem, HcsResult, LayerBelow, StartedProcess},
     fault::code,
+    guid::Guid,
 };
+
+/// The owner of a container, its writable layer, and the ids of what connects it.
+type Described = (String, PathBuf, Vec<Guid>);
 
 /// The handle of a container.
 #[derive(Debug)]
@@ -29,7 +33,7 @@ impl State {
             return refused(CALL, code::SYSTEM_EXISTS, "there is one with that id");
         }
         let is_old = document.contains("\"SystemType\"");
-        let (owner, scratch) =
+        let (owner, scratch, connections) =
             if is_old { self.virtual_machine(name, document)? } else { self.shared(document)? };
         if owner.is_empty() {
             return refused(CALL, code::INVALID_JSON, "nobody owns it");
@@ -38,11 +42,12 @@ impl State {
             return refused(CALL, code::SHARING_VIOLATION, "another container uses the disk");
         }
         let document = document.to_owned();
-        self.systems.insert(name.to_owned(), System { owner, scratch, is_started: false, document });
+        let system = System { owner, scratch, is_started: false, connections, document };
+        self.systems.insert(name.to_owned(), system);
         Ok(())
     }
 
-    fn shared(&mut self, document: &str) -> HcsResult<(String, PathBuf)> {
+    fn shared(&mut self, document: &str) -> HcsResult<Described> {
         const CALL: &str = "HcsCreateComputeSystem";
         let read: documents::System = match serde_json::from_str(document) {
             Ok(read) => read,
@@ -54,7 +59,6 @@ impl State {
             || container.guest_os.host_name.is_empty()
             || container.memory.is_some_and(|memory| memory.size == 0)
             || container.processor.is_some_and(|processor| !(1..=10_000).contains(&processor.maximum))
-            || container.networking.is_some_and(|networking| networking.namespace.is_empty())
         {
             return refused(CALL, code::INVALID_JSON, "a value cannot be");
         }
@@ -67,10 +71,14 @@ impl State {
         if !same(&named, &layer.below) {
             return refused(CALL, code::INVALID_LAYER, "the disk was made on other layers");
         }
-        Ok((read.owner, scratch))
+        let namespace = container.networking.map(|networking| networking.namespace);
+        if let Some(namespace) = namespace {
+            self.check_namespace(CALL, namespace)?;
+        }
+        Ok((read.owner, scratch, namespace.into_iter().collect()))
     }
 
-    fn virtual_machine(&mut self, name: &str, document: &str) -> HcsResult<(String, PathBuf)> {
+    fn virtual_machine(&mut self, name: &str, document: &str) -> HcsResult<Described> {
         const CALL: &str = "HcsCreateComputeSystem";
         let read: documents::OldSystem = match serde_json::from_str(document) {
             Ok(read) => read,
@@ -105,7 +113,10 @@ impl State {
         if !self.layers.get(&base).is_some_and(|base| base.bootable) {
             return refused(CALL, code::INVALID_LAYER, "the base has no utility VM");
         }
-        Ok((read.owner, scratch))
+        for endpoint in &read.endpoint_list {
+            self.check_endpoint(CALL, *endpoint)?;
+        }
+        Ok((read.owner, scratch, read.endpoint_list))
     }
 
     fn end_system(&mut self, name: &str) {

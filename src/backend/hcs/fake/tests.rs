@@ -14,8 +14,9 @@ use super::{
 };
 use crate::backend::hcs::{
     api::{ComputeSystem, FileAttributes, HcsApi as _, HcsResult, LayerBelow},
-    document::{Container, Disk, Process},
+    document::{Container, Disk},
     fault::code,
+    process_document::Process,
 };
 
 const FILE: FileAttributes =
@@ -101,7 +102,7 @@ impl Place {
             id,
             disk,
             below: &below,
-            namespace: None,
+            network: None,
             memory: None,
             processor: None,
         };

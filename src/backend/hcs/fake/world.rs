@@ -10,10 +10,11 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{changes::Changes, process::Running};
+use super::{changes::Changes, networks::Networks, process::Running};
 use crate::backend::hcs::{
     api::{HcsApi, HcsResult},
     error::HcsError,
+    guid::Guid,
 };
 
 /// How long a test waits for what must happen.
@@ -38,6 +39,7 @@ pub(super) struct State {
     pub(super) host: String,
     pub(super) layers: BTreeMap<PathBuf, Layer>,
     pub(super) systems: BTreeMap<String, System>,
+    pub(super) networks: Networks,
     /// The calls so far, in their order.
     pub(super) calls: Vec<String>,
     faults: Vec<Fault>,
@@ -98,14 +100,16 @@ pub(super) struct System {
     pub(super) owner: String,
     pub(super) scratch: PathBuf,
     pub(super) is_started: bool,
+    /// The ids of the namespace or the endpoints by which it is connected.
+    pub(super) connections: Vec<Guid>,
     /// The document, for tests.
     pub(super) document: String,
 }
 
 impl FakeWindows {
-    /// A Windows of this version, with nothing in it.
+    /// A Windows of this version, with nothing in it but its networks.
     pub(in crate::backend::hcs) fn new(host: &str) -> Self {
-        let state = State { host: host.to_owned(), ..State::default() };
+        let state = State::new(host);
         Self { world: Arc::new(World { state: Mutex::new(state), changed: Condvar::new(), file: None }) }
     }
 
@@ -113,7 +117,7 @@ impl FakeWindows {
     pub(in crate::backend::hcs) fn kept(file: &Path, host: &str) -> Self {
         let state = match fs::read(file) {
             Ok(bytes) => serde_json::from_slice(&bytes).expect("a state"),
-            Err(_) => State { host: host.to_owned(), ..State::default() },
+            Err(_) => State::new(host),
         };
         let file = Some(file.to_owned());
         Self { world: Arc::new(World { state: Mutex::new(state), changed: Condvar::new(), file }) }
@@ -129,6 +133,11 @@ impl FakeWindows {
     /// The call fails so often from the `after`th on, counted from 0.
     pub(in crate::backend::hcs) fn fails(&self, call: &str, code: u32, after: usize, times: usize) {
         self.state().faults.push(Fault { call: call.to_owned(), code, after, times });
+    }
+
+    /// No call fails any more.
+    pub(in crate::backend::hcs) fn mends(&self) {
+        self.state().faults.clear();
     }
 
     /// The call waits until it is released.
@@ -168,7 +177,11 @@ impl FakeWindows {
         let systems = state.systems.keys().map(|id| format!("system {id}"));
         let is_left = |layer: &Layer| layer.kind == LayerKind::Scratch || layer.active || layer.prepared;
         let layers = state.layers.iter().filter(|(_, layer)| is_left(layer));
-        systems.chain(layers.map(|(path, _)| format!("layer {}", path.display()))).collect()
+        let networks = &state.networks;
+        let namespaces = networks.namespaces.keys().map(|id| format!("namespace {id}"));
+        let endpoints = networks.endpoints.keys().map(|id| format!("endpoint {id}"));
+        let layers = layers.map(|(path, _)| format!("layer {}", path.display()));
+        systems.chain(namespaces).chain(endpoints).chain(layers).collect()
     }
 
     /// How many layers of images there are.
@@ -241,6 +254,11 @@ impl FakeWindows {
 }
 
 impl State {
+    fn new(host: &str) -> Self {
+        let networks = Networks::of(&[("nat", "NAT"), ("Default Switch", "ICS")]);
+        Self { host: host.to_owned(), networks, ..Self::default() }
+    }
+
     fn fault(&mut self, call: &str) -> Option<u32> {
         let fault = self.faults.iter_mut().find(|fault| fault.call == call && fault.times > 0)?;
         if fault.after > 0 {

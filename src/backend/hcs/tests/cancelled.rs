@@ -10,7 +10,7 @@ use super::scene::Scene;
 const DOCKERFILE: &str = "FROM base\nRUN write C:\\made.txt one & echo done\n";
 
 /// The calls of a build in which it can be cancelled, in their order.
-const CALLS: [&str; 17] = [
+const CALLS: [&str; 20] = [
     "HcsEnumerateComputeSystems",
     "BackupWrite",
     "SetFileInformationByHandle",
@@ -21,6 +21,9 @@ const CALLS: [&str; 17] = [
     "ActivateLayer",
     "PrepareLayer",
     "GetLayerMountPath",
+    "HcnCreateNamespace",
+    "HcnCreateEndpoint",
+    "HcnModifyNamespace",
     "HcsCreateComputeSystem",
     "HcsStartComputeSystem",
     "HcsCreateProcess",

@@ -7,7 +7,7 @@ use super::scene::Scene;
 const DOCKERFILE: &str = "FROM base\nRUN write C:\\made.txt one\n";
 
 /// The calls of a build that can fail.
-const CALLS: [&str; 14] = [
+const CALLS: [&str; 17] = [
     "BackupWrite",
     "ProcessBaseImage",
     "ProcessUtilityImage",
@@ -16,6 +16,9 @@ const CALLS: [&str; 14] = [
     "ActivateLayer",
     "PrepareLayer",
     "GetLayerMountPath",
+    "HcnCreateNamespace",
+    "HcnCreateEndpoint",
+    "HcnModifyNamespace",
     "HcsCreateComputeSystem",
     "HcsStartComputeSystem",
     "HcsCreateProcess",

@@ -4,6 +4,7 @@ mod cancelled;
 mod crashed;
 mod faults;
 mod flow;
+mod networked;
 mod pruned;
 mod refused;
 mod scene;
