@@ -106,17 +106,23 @@ fn two_builds_at_once_import_each_layer_once() {
 fn what_a_killed_build_leaves_goes_with_the_next_one() {
     alone(concat!(module_path!(), "::what_a_killed_build_leaves_goes_with_the_next_one"), |scene| {
         prepare(scene, DOCKERFILE);
-        // What there is then beside the files of layers: the disk, which may be active and prepared.
-        for (call, disks) in [
+        // What there is then beside the files of layers: the disk, which may be active and prepared, and what connects
+        // the container with its network.
+        for (call, things) in [
             ("BackupWrite", 0),
             ("ProcessBaseImage", 0),
             ("ImportLayer", 0),
             ("CreateSandboxLayer", 1),
             ("ActivateLayer", 2),
             ("PrepareLayer", 3),
-            ("HcsCreateComputeSystem", 3),
-            ("HcsStartComputeSystem", 3),
-            ("HcsCreateProcess", 3),
+            ("HcnCreateNamespace", 4),
+            ("HcnModifyNamespace", 5),
+            ("HcnCreateEndpoint", 5),
+            ("HcsCreateComputeSystem", 5),
+            ("HcsStartComputeSystem", 5),
+            ("HcsCreateProcess", 5),
+            ("HcnDeleteEndpoint", 4),
+            ("HcnDeleteNamespace", 3),
             ("ExportLayer", 2),
             ("DestroyLayer", 0),
         ] {
@@ -127,7 +133,7 @@ fn what_a_killed_build_leaves_goes_with_the_next_one() {
             assert_eq!(calls(scene, call), number, "{call}: {said}");
             // A container ends with who had it.
             let left = scene.left();
-            assert_eq!(left.len(), disks, "{call}: {left:?}");
+            assert_eq!(left.len(), things, "{call}: {left:?}");
         }
         build(scene).ok();
         assert_eq!(scene.left(), Vec::<String>::new());

@@ -6,6 +6,7 @@ mod build_faults;
 mod builds;
 mod ends;
 mod faults;
+mod networks;
 mod older;
 mod order;
 mod plain;

@@ -10,7 +10,7 @@ use super::scene::{Scene, alone, command, run};
 const CALL: &str = "HcsCreateComputeSystem";
 
 /// The document of a system in a virtual machine.
-fn document(scratch: &Path, below: &[LayerBelow]) -> Value {
+pub(crate) fn document(scratch: &Path, below: &[LayerBelow]) -> Value {
     let layers: Vec<Value> =
         below.iter().map(|layer| json!({ "ID": layer.id.to_string(), "Path": layer.path })).collect();
     let base = &below.last().expect("a base").path;
@@ -27,7 +27,7 @@ fn document(scratch: &Path, below: &[LayerBelow]) -> Value {
 }
 
 /// A base with a utility VM, and a scratch that nobody has mounted.
-fn scratch(scene: &Scene) -> (std::path::PathBuf, [LayerBelow; 1]) {
+pub(crate) fn scratch(scene: &Scene) -> (std::path::PathBuf, [LayerBelow; 1]) {
     let base = scene.base("base");
     let utility_vm = base.path.join("UtilityVM");
     fs::create_dir_all(utility_vm.join("Files")).expect("a folder");

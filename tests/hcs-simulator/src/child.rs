@@ -22,12 +22,12 @@ use windows_sys::Win32::System::{
 };
 
 use crate::{
-    documents::ProcessDocument,
     failure::{Failure, INVALID_ARGUMENT, Outcome, PROCESS_ALREADY_STOPPED},
     inside, job,
     objects::lock,
     owner,
     pipes::stream,
+    process_document::ProcessDocument,
     text::wide,
     win32::{owned, succeeded},
     world::World,

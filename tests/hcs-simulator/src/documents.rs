@@ -1,9 +1,9 @@
-//! The documents that callers describe compute systems and processes with. A field that is not known is refused, as is
+//! The documents that callers describe compute systems with. A field that is not known is refused, as is
 //! one that nobody has asked for yet.
 //!
 //! Sources: Microsoft, "HCS schema reference"; hcsshim, `internal/hcs/schema1` and `schema2`.
 
-use std::{collections::BTreeMap, path::Path};
+use std::path::Path;
 
 use serde::{Deserialize, de::DeserializeOwned};
 
@@ -131,30 +131,6 @@ struct HvRuntime {
     _skip_template: bool,
 }
 
-/// A process.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-#[expect(clippy::struct_excessive_bools, reason = "the fields are those of Windows")]
-pub(crate) struct ProcessDocument {
-    pub(crate) command_line: String,
-    #[serde(default)]
-    pub(crate) working_directory: String,
-    #[serde(default)]
-    pub(crate) environment: BTreeMap<String, String>,
-    #[serde(default, rename = "User")]
-    _user: String,
-    #[serde(default)]
-    pub(crate) emulate_console: bool,
-    #[serde(default, rename = "RestrictedToken")]
-    _restricted_token: bool,
-    #[serde(default)]
-    pub(crate) create_std_in_pipe: bool,
-    #[serde(default)]
-    pub(crate) create_std_out_pipe: bool,
-    #[serde(default)]
-    pub(crate) create_std_err_pipe: bool,
-}
-
 /// Which systems are asked for.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields, default)]
@@ -184,9 +160,7 @@ impl World {
         }
         host_name(guest_os.map(|os| os.host_name).as_deref())?;
         let namespace = networking.and_then(|networking| networking.namespace);
-        if namespace.is_some_and(|namespace| !is_guid(&namespace)) {
-            return Err(invalid("a namespace is named by an id"));
-        }
+        let namespace = namespace.map(|id| self.free_namespace(&id)).transpose()?;
         let processor = processor.unwrap_or_default();
         let percent = processor.maximum.is_none_or(|maximum| (1..=10_000).contains(&maximum));
         if memory.is_some_and(|memory| memory.size_in_mb == 0)
@@ -202,6 +176,7 @@ impl World {
             owner,
             scratch: path,
             volume: scratch.volume,
+            connections: namespace.into_iter().collect(),
             ends_with_last_handle: should_terminate_on_last_handle_closed,
             ..System::default()
         })
@@ -217,10 +192,11 @@ impl World {
             || old.processor_count == Some(0)
             || old.processor_maximum.is_some_and(|maximum| !(1..=10_000).contains(&maximum))
             || old.processor_weight.is_some_and(|weight| !(1..=10_000).contains(&weight))
-            || !old.endpoint_list.iter().all(|endpoint| is_guid(endpoint))
         {
             return Err(invalid("a limit is out of its range"));
         }
+        let connections: Vec<String> =
+            old.endpoint_list.iter().map(|id| self.free_endpoint(id)).collect::<Outcome<_>>()?;
         let folder = Path::new(&old.layer_folder_path);
         let scratch = self.scratch(folder, None)?;
         self.stands_on(&scratch, &old.layers)?;
@@ -247,6 +223,7 @@ impl World {
             owner: old.owner,
             scratch: key(folder),
             volume: scratch.volume,
+            connections,
             ends_with_last_handle: old.terminate_on_last_handle_closed,
             ..System::default()
         })
@@ -290,7 +267,8 @@ fn host_name(name: Option<&str>) -> Outcome<()> {
     if name.is_none_or(is_good) { Ok(()) } else { Err(invalid("the name of the host is none")) }
 }
 
-fn is_guid(text: &str) -> bool {
+/// Whether a text is an id.
+pub(crate) fn is_guid(text: &str) -> bool {
     let lengths: Vec<usize> = text.split('-').map(str::len).collect();
     lengths == [8, 4, 4, 4, 12] && text.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit())
 }

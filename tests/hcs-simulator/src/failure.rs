@@ -25,6 +25,7 @@ pub(crate) const FILE_EXISTS: u32 = 0x8007_0050;
 pub(crate) const INVALID_ARGUMENT: u32 = 0x8007_0057;
 pub(crate) const INVALID_STATE: u32 = 0x8037_0105;
 pub(crate) const INVALID_JSON: u32 = 0x8037_010D;
+pub(crate) const ALREADY_EXISTS: u32 = 0x8007_00B7;
 pub(crate) const SYSTEM_NOT_FOUND: u32 = 0x8037_010E;
 pub(crate) const SYSTEM_ALREADY_EXISTS: u32 = 0x8037_010F;
 pub(crate) const SYSTEM_ALREADY_STOPPED: u32 = 0x8037_0110;

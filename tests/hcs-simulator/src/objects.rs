@@ -22,6 +22,12 @@ pub(crate) enum Object {
     Operation(Arc<Mutex<Operation>>),
     System(String),
     Process(Arc<Child>),
+    /// Of the network of this id.
+    Network(String),
+    /// Of the namespace of this id.
+    Namespace(String),
+    /// Of an endpoint, which nobody asks for anything by it.
+    Endpoint,
     /// Who listens to the system whose handle has this number.
     Listening(usize),
 }
@@ -49,6 +55,11 @@ pub(crate) fn open(object: Object) -> *mut c_void {
 /// Takes a handle back.
 pub(crate) fn close(handle: *mut c_void) -> Option<Object> {
     lock(&OBJECTS).remove(&handle.addr())
+}
+
+/// What a handle stands for, which stays open.
+pub(crate) fn of(handle: *mut c_void) -> Option<Object> {
+    lock(&OBJECTS).get(&handle.addr()).cloned()
 }
 
 /// The operation of a handle.

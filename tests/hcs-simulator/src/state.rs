@@ -8,6 +8,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use crate::networks::Endpoint;
+
 /// Everything that the copies of the library share.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct State {
@@ -15,6 +17,12 @@ pub(crate) struct State {
     pub(crate) layers: BTreeMap<String, Layer>,
     /// By their id.
     pub(crate) systems: BTreeMap<String, System>,
+    /// Which endpoints are in each namespace, by their ids.
+    #[serde(default)]
+    pub(crate) namespaces: BTreeMap<String, Vec<String>>,
+    /// By their ids.
+    #[serde(default)]
+    pub(crate) endpoints: BTreeMap<String, Endpoint>,
     /// How often each function was called.
     pub(crate) calls: BTreeMap<String, u64>,
     /// Makes the numbers of handles and the ids of volumes.
@@ -50,6 +58,8 @@ pub(crate) struct System {
     /// The key of its scratch.
     pub(crate) scratch: String,
     pub(crate) volume: String,
+    /// The ids of the namespace or the endpoints by which it is connected.
+    pub(crate) connections: Vec<String>,
     pub(crate) started: bool,
     pub(crate) ends_with_last_handle: bool,
     /// Who has a handle of it, once for each.
@@ -86,6 +96,12 @@ impl State {
         self.systems.iter().find(|(_, system)| system.scratch == scratch).map(|(id, _)| id.as_str())
     }
 
+    /// The compute system that a namespace or an endpoint connects.
+    pub(crate) fn connected(&self, id: &str) -> Option<&str> {
+        let found = self.systems.iter().find(|(_, system)| system.connections.iter().any(|one| one == id));
+        found.map(|(name, _)| name.as_str())
+    }
+
     /// One line for each thing that must go.
     pub(crate) fn left(&self) -> String {
         let mut left = String::new();
@@ -94,6 +110,12 @@ impl State {
             for process in system.processes.keys() {
                 let _ = writeln!(left, "process {process} in {id}");
             }
+        }
+        for id in self.namespaces.keys() {
+            let _ = writeln!(left, "namespace {id}");
+        }
+        for id in self.endpoints.keys() {
+            let _ = writeln!(left, "endpoint {id}");
         }
         for layer in self.layers.values().filter(|layer| layer.kind == Kind::Scratch) {
             for (is, word) in [(true, "scratch"), (layer.active, "active"), (layer.prepared, "prepared")] {

@@ -1,9 +1,12 @@
 //! Text as Windows takes and gives it.
 //!
-//! JUSTIFICATION: callers give pointers to text, and get memory that they free with `LocalFree`.
+//! JUSTIFICATION: callers give pointers to text, and get memory that they free with `LocalFree` or `CoTaskMemFree`.
 #![expect(unsafe_code, reason = "see JUSTIFICATION")]
 
-use windows_sys::Win32::System::Memory::{LMEM_FIXED, LocalAlloc};
+use windows_sys::Win32::System::{
+    Com::CoTaskMemAlloc,
+    Memory::{LMEM_FIXED, LocalAlloc},
+};
 
 use crate::failure::{Failure, INVALID_ARGUMENT, Outcome};
 
@@ -43,6 +46,24 @@ pub(crate) fn wide(text: &str) -> Vec<u16> {
 /// # Safety
 /// The place must be null or valid for a pointer.
 pub(crate) unsafe fn leave(document: Option<&str>, place: *mut *mut u16) {
+    // SAFETY: As is asked of the caller. The memory that is asked for belongs to nobody else.
+    unsafe { leave_in(document, place, |bytes| LocalAlloc(LMEM_FIXED, bytes).cast()) }
+}
+
+/// As [`leave`], for a caller who frees it with `CoTaskMemFree`.
+///
+/// # Safety
+/// As [`leave`].
+pub(crate) unsafe fn leave_as_task(document: Option<&str>, place: *mut *mut u16) {
+    // SAFETY: As in `leave`.
+    unsafe { leave_in(document, place, |bytes| CoTaskMemAlloc(bytes).cast()) }
+}
+
+/// Leaves a document in memory of so many bytes that somebody allocates.
+///
+/// # Safety
+/// As [`leave`], and the memory must be null or have the size that is asked for.
+unsafe fn leave_in(document: Option<&str>, place: *mut *mut u16, allocate: impl FnOnce(usize) -> *mut u16) {
     if place.is_null() {
         return;
     }
@@ -54,7 +75,7 @@ pub(crate) unsafe fn leave(document: Option<&str>, place: *mut *mut u16) {
     let units = wide(document);
     // SAFETY: The memory has the size of all units, and is written before anybody else knows it.
     unsafe {
-        let memory = LocalAlloc(LMEM_FIXED, units.len() * 2).cast::<u16>();
+        let memory = allocate(units.len() * 2);
         if !memory.is_null() {
             memory.copy_from_nonoverlapping(units.as_ptr(), units.len());
         }

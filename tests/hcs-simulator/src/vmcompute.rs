@@ -11,7 +11,7 @@ use crate::{
     failure::{Failure, INVALID_ARGUMENT, Outcome, result},
     layers::Below,
     text,
-    world::{World, call, id_of},
+    world::{World, call, guid, id_of},
 };
 
 /// Which kind of storage layers are in, and in which folder.
@@ -235,11 +235,7 @@ unsafe fn described(below: *const Descriptor, count: usize) -> Outcome<Vec<Below
             if layer.flags != 0 {
                 return Err(Failure::new(INVALID_ARGUMENT, "nobody knows these flags"));
             }
-            let GUID { data1, data2, data3, data4 } = layer.id;
-            let id = u128::from(data1) << 96
-                | u128::from(data2) << 80
-                | u128::from(data3) << 64
-                | u128::from(u64::from_be_bytes(data4));
+            let id = guid(&layer.id);
             // SAFETY: As above.
             Ok(Below { id, path: unsafe { text::read(layer.path) }? })
         })

@@ -7,6 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use windows_sys::core::GUID;
+
 use crate::{
     failure::{Failure, INVALID_DATA, Outcome, SERVICE_NOT_AVAILABLE},
     fault, owner,
@@ -96,6 +98,13 @@ pub(crate) fn id_of(name: &str) -> u128 {
 pub(crate) fn spelled(id: u128) -> String {
     let digits = format!("{id:032x}");
     [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-")
+}
+
+/// The number of an id of Windows.
+pub(crate) fn guid(id: &GUID) -> u128 {
+    let GUID { data1, data2, data3, data4 } = *id;
+    let first = u128::from(data1) << 96 | u128::from(data2) << 80 | u128::from(data3) << 64;
+    first | u128::from(u64::from_be_bytes(data4))
 }
 
 /// The last component of a path, of which the id of a layer is made.

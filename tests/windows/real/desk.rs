@@ -118,6 +118,13 @@ pub(crate) fn containers() -> String {
     list.lines().filter(|line| line.to_lowercase().contains("polyarch")).collect()
 }
 
+/// What polyarch has in the networks of containers, in the words of Windows' own program.
+pub(crate) fn endpoints() -> String {
+    let script = "Get-HnsEndpoint | Where-Object Name -like polyarch-* | ForEach-Object Name";
+    let arguments = ["-NoProfile", "-NonInteractive", "-Command", script];
+    said(&Command::new("powershell").args(arguments).output().expect("powershell")).trim().to_owned()
+}
+
 /// Both streams of a program that has ended.
 pub(crate) fn said(output: &Output) -> String {
     [&output.stdout[..], &output.stderr].map(String::from_utf8_lossy).concat()

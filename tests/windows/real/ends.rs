@@ -3,7 +3,7 @@
 use polyarch::backend::hcs::{Dlls, HcsApi as _};
 use polyarch_actors::StepIsolation;
 
-use super::desk::{Desk, containers, nanoserver, wait};
+use super::desk::{Desk, containers, endpoints, nanoserver, wait};
 
 /// A step that never ends by itself and needs no program but the shell.
 const ENDLESS: &str = "RUN for /L %i in (0,0,1) do @rem\n";
@@ -34,6 +34,7 @@ fn killed(isolation: StepIsolation, flag: &str) {
     desk.backend("hcs");
     assert_eq!(api.systems("polyarch"), Ok(Vec::new()));
     assert_eq!(containers(), "");
+    assert_eq!(endpoints(), "");
     for folder in ["backends/hcs/scratch", "backends/hcs/tmp"] {
         assert_eq!(desk.in_store(folder), Vec::<std::path::PathBuf>::new());
     }

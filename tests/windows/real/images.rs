@@ -4,7 +4,7 @@ use std::{env, path::PathBuf, process::Command};
 
 use polyarch_actors::StepIsolation;
 
-use super::desk::{Desk, Layout, containers, nanoserver, said};
+use super::desk::{Desk, Layout, containers, endpoints, nanoserver, said};
 
 /// Two steps, of which the second sees what the first has done, and takes some of it away.
 const STEPS: &str = "USER ContainerAdministrator\n\
@@ -54,6 +54,32 @@ fn builds_and_runs(isolation: StepIsolation, word: &str) {
     assert!(has(0, "Files/made/one.txt") && !has(0, "Files/made/two.txt"), "{layers:?}");
     assert!(has(1, "Files/made/two.txt") && has(1, "Files/made/.wh.one.txt"), "{layers:?}");
     runs(&desk, &name, &isolated);
+}
+
+#[test]
+#[ignore = "needs Windows with the feature Containers and the network nat, an administrator, and a network"]
+fn steps_that_share_the_kernel_reach_the_network_unless_they_are_told_not_to() {
+    reaches(StepIsolation::Process, "--isolation=process");
+}
+
+#[test]
+#[ignore = "needs Windows with the features Containers and Hyper-V and the network nat, an administrator, and a network"]
+fn steps_in_a_virtual_machine_reach_the_network_unless_they_are_told_not_to() {
+    reaches(StepIsolation::HyperV, "--isolation=hyperv");
+}
+
+fn reaches(isolation: StepIsolation, flag: &str) {
+    let desk = Desk::new();
+    let ask = "curl.exe --silent --show-error --max-time 60 --output NUL https://mcr.microsoft.com/v2/";
+    desk.context(&format!(
+        "# escape=`\nFROM {}\nRUN {ask}&& echo it-answers\nRUN --network=none {ask}|| echo nobody-answers\n",
+        nanoserver(isolation)
+    ));
+    let said = desk.build(&["--backend=hcs", "--platform", "windows/amd64", flag]);
+    for words in ["it-answers", "nobody-answers"] {
+        assert_eq!(said.lines().filter(|line| line.trim_end().ends_with(words)).count(), 1, "{said}");
+    }
+    assert_eq!(endpoints(), "");
 }
 
 /// Runs the image with docker or containerd. Without both, that it was looked at is all.
