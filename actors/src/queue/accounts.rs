@@ -27,8 +27,10 @@ pub(super) struct Accounts {
     weights: BTreeMap<Tenant, NonZeroU32>,
     /// How far behind the others a tenant may fall that cannot start anything although it is its turn.
     credit: Level,
-    /// What a tenant's entries are taken to need before any has ended, in milliseconds.
-    first_estimate: u64,
+    /// What entries are taken to need before any has ended, in milliseconds.
+    guess: u64,
+    /// What those of all took lately, in milliseconds.
+    took: Option<u64>,
     /// How far a tenant would have come that always got its share.
     average: Level,
     /// Until when that was counted.
@@ -38,8 +40,8 @@ pub(super) struct Accounts {
 #[derive(Clone, Debug)]
 struct Account {
     charged: Level,
-    /// What this tenant's entries took lately, in milliseconds.
-    estimate: u64,
+    /// What this tenant's entries took lately, in milliseconds; nothing before one has ended.
+    took: Option<u64>,
     waits: bool,
     /// When what runs began, and how many then.
     begun: BTreeMap<Timestamp, u64>,
@@ -52,7 +54,8 @@ impl Accounts {
             accounts: BTreeMap::new(),
             weights: BTreeMap::new(),
             credit: u128::from(millis(credit)) * PARTS,
-            first_estimate: millis(first_estimate),
+            guess: millis(first_estimate),
+            took: None,
             average: 0,
             counted: Timestamp(0),
         }
@@ -78,11 +81,11 @@ impl Accounts {
     pub(super) fn pace(&self, tenant: &Tenant, now: Timestamp) -> Pace {
         let weight = self.weight(tenant);
         let account = self.accounts.get(tenant);
-        account.map_or(Pace { charged: self.average, running: 0, estimate: 0, weight }, |account| Pace {
-            charged: account.charged,
-            running: account.running(now, account.estimate),
-            estimate: account.estimate,
-            weight,
+        account.map_or(Pace { charged: self.average, running: 0, estimate: 0, weight }, |account| {
+            // Whoever was not seen yet is taken for one like the others. To hold another guess of some than of the rest
+            // would keep their turns back for as long as the guess is wrong.
+            let estimate = account.took.or(self.took).unwrap_or(self.guess);
+            Pace { charged: account.charged, running: account.running(now, estimate), estimate, weight }
         })
     }
 
@@ -97,8 +100,8 @@ impl Accounts {
         let active = others().filter(|(_, account)| account.is_active()).map(had).min();
         let waiting = others().filter(|(_, account)| account.waits).map(had).min();
         let least = active.unwrap_or(0).max(waiting.unwrap_or(0).saturating_sub(self.credit));
-        let (charged, estimate) = (self.average, self.first_estimate);
-        let fresh = || Account { charged, estimate, waits: false, begun: BTreeMap::new() };
+        let charged = self.average;
+        let fresh = || Account { charged, took: None, waits: false, begun: BTreeMap::new() };
         self.accounts.entry(tenant.clone()).or_insert_with(fresh).waits = true;
         self.lift(tenant, least, now);
     }
@@ -120,11 +123,17 @@ impl Accounts {
         }
     }
 
-    /// It was the tenant's turn, and another's entry began because none of its own could.
-    pub(super) fn was_passed_over(&mut self, tenant: &Tenant, for_whom: &Tenant, now: Timestamp) {
-        let Some(account) = self.accounts.get(for_whom) else { return };
-        let least = self.had(for_whom, account, now).saturating_sub(self.credit);
-        self.lift(tenant, least, now);
+    /// It was the turn of these tenants, and another's entry began because none of theirs could. They are lifted
+    /// together, so that what they owe each other stays as it is.
+    pub(super) fn were_passed_over(&mut self, tenants: &[Tenant], for_whom: &Tenant, now: Timestamp) {
+        let had = |tenant: &Tenant| Some(self.had(tenant, self.accounts.get(tenant)?, now));
+        let Some(highest) = tenants.iter().filter_map(had).max() else { return };
+        let least = had(for_whom).unwrap_or(0).saturating_sub(self.credit);
+        for tenant in tenants {
+            if let Some(account) = self.accounts.get_mut(tenant) {
+                account.charged += least.saturating_sub(highest);
+            }
+        }
     }
 
     /// One of the tenant's entries ended.
@@ -132,9 +141,10 @@ impl Accounts {
         self.count(now);
         let took = elapsed(begun, now).max(1);
         let charge = self.divided(took.into(), tenant);
+        self.took = Some(lately(self.took, took));
         if let Some(account) = self.accounts.get_mut(tenant) {
             account.charged += charge;
-            account.estimate = account.estimate.saturating_mul(3).saturating_add(took) / 4;
+            account.took = Some(lately(account.took, took));
             if let Some(count) = account.begun.get_mut(&begun) {
                 *count -= 1;
                 if *count == 0 {
@@ -220,6 +230,11 @@ impl Account {
 
 fn divided(millis: u128, weight: NonZeroU32) -> Level {
     millis.saturating_mul(PARTS) / u128::from(weight.get())
+}
+
+/// What entries took lately, after one more.
+fn lately(before: Option<u64>, took: u64) -> u64 {
+    before.map_or(took, |before| before.saturating_mul(3).saturating_add(took) / 4)
 }
 
 fn elapsed(begun: Timestamp, now: Timestamp) -> u64 {

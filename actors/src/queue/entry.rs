@@ -2,6 +2,8 @@
 
 use std::{num::NonZeroU32, time::Duration};
 
+use serde::{Deserialize, Serialize};
+
 use super::{Claims, Priority, Resource, Tenant};
 use crate::Timestamp;
 
@@ -10,13 +12,14 @@ use crate::Timestamp;
 pub struct Fairness {
     /// How much earlier one point of priority makes an entry.
     pub step: Duration,
-    /// How long others may start before an entry whose turn it is and that needs more than is free. After that, nothing
-    /// else that claims what it is short of starts before it.
+    /// How long others may take, before an entry whose turn it is, of what it needs more of than is free. After that,
+    /// nothing else that claims what it is short of starts before it.
     pub patience: Duration,
     /// How much time of one slot, at a weight of 1, a tenant keeps of its share while it can start nothing although it is
     /// its turn. More than that goes to the others for good.
     pub credit: Duration,
-    /// What an entry of a tenant is taken to need before any of the tenant's has ended.
+    /// What an entry is taken to need before any has ended. After that, those of a tenant are taken to need what its own took
+    /// lately, or those of the others.
     pub estimate: Duration,
 }
 
@@ -70,7 +73,7 @@ pub enum Refusal {
 }
 
 /// How much of one tenant is here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// Its share beside that of others.
     pub weight: NonZeroU32,

@@ -29,7 +29,7 @@ pub struct FairQueue<T> {
 #[derive(Debug)]
 pub(super) struct Waiting<T> {
     tenant: Tenant,
-    claims: Arc<Claims>,
+    pub(super) claims: Arc<Claims>,
     rank: Rank<T>,
 }
 

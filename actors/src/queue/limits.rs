@@ -43,4 +43,9 @@ impl Limits {
             _ => None,
         })
     }
+
+    /// Each resource that has a limit of its own.
+    pub fn iter(&self) -> impl Iterator<Item = (&Resource, u64)> {
+        self.named.iter().map(|(resource, limit)| (resource, *limit))
+    }
 }

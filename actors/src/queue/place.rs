@@ -35,7 +35,7 @@ pub enum Reason {
     Turn,
     /// There is not enough left of this.
     Full(Resource),
-    /// This is closed for now.
+    /// Nothing that claims this begins until it is let go on.
     Held(Resource),
 }
 
@@ -47,13 +47,13 @@ impl fmt::Display for Reason {
             Self::Full(Resource::Disk) => f.write_str("not enough disk is free"),
             Self::Full(Resource::Memory) => f.write_str("not enough memory is free"),
             Self::Full(slots) => write!(f, "all {slots} are taken"),
-            Self::Held(Resource::Backend(backend)) => write!(f, "backend {backend} is closed for now"),
-            Self::Held(Resource::Tenant(tenant)) => write!(f, "tenant {tenant} is held back for now"),
-            Self::Held(Resource::Platform(platform)) => write!(f, "{platform} is held back for now"),
-            Self::Held(Resource::Key(key)) => write!(f, "the key {key:?} is held back for now"),
-            Self::Held(Resource::Slots | Resource::Memory | Resource::Disk) => {
-                f.write_str("everything is held back for now")
-            }
+            Self::Held(Resource::Backend(backend)) => write!(f, "backend {backend} is being started again"),
+            Self::Held(Resource::Tenant(tenant)) => write!(f, "tenant {tenant} is held back"),
+            Self::Held(Resource::Platform(platform)) => write!(f, "{platform} is held back"),
+            Self::Held(Resource::Key(key)) => write!(f, "the key {key:?} is held back"),
+            Self::Held(Resource::Slots) => f.write_str("everything is held back"),
+            Self::Held(Resource::Memory) => f.write_str("what takes memory is held back"),
+            Self::Held(Resource::Disk) => f.write_str("what takes disk is held back"),
         }
     }
 }
@@ -64,15 +64,16 @@ type InOrder<'q, T> = (&'q T, &'q Arc<Claims>);
 impl<T: Ord + Clone> FairQueue<T> {
     /// The place of an entry that waits. Costs as much as [`Self::places`].
     pub fn place(&self, ticket: &T, now: Timestamp) -> Option<Place> {
-        self.waiting.contains_key(ticket).then(|| self.places(now).remove(ticket)).flatten()
+        self.waiting.get(ticket)?;
+        self.places(now).into_iter().find(|(other, _)| other == ticket).map(|(_, place)| place)
     }
 
-    /// The places of all entries that wait.
-    pub fn places(&self, now: Timestamp) -> BTreeMap<T, Place> {
+    /// The places of all entries that wait, in the order in which they would start if there were enough of everything.
+    pub fn places(&self, now: Timestamp) -> Vec<(T, Place)> {
         let now = self.now.max(now);
         let mut reasons: BTreeMap<&Claims, Vec<Reason>> = BTreeMap::new();
         let mut before: BTreeMap<&Resource, usize> = BTreeMap::new();
-        let mut places = BTreeMap::new();
+        let mut places = Vec::with_capacity(self.waiting.len());
         let mut all_before = 0;
         for (ticket, claims) in self.in_order(now) {
             let reasons = reasons.entry(claims).or_insert_with(|| self.reasons(claims));
@@ -86,7 +87,7 @@ impl<T: Ord + Clone> FairQueue<T> {
                 .map(|reason| (ahead(reason), reason))
                 .reduce(|one, other| if other.0 > one.0 { other } else { one });
             let place = told.map(|(ahead, reason)| Place { ahead, reason: reason.clone() });
-            places.insert(ticket.clone(), place.unwrap_or_default());
+            places.push((ticket.clone(), place.unwrap_or_default()));
             if let Some(closed) = self.pool.closed(claims) {
                 // It keeps nobody waiting but those that wait for the same.
                 *before.entry(closed).or_default() += 1;

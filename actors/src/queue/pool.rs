@@ -57,7 +57,7 @@ impl Pool {
         }
     }
 
-    /// What of these claims is closed for now.
+    /// What of these claims is held back.
     pub(super) fn closed(&self, claims: &Claims) -> Option<&Resource> {
         self.closed.iter().find(|resource| claims.of(resource) > 0)
     }

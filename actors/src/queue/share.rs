@@ -138,7 +138,7 @@ pub struct Share {
 }
 
 impl Default for Share {
-    /// A build that was asked for now and says nothing more.
+    /// A build of which nothing is said, asked for at this moment.
     fn default() -> Self {
         Self { tenant: Tenant::default(), priority: Priority::default(), submitted: Timestamp::now() }
     }

@@ -75,6 +75,14 @@ impl<T: Ord + Clone> FairQueue<T> {
         self.pool.closed(claims).is_none() && self.pool.would_fit(claims)
     }
 
+    /// Whether anything of a tenant waits for what others have, and not for the tenant's own entries or for something to
+    /// be opened.
+    fn waits_for_others(&self, tenant: &Tenant) -> bool {
+        let own = |resource: &Resource| matches!(resource, Resource::Tenant(_) | Resource::Key(_));
+        let waits = |claims: &Claims| self.may_be_passed_over(claims) && !self.pool.short(claims).any(own);
+        self.lines.get(tenant).is_some_and(|line| line.heads().any(|(_, claims, _)| waits(claims)))
+    }
+
     /// The tenants with something waiting, the one first whose turn it is.
     fn by_turn(&self) -> Vec<Tenant> {
         let level = |tenant: &Tenant| {
@@ -89,17 +97,23 @@ impl<T: Ord + Clone> FairQueue<T> {
 
     /// Notes whose turn it was when the entry `first` of `tenant` was chosen.
     fn note_passed_over(&mut self, before: &[Tenant], tenant: &Tenant, first: &Rank<T>) {
-        for passed in before {
-            self.accounts.was_passed_over(passed, tenant, self.now);
+        let (rivals, alone): (Vec<Tenant>, Vec<Tenant>) =
+            before.iter().cloned().partition(|passed| self.waits_for_others(passed));
+        self.accounts.were_passed_over(&rivals, tenant, self.now);
+        for passed in alone {
+            self.accounts.were_passed_over(&[passed], tenant, self.now);
         }
-        let now = self.now;
-        let pool = &self.pool;
+        let Some(begins) = self.waiting.get(&first.ticket).map(|waiting| Arc::clone(&waiting.claims)) else {
+            return;
+        };
+        let (now, pool) = (self.now, &self.pool);
         let whole = before.iter().map(|passed| (passed, None));
         for (passed, until) in whole.chain([(tenant, Some(first))]) {
             let Some(line) = self.lines.get_mut(passed) else { continue };
             for (claims, group) in &mut line.groups {
                 let comes_before = until.is_none_or(|until| group.waiting.first() < Some(until));
-                if comes_before && pool.closed(claims).is_none() && pool.would_fit(claims) {
+                // Whoever waits for what the other does not take has lost nothing to it.
+                if comes_before && pool.short(claims).any(|resource| begins.of(resource) > 0) {
                     group.passed_since.get_or_insert(now);
                 }
             }

@@ -89,7 +89,7 @@ fn agree(queue: &FairQueue<u8>, model: &Model, now: u64) -> Result<(), TestCaseE
         queue.taken().map(|(resource, taken)| (resource.clone(), taken)).collect();
     let sum = resources().into_iter().map(|resource| (resource.clone(), model.taken(&resource)));
     prop_assert_eq!(taken, sum.filter(|(_, taken)| *taken > 0).collect::<BTreeMap<_, _>>());
-    let places = queue.places(Timestamp(now));
+    let places: BTreeMap<u8, _> = queue.places(Timestamp(now)).into_iter().collect();
     prop_assert!(places.keys().eq(model.waiting.keys()));
     for (name, counts) in queue.counts() {
         let of =

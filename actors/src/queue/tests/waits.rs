@@ -51,14 +51,38 @@ fn what_is_large_gets_what_it_is_short_of_reserved() {
 }
 
 #[test]
+fn the_next_of_the_same_kind_has_a_patience_of_its_own() {
+    let mut machine = Machine::new(patient(1000), slots(8).with(Resource::Memory, 8));
+    let claims = |memory| slot().with(Resource::Memory, memory);
+    machine.submit(Entry { claims: claims(1), ..entry("b", 0) }, 2000);
+    machine.start();
+    let large = [0; 2].map(|_| machine.submit(Entry { claims: claims(8), ..entry("a", 0) }, 10));
+    machine.submit(Entry { claims: claims(1), ..entry("b", 0) }, 10);
+    machine.step();
+    let overdue = |machine: &Machine| machine.queue.overdue(Timestamp(machine.now)).len();
+    assert_eq!((machine.now, overdue(&machine)), (10, 0));
+    machine.step();
+    assert_eq!((machine.now, overdue(&machine)), (2000, 1));
+    machine.start();
+    assert!(machine.begun.contains_key(&large[0]) && !machine.begun.contains_key(&large[1]));
+    assert_eq!(overdue(&machine), 0);
+}
+
+#[test]
 fn nothing_is_kept_for_what_only_an_operator_can_let_go_on() {
     let limits = slots(8).with(Resource::Memory, 8);
     let mut machine = Machine::new(patient(0), limits);
     let claims = |memory| slot().with(Resource::Memory, memory);
     let backend = Resource::Backend(crate::BackendId::new("closed"));
-    machine.queue.hold(&backend, true);
-    machine.submit(Entry { claims: claims(8).with(backend, 1), ..entry("a", 0) }, 1);
+    machine.submit(Entry { claims: claims(1), ..entry("b", 0) }, 10);
+    machine.start();
+    machine.submit(Entry { claims: claims(8).with(backend.clone(), 1), ..entry("a", 0) }, 1);
     machine.submit(Entry { claims: claims(8), ..entry("a", 0) }, 1);
+    machine.submit(Entry { claims: claims(1), ..entry("b", 0) }, 10);
+    machine.start();
+    // Both were passed over, and there is no patience.
+    assert_eq!(machine.queue.overdue(Timestamp(0)).len(), 2);
+    machine.queue.hold(&backend, true);
     machine.queue.set_limit(Resource::Memory, Some(7));
     for _ in 0..50 {
         machine.submit(Entry { claims: claims(1), ..entry("b", 0) }, 10);
