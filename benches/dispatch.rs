@@ -24,6 +24,7 @@ use futures::{FutureExt as _, StreamExt as _, future::join_all};
 use polyarch_actors::{
     BackendId, BuildId, BuildRequest, BuildSupervisor, EventSink, FailurePolicy, Outcome, Platform,
     PlatformOutcome, RunBuild, SharedBackend, StatusBoard, SupervisorConfig,
+    queue::Share,
     testing::{self, Act, ScriptedBackend},
 };
 use tokio::{
@@ -177,6 +178,7 @@ fn run_build(backend: Option<BackendId>) -> RunBuild {
     RunBuild {
         requests: vec![BuildRequest { backend, ..request }],
         policy: FailurePolicy::default(),
+        share: Share::default(),
         events: EventSink::new(build.clone()),
         cancel: CancellationToken::new(),
         build,

@@ -14,7 +14,8 @@ use std::{
 use actix::Addr;
 use polyarch_actors::{
     BuildError, BuildId, BuildSupervisor, BuiltImage, Descriptor, DockerfileSource, EventKind, EventSink,
-    Fault, Outcome, Platform, ProtocolVersion, RunBuild, Timestamp, queue::Tenant,
+    Fault, Outcome, Platform, ProtocolVersion, RunBuild, Timestamp,
+    queue::{Share, Tenant},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -49,6 +50,8 @@ pub(crate) struct Flow {
     pub(crate) limits: TimeLimits,
     /// How long it has waited to be begun.
     pub(crate) waited: Duration,
+    /// Whose turn its platforms take.
+    pub(crate) share: Share,
     pub(crate) supervisor: Addr<BuildSupervisor>,
     pub(crate) store: Store,
     /// The program that guards what fetches repositories.
@@ -188,6 +191,7 @@ impl Flow {
             build: self.id.clone(),
             requests: prepared.requests.clone(),
             policy: self.spec.policy,
+            share: self.share.clone(),
             events: self.events.clone(),
             cancel: self.cancel.clone(),
         };

@@ -5,8 +5,9 @@
 //! clone. When the last handle and the last running build are gone, everything stops by itself.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     future::Future,
+    num::NonZeroU32,
     path::PathBuf,
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
@@ -19,8 +20,9 @@ use actix::Addr;
 use futures::Stream;
 use polyarch_actors::{
     BackendId, BackendReport, BuildError, BuildEvent, BuildId, BuildStatus, BuildSupervisor,
-    DescribeBackends, EventKind, EventSink, PlanRoutes, Platform, Route, SharedBackend, Shutdown,
-    StatusBoard, SupervisorConfig,
+    DescribeBackends, DescribeQueue, EventKind, EventSink, PlanRoutes, Platform, QueueReport, Route,
+    SetLimits, SharedBackend, Shutdown, StatusBoard, SupervisorConfig,
+    queue::{Limits, Share, Tenant},
 };
 use tokio::{
     runtime::Runtime,
@@ -207,6 +209,7 @@ impl Orchestrator {
             cancel: cancel.child_token(),
             limits,
             waited: Duration::ZERO,
+            share: Share::default(),
             supervisor: self.inner.supervisor.clone(),
             store: self.inner.store.clone(),
             helper: self.inner.helper.clone(),
@@ -250,6 +253,20 @@ impl Orchestrator {
     /// The store that the builds go to that have no scope; [`Store::scope`] is that of those with one.
     pub fn store(&self) -> &Store {
         &self.inner.store
+    }
+
+    /// Changes how much there is of what builds take, and whose share is how large.
+    pub async fn set_limits(
+        &self,
+        limits: Limits,
+        weights: BTreeMap<Tenant, NonZeroU32>,
+    ) -> Result<(), Error> {
+        self.inner.supervisor.send(SetLimits { limits, weights }).await.map_err(gone)
+    }
+
+    /// Which platforms of which builds wait for a backend, and what is taken.
+    pub async fn requests(&self) -> Result<QueueReport, Error> {
+        self.inner.supervisor.send(DescribeQueue).await.map_err(gone)
     }
 
     /// Takes no more builds, waits `grace` for the running ones, cancels the rest, and returns when nothing of

@@ -6,7 +6,7 @@ use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BackendId, Place, Platform, image::millis};
+use crate::{BackendId, Place, Platform, image::millis, queue::Resource};
 
 /// Who can do something about a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -154,6 +154,16 @@ pub enum BuildError {
         /// The most requests that may wait.
         limit: usize,
     },
+    /// It claims more than there ever is here.
+    #[error("it needs {asked} {resource}, and here are never more than {limit}")]
+    TooLarge {
+        /// Of what it claims too much.
+        resource: Resource,
+        /// How much it claims.
+        asked: u64,
+        /// How much there is.
+        limit: u64,
+    },
     /// The backend panicked; only this build is affected.
     #[error("backend {backend} panicked: {message}")]
     Panicked {
@@ -243,7 +253,10 @@ impl BuildError {
         match self {
             Self::Cancelled | Self::ShuttingDown => Fault::Cancelled,
             Self::Abandoned { .. } | Self::TimedOut { .. } => Fault::Policy,
-            Self::Invalid { .. } | Self::StepFailed { .. } | Self::UnknownBackend { .. } => Fault::User,
+            Self::Invalid { .. }
+            | Self::StepFailed { .. }
+            | Self::UnknownBackend { .. }
+            | Self::TooLarge { .. } => Fault::User,
             Self::BaseImage { .. } | Self::Registry { .. } => Fault::Registry,
             Self::NoBackend { .. }
             | Self::NoEmulator { .. }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     BackendId, BuildError, BuildId, BuiltImage, Descriptor, Digest, Platform, RuledOut, StepStage, StepWork,
-    version::ProtocolVersion,
+    queue::Reason, version::ProtocolVersion,
 };
 
 /// One fact about a build.
@@ -48,10 +48,14 @@ impl Timestamp {
 pub enum EventKind {
     /// The build began.
     Started,
-    /// The platform waits for a slot.
+    /// The platform waits for its turn. It is told again when its place has changed, but not more often than every
+    /// second.
     Queued {
-        /// How many requests wait before it.
+        /// How many others will have what it waits for before it does, if nothing new comes.
         ahead: usize,
+        /// What it waits for.
+        #[serde(default)]
+        reason: Reason,
     },
     /// The platform was given to a backend.
     Routed {

@@ -168,7 +168,7 @@ mod tests {
     #[tokio::test]
     async fn a_late_reader_sees_everything_from_the_start() {
         let sink = EventSink::new(BuildId::generate());
-        sink.emit(EventKind::Queued { ahead: 0 });
+        sink.emit(EventKind::Queued { ahead: 0, reason: crate::queue::Reason::Turn });
         sink.for_platform(&"linux/arm64".parse().expect("platform")).emit(output(3));
         sink.emit(EventKind::Finished { error: None });
         sink.emit(output(1));
@@ -200,7 +200,7 @@ mod tests {
         let reader = tokio::spawn(sink.subscribe().collect::<Vec<_>>());
         tokio::task::yield_now().await;
         for _ in 0..100 {
-            sink.emit(EventKind::Queued { ahead: 1 });
+            sink.emit(EventKind::Queued { ahead: 1, reason: crate::queue::Reason::Turn });
             tokio::task::yield_now().await;
         }
         sink.emit(EventKind::Finished { error: None });

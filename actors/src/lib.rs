@@ -1,7 +1,7 @@
 //! The orchestration core of polyarch: what to build where and when, and nothing about how.
 //!
 //! A [`BuildSupervisor`] actor routes each [`BuildRequest`] by its [`ImageOs`] and platform to the actor of
-//! one [`BuildBackend`], queues what has no free slot, retries faults of the host, and collects the results
+//! one [`BuildBackend`], queues what cannot start yet in a fair order, retries faults of the host, and collects the results
 //! in the order they were asked for. The crate opens no socket, starts no process and reads no file.
 //!
 //! ```
@@ -13,7 +13,6 @@
 //! # Ok::<(), polyarch_actors::PlatformError>(())
 //! ```
 
-mod admission;
 mod backend;
 mod backend_actor;
 mod collect;
@@ -56,5 +55,8 @@ pub use route::{BackendReport, Route, RouteTable};
 pub use status::{BuildStatus, PlatformState, StatusBoard};
 pub use step_work::{StepStage, StepWork};
 pub use steps::{HostEntry, Resource, StepIsolation, StepNetwork, StepOptionError, StepOptions, Ulimit};
-pub use supervisor::{BuildSupervisor, DescribeBackends, PlanRoutes, RunBuild, Shutdown, SupervisorConfig};
+pub use supervisor::{
+    BuildSupervisor, DescribeBackends, DescribeQueue, PlanRoutes, QueueReport, ResourceReport, RunBuild,
+    SetLimits, Shutdown, SupervisorConfig, WaitingRequest,
+};
 pub use version::ProtocolVersion;

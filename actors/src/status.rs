@@ -5,14 +5,14 @@ use std::sync::Arc;
 use dashmap::DashMap;
 use serde::{Deserialize, Serialize};
 
-use crate::{BackendId, BuildId, Platform};
+use crate::{BackendId, BuildId, Platform, queue::Place};
 
 /// The state of one platform of a live build.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "state")]
 pub enum PlatformState {
-    /// Waits for a slot.
-    Queued,
+    /// Waits for its turn. The place is that of the last second.
+    Queued(Place),
     /// A backend builds it.
     Running {
         /// The backend.
@@ -56,7 +56,7 @@ impl StatusBoard {
     }
 
     pub(crate) fn insert(&self, build: BuildId, platforms: &[Platform]) {
-        let queued = |platform: &Platform| (platform.clone(), PlatformState::Queued);
+        let queued = |platform: &Platform| (platform.clone(), PlatformState::Queued(Place::default()));
         self.builds.insert(build, BuildStatus { platforms: platforms.iter().map(queued).collect() });
     }
 

@@ -1,16 +1,20 @@
 //! The actor that takes builds and sees every one of them to an end.
 //!
-//! It routes each request, queues it until its backend has a free slot, tries faults of the host again,
+//! It routes each request, queues it until it is its turn and its backend has a free slot, tries faults of the host again,
 //! applies the failure policy and answers with one outcome in the requested order. It is the only place that
-//! queues. All decisions are pure functions of `route`, `admission` and `collect`; this actor carries them
+//! queues. All decisions are made by what is pure: `route`, `queue` and `collect`; this actor carries them
 //! out. It stops when it is told to shut down, after every build has ended. A panic here would cost all
 //! builds, so nothing that a backend provides runs in this actor.
 
 mod builds;
 mod lanes;
+mod places;
+mod report;
+mod turns;
 
 use std::{
     collections::{BTreeMap, HashMap},
+    num::NonZeroU32,
     time::Duration,
 };
 
@@ -19,15 +23,18 @@ use futures::future::join_all;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
+pub use self::report::{DescribeQueue, QueueReport, ResourceReport, WaitingRequest};
 use self::{
     builds::{Job, Running},
     lanes::{Lane, probe},
+    places::Announcer,
+    turns::{Clock, Ticket},
 };
 use crate::{
     Availability, BackendId, BackendReport, BuildError, BuildId, BuildRequest, EventSink, FailurePolicy,
     ImageOs, Outcome, RetryPolicy, Route, RouteTable, SharedBackend, StatusBoard,
-    admission::{Admission, Ticket},
     collect::Collector,
+    queue::{FairQueue, Fairness, Limits, Share, Tenant},
 };
 
 /// Messages that may wait in the mailbox before `send` has to.
@@ -38,13 +45,23 @@ const CLEAN_UP: Duration = Duration::from_mins(1);
 /// The limits of a supervisor.
 #[derive(Clone, Debug)]
 pub struct SupervisorConfig {
-    /// The most requests that run at once, over all backends.
-    pub max_running: usize,
+    /// How much there is of what requests take while they run: slots in all, of a tenant, for a platform; memory and
+    /// disk. A limit of a backend counts besides its own slots.
+    pub limits: Limits,
+    /// How many times the share of others a tenant has; once, where nothing is said.
+    pub weights: BTreeMap<Tenant, NonZeroU32>,
+    /// How turns are decided.
+    pub fairness: Fairness,
+    /// The memory that a request takes whose steps have no limit of it, in bytes.
+    pub memory: u64,
+    /// The disk that a request takes while it runs, in bytes. A limit of disk is for what runs and what is to start
+    /// together: what is free, and what those that run have written already.
+    pub disk: u64,
     /// The most requests that may wait; a build that would exceed it is refused whole.
     pub max_waiting: usize,
     /// When faults of the host and the network are tried again.
     pub retry: RetryPolicy,
-    /// How often a lost backend gets a new actor before it is given up.
+    /// How often a lost backend gets a new actor before it is given up; losses before ten calm minutes do not count.
     pub restarts: u32,
     /// Sentences for a person whose image of that OS no backend here can build.
     pub ways_out: BTreeMap<ImageOs, Vec<String>>,
@@ -53,7 +70,11 @@ pub struct SupervisorConfig {
 impl Default for SupervisorConfig {
     fn default() -> Self {
         Self {
-            max_running: usize::MAX,
+            limits: Limits::default(),
+            weights: BTreeMap::new(),
+            fairness: Fairness::default(),
+            memory: 0,
+            disk: 0,
             max_waiting: 10_000,
             retry: RetryPolicy::default(),
             restarts: 5,
@@ -72,6 +93,8 @@ pub struct RunBuild {
     pub requests: Vec<BuildRequest>,
     /// What the failure of one platform means for the others.
     pub policy: FailurePolicy,
+    /// Whose turn it takes.
+    pub share: Share,
     /// Where events go.
     pub events: EventSink,
     /// Fires when the build is no longer wanted.
@@ -88,6 +111,16 @@ pub struct PlanRoutes(pub Vec<BuildRequest>);
 #[rtype(result = "Vec<BackendReport>")]
 pub struct DescribeBackends;
 
+/// Replaces the limits and the weights. What runs goes on; what waits has to fit from now on.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "()")]
+pub struct SetLimits {
+    /// How much there is, as in [`SupervisorConfig::limits`].
+    pub limits: Limits,
+    /// How many times the share of others a tenant has, as in [`SupervisorConfig::weights`].
+    pub weights: BTreeMap<Tenant, NonZeroU32>,
+}
+
 /// Takes no more builds, waits for the running ones, cancels what still runs after `grace`, closes the
 /// backends and stops. Answers when all of that is done.
 #[derive(Debug, Message)]
@@ -102,7 +135,9 @@ pub struct BuildSupervisor {
     config: SupervisorConfig,
     table: RouteTable,
     lanes: HashMap<BackendId, Lane>,
-    admission: Admission,
+    queue: FairQueue<Ticket>,
+    clock: Clock,
+    announcer: Announcer,
     jobs: HashMap<Ticket, Job>,
     builds: HashMap<BuildId, Running>,
     board: StatusBoard,
@@ -121,7 +156,9 @@ impl BuildSupervisor {
     ) -> Addr<Self> {
         let reports = join_all(backends.iter().map(probe)).await;
         let mut supervisor = Self {
-            admission: Admission::new(config.max_running),
+            queue: FairQueue::new(config.fairness, config.limits.clone()),
+            clock: Clock::start(),
+            announcer: Announcer::default(),
             table: RouteTable::new(reports.clone(), config.ways_out.clone()),
             config,
             lanes: HashMap::new(),
@@ -134,10 +171,11 @@ impl BuildSupervisor {
         for (backend, report) in backends.into_iter().zip(reports) {
             if matches!(report.capabilities.availability, Availability::Usable(_)) {
                 let slots = report.capabilities.slots.max(1);
-                supervisor.admission.add_lane(report.id.clone(), slots);
                 supervisor.lanes.insert(report.id, Lane::start(backend, slots));
             }
         }
+        let SupervisorConfig { limits, weights, .. } = supervisor.config.clone();
+        supervisor.set_limits(SetLimits { limits, weights });
         supervisor.start()
     }
 }
@@ -184,6 +222,23 @@ impl Handler<DescribeBackends> for BuildSupervisor {
 
     fn handle(&mut self, DescribeBackends: DescribeBackends, _: &mut Self::Context) -> Self::Result {
         MessageResult(self.table.backends().to_vec())
+    }
+}
+
+impl Handler<SetLimits> for BuildSupervisor {
+    type Result = ();
+
+    fn handle(&mut self, message: SetLimits, cx: &mut Self::Context) -> Self::Result {
+        self.set_limits(message);
+        self.start_what_may(cx);
+    }
+}
+
+impl Handler<DescribeQueue> for BuildSupervisor {
+    type Result = MessageResult<DescribeQueue>;
+
+    fn handle(&mut self, DescribeQueue: DescribeQueue, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.describe_queue())
     }
 }
 

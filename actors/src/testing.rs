@@ -1,18 +1,22 @@
 //! A backend that does what a test tells it, and is stricter than any real one.
 
+mod odds;
+
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
+use self::odds::Draw;
+pub use self::odds::Odds;
 use actix::Arbiter;
 use futures::{FutureExt, future::BoxFuture};
 
 use crate::{
     Availability, BackendId, BuildBackend, BuildCx, BuildError, BuildId, BuildRequest, BuiltImage,
     Capabilities, ContextSource, Descriptor, Digest, DockerfileSource, EventKind, ImageOs, LogBytes,
-    Materials, Platform,
+    Materials, Platform, StepNeed,
 };
 
 /// What the scripted backend does with one attempt.
@@ -34,7 +38,8 @@ pub enum Act {
     BuildWrong(Platform),
 }
 
-/// A [`BuildBackend`] with a script per platform. An attempt with no act left builds at once.
+/// A [`BuildBackend`] with a script per platform. An attempt with no act left builds at once, or does
+/// what [`Self::at_random`] draws.
 ///
 /// It keeps a list of what the core did wrong: more builds at once than slots, a request for a platform it
 /// never offered, two attempts of one platform at once, events for another build, work after `close`. A test
@@ -54,6 +59,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     script: BTreeMap<Platform, VecDeque<Act>>,
+    draw: Option<Draw>,
     running: BTreeSet<(BuildId, Platform)>,
     started: Vec<Platform>,
     most_at_once: usize,
@@ -65,15 +71,19 @@ impl ScriptedBackend {
     /// A backend that runs every Linux platform natively, `slots` at once.
     pub fn new(id: &str, slots: usize) -> Self {
         let native = ["amd64", "arm64", "arm/v7", "riscv64", "s390x", "ppc64le", "386"];
-        let native = native.iter().filter_map(|cpu| format!("linux/{cpu}").parse().ok()).collect();
+        Self::for_platforms(id, slots, native.iter().filter_map(|cpu| format!("linux/{cpu}").parse().ok()))
+    }
+
+    /// A backend that runs these Linux platforms natively, `slots` at once.
+    pub fn for_platforms(id: &str, slots: usize, native: impl IntoIterator<Item = Platform>) -> Self {
         Self::with_capabilities(
             id,
             Capabilities {
                 availability: Availability::Usable("scripted".into()),
-                native,
+                native: native.into_iter().collect(),
                 emulated: Vec::new(),
                 assembles: vec![ImageOs::Linux],
-                gives: BTreeSet::new(),
+                gives: [StepNeed::MemoryLimit, StepNeed::CpuLimit].into(),
                 knows_steps: true,
                 slots,
                 advice: Vec::new(),
@@ -91,6 +101,13 @@ impl ScriptedBackend {
     #[must_use]
     pub fn on(self, platform: &Platform, acts: impl IntoIterator<Item = Act>) -> Self {
         self.shared.lock().script.entry(platform.clone()).or_default().extend(acts);
+        self
+    }
+
+    /// Draws an act for every attempt that has none left.
+    #[must_use]
+    pub fn at_random(self, odds: Odds) -> Self {
+        self.shared.lock().draw = Some(Draw::new(odds));
         self
     }
 
@@ -247,8 +264,8 @@ impl Shared {
         state.violations.extend(wrong);
         state.started.push(request.platform.clone());
         state.most_at_once = state.most_at_once.max(state.running.len());
-        let script = state.script.get_mut(&request.platform);
-        script.and_then(VecDeque::pop_front).unwrap_or(Act::Build(Duration::ZERO))
+        let scripted = state.script.get_mut(&request.platform).and_then(VecDeque::pop_front);
+        scripted.or_else(|| state.draw.as_mut().map(Draw::act)).unwrap_or(Act::Build(Duration::ZERO))
     }
 }
 

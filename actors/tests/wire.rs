@@ -10,6 +10,7 @@ use polyarch_actors::{
     LayerSource, LogBytes, Material, Materials, NamedContext, Outcome, Place, Platform, PlatformOutcome,
     ProtocolVersion, PullPolicy, RegistryAccess, RuledOut, SecretRef, SecretSource, SshRef, StepIsolation,
     StepNetwork, StepOptions, StepStage, StepWork, TimedPart, Timestamp, Ulimit,
+    queue::{Reason, Resource},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -125,6 +126,7 @@ fn errors() -> Vec<BuildError> {
             image: Some("ghcr.io/team/base:1".into()),
             place: Some(place()),
         },
+        BuildError::TooLarge { resource: Resource::Memory, asked: 64 << 30, limit: 16 << 30 },
     ]
 }
 
@@ -194,7 +196,7 @@ fn every_event_has_its_golden_form() {
         wrote_ms: 5,
     };
     let kinds = [
-        EventKind::Queued { ahead: 3 },
+        EventKind::Queued { ahead: 3, reason: Reason::Full(Resource::Backend(BackendId::new("buildah"))) },
         EventKind::Routed {
             backend: BackendId::new("buildah"),
             emulated: true,
@@ -238,6 +240,8 @@ fn every_event_has_its_golden_form() {
         EventKind::StepFailed { step: 4, work: None },
         EventKind::PushStarted { registry: "ghcr.io".into() },
         EventKind::PushFinished { registry: "ghcr.io".into() },
+        EventKind::Queued { ahead: 0, reason: Reason::Turn },
+        EventKind::Queued { ahead: 1, reason: Reason::Held(Resource::Platform(platform())) },
     ];
     let events: Vec<BuildEvent> = (0..)
         .zip(kinds)
@@ -302,6 +306,7 @@ fn an_event_of_an_older_sender_says_no_more_than_it_did() {
         event(r#""event":"step-finished","step":1,"cached":true"#),
         EventKind::StepFinished { step: 1, cached: true, work: None }
     );
+    assert_eq!(event(r#""event":"queued","ahead":2"#), EventKind::Queued { ahead: 2, reason: Reason::Turn });
     assert_eq!(
         event(r#""event":"pulled","image":"busybox""#),
         EventKind::Pulled { image: "busybox".into(), bytes: None }

@@ -7,7 +7,7 @@ use futures::{StreamExt as _, future::join_all};
 use polyarch::{BuildSpec, DockerfileInput, Orchestrator};
 use polyarch_actors::{
     BuildCx, BuildId, BuildSupervisor, EventKind, EventSink, FailurePolicy, Platform, RunBuild,
-    SharedBackend, StatusBoard, SupervisorConfig, testing,
+    SharedBackend, StatusBoard, SupervisorConfig, queue::Share, testing,
 };
 use tokio::{sync::Semaphore, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -139,6 +139,7 @@ fn run_build() -> RunBuild {
     RunBuild {
         requests: vec![testing::request(&build, &Platform::host_linux())],
         policy: FailurePolicy::default(),
+        share: Share::default(),
         events: EventSink::new(build.clone()),
         cancel: CancellationToken::new(),
         build,

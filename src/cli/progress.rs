@@ -111,8 +111,9 @@ fn sentence(kind: &EventKind) -> Option<String> {
     let sentence = match kind {
         EventKind::Routed { backend, emulated: true, reason, .. } => format!("{backend}, emulated: {reason}"),
         EventKind::Routed { backend, reason, .. } => format!("{backend}: {reason}"),
-        EventKind::Queued { ahead: 0 } => "waits for a free slot".into(),
-        EventKind::Queued { ahead } => format!("waits for a free slot behind {ahead} others"),
+        EventKind::Queued { ahead: 0, reason } => format!("waits: {reason}"),
+        EventKind::Queued { ahead: 1, reason } => format!("waits behind another: {reason}"),
+        EventKind::Queued { ahead, reason } => format!("waits behind {ahead} others: {reason}"),
         EventKind::Pulled { image, .. } => format!("pulled {image}"),
         EventKind::Fetched { address } => format!("fetched {address}"),
         EventKind::Warned { message } => format!("warning: {message}"),

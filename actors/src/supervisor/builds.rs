@@ -4,21 +4,23 @@ use actix::prelude::*;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::{BuildSupervisor, RunBuild};
+use super::{BuildSupervisor, RunBuild, places::Told, turns::Ticket};
 use crate::{
-    BuildCx, BuildError, BuildId, BuildRequest, BuiltImage, EventKind, EventSink, Outcome, PlatformState,
-    Route, admission::Ticket, backend_actor::Assignment, collect::Collector,
+    BuildError, BuildId, BuildRequest, BuiltImage, EventKind, EventSink, Outcome, PlatformState, Route,
+    collect::Collector, queue::Share,
 };
 
 /// One request on its way.
 pub(super) struct Job {
     pub(super) request: BuildRequest,
-    place: usize,
+    pub(super) place: usize,
     pub(super) route: Route,
-    attempt: u32,
+    pub(super) attempt: u32,
+    pub(super) share: Share,
     pub(super) events: EventSink,
-    cancel: CancellationToken,
-    state: JobState,
+    pub(super) cancel: CancellationToken,
+    pub(super) state: JobState,
+    pub(super) told: Option<Told>,
 }
 
 pub(super) enum JobState {
@@ -47,7 +49,7 @@ impl BuildSupervisor {
         reply: oneshot::Sender<Outcome>,
         cx: &mut Context<Self>,
     ) {
-        let RunBuild { build, requests, policy, events, cancel } = message;
+        let RunBuild { build, requests, policy, share, events, cancel } = message;
         let platforms: Vec<_> = requests.iter().map(|request| request.platform.clone()).collect();
         self.board.insert(build.clone(), &platforms);
         let running = Running {
@@ -80,7 +82,8 @@ impl BuildSupervisor {
                 ruled_out: route.ruled_out.clone(),
             });
             let cancel = stop.child_token();
-            let job = Job { request, place, route, attempt: 0, events, cancel, state: JobState::Waiting };
+            let (share, state) = (share.clone(), JobState::Waiting);
+            let job = Job { request, place, route, attempt: 0, share, events, cancel, state, told: None };
             let ticket = self.next_ticket;
             self.next_ticket += 1;
             self.jobs.insert(ticket, job);
@@ -96,14 +99,13 @@ impl BuildSupervisor {
             running.watch = Some(watch);
         }
         for ticket in routed {
-            self.enqueue(ticket);
+            self.enqueue(ticket, cx);
         }
         for (place, error, events) in failed {
             self.end(&build, place, &events, Err(error), cx);
         }
         self.finish_if_complete(&build, cx);
         self.start_what_may(cx);
-        self.announce_waiting(&build);
     }
 
     /// Why no request of a build can be taken now.
@@ -112,65 +114,15 @@ impl BuildSupervisor {
             Some(BuildError::ShuttingDown)
         } else if cancel.is_cancelled() {
             Some(BuildError::Cancelled)
-        } else if self.admission.waiting() + requests > self.config.max_waiting {
+        } else if self.queue.waiting() + requests > self.config.max_waiting {
             Some(BuildError::QueueFull { limit: self.config.max_waiting })
         } else {
             None
         }
     }
 
-    fn enqueue(&mut self, ticket: Ticket) {
-        if let Some(job) = self.jobs.get_mut(&ticket) {
-            job.state = JobState::Waiting;
-            self.admission.push(&job.route.backend, ticket);
-            self.board.set(&job.request.build, job.place, PlatformState::Queued);
-        }
-    }
-
-    fn announce_waiting(&self, build: &BuildId) {
-        for ticket in self.builds.get(build).map_or(&[][..], |running| &running.tickets) {
-            if let Some(job) = self.jobs.get(ticket)
-                && let Some(ahead) = self.admission.ahead(&job.route.backend, *ticket)
-            {
-                job.events.emit(EventKind::Queued { ahead });
-            }
-        }
-    }
-
-    pub(super) fn start_what_may(&mut self, cx: &mut Context<Self>) {
-        while let Some((backend, ticket)) = self.admission.pop() {
-            let (Some(lane), Some(job)) = (self.lanes.get(&backend), self.jobs.get_mut(&ticket)) else {
-                self.admission.release(&backend);
-                continue;
-            };
-            job.state = JobState::Running;
-            let state = PlatformState::Running { backend: backend.clone(), retries: job.attempt };
-            self.board.set(&job.request.build, job.place, state);
-            let assignment = Assignment {
-                request: job.request.clone(),
-                cx: BuildCx {
-                    events: job.events.clone(),
-                    cancel: job.cancel.clone(),
-                    emulated: job.route.emulated,
-                },
-            };
-            job.events.emit(EventKind::Assigned { attempt: job.attempt + 1 });
-            let generation = lane.restarts;
-            let sent = lane.actor.send(assignment).into_actor(self);
-            cx.spawn(sent.map(move |answer, supervisor, cx| {
-                supervisor.admission.release(&backend);
-                let result = answer.unwrap_or_else(|_| {
-                    supervisor.restart(&backend, generation, cx);
-                    Err(BuildError::BackendLost { backend: backend.clone() })
-                });
-                supervisor.attempt_ended(ticket, result, cx);
-                supervisor.start_what_may(cx);
-            }));
-        }
-    }
-
     /// Decides what the end of one attempt means: the image, another attempt, or the failure.
-    fn attempt_ended(
+    pub(super) fn attempt_ended(
         &mut self,
         ticket: Ticket,
         result: Result<BuiltImage, BuildError>,
@@ -214,14 +166,19 @@ impl BuildSupervisor {
                     });
                 }
                 job.route = route;
-                self.enqueue(ticket);
+                self.enqueue(ticket, cx);
                 self.start_what_may(cx);
             }
             Err(error) => self.finish_job(ticket, Err(error), cx),
         }
     }
 
-    fn finish_job(&mut self, ticket: Ticket, result: Result<BuiltImage, BuildError>, cx: &mut Context<Self>) {
+    pub(super) fn finish_job(
+        &mut self,
+        ticket: Ticket,
+        result: Result<BuiltImage, BuildError>,
+        cx: &mut Context<Self>,
+    ) {
         let Some(job) = self.jobs.remove(&ticket) else { return };
         let build = job.request.build;
         self.end(&build, job.place, &job.events, result, cx);
@@ -262,7 +219,7 @@ impl BuildSupervisor {
             match job.state {
                 JobState::Running => continue,
                 JobState::Waiting => {
-                    self.admission.remove(&job.route.backend, ticket);
+                    self.queue.remove(&ticket);
                 }
                 JobState::BackingOff(later) => {
                     cx.cancel_future(later);
@@ -270,6 +227,7 @@ impl BuildSupervisor {
             }
             self.finish_job(ticket, Err(reason.clone()), cx);
         }
+        self.places_changed(cx);
     }
 
     fn finish_if_complete(&mut self, build: &BuildId, cx: &mut Context<Self>) {

@@ -1,121 +1,15 @@
-//! The supervisor with scripted backends: every promise of the core, without a process or a disk.
+//! The way of builds: routed, tried again, stopped, ended once.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
-use actix::Addr;
 use futures::StreamExt;
 use polyarch_actors::{
-    Availability, BackendId, BuildError, BuildId, BuildRequest, BuildSupervisor, Capabilities,
-    DescribeBackends, EventKind, EventSink, FailurePolicy, ImageOs, Outcome, Platform, PlatformState,
-    RetryPolicy, RunBuild, SharedBackend, Shutdown, StatusBoard, SupervisorConfig,
+    Availability, BackendId, BuildError, Capabilities, DescribeBackends, EventKind, FailurePolicy, ImageOs,
+    PlatformState, RetryPolicy, Shutdown, SupervisorConfig,
     testing::{Act, ScriptedBackend, request},
 };
-use tokio_util::sync::CancellationToken;
 
-/// A supervisor, its backends, and what a test needs to drive it.
-struct Core {
-    supervisor: Addr<BuildSupervisor>,
-    board: StatusBoard,
-    backends: Vec<ScriptedBackend>,
-}
-
-/// A build that is on its way.
-struct Started {
-    id: BuildId,
-    events: EventSink,
-    cancel: CancellationToken,
-    outcome: tokio::task::JoinHandle<Outcome>,
-}
-
-fn quick() -> SupervisorConfig {
-    let retry =
-        RetryPolicy { retries: 2, backoff: Duration::from_millis(1), longest: Duration::from_millis(5) };
-    SupervisorConfig { retry, ..SupervisorConfig::default() }
-}
-
-fn platform(text: &str) -> Platform {
-    text.parse().expect("a platform")
-}
-
-fn platforms(texts: &[&str]) -> Vec<Platform> {
-    texts.iter().map(|text| platform(text)).collect()
-}
-
-fn host_fault() -> BuildError {
-    BuildError::Host { reason: "the machine hiccuped".into(), retryable: true }
-}
-
-fn user_fault() -> BuildError {
-    BuildError::StepFailed { instruction: "RUN false".into(), exit_code: 1, output: vec![] }
-}
-
-impl Core {
-    async fn start(backends: Vec<ScriptedBackend>, config: SupervisorConfig) -> Self {
-        let board = StatusBoard::default();
-        let shared = backends.iter().map(|backend| Arc::new(backend.clone()) as SharedBackend).collect();
-        let supervisor = BuildSupervisor::launch(shared, config, board.clone()).await;
-        Self { supervisor, board, backends }
-    }
-
-    async fn with(backend: ScriptedBackend) -> Self {
-        Self::start(vec![backend], quick()).await
-    }
-
-    fn begin(&self, platforms: &[Platform], policy: FailurePolicy) -> Started {
-        let id = BuildId::generate();
-        let requests = platforms.iter().map(|platform| request(&id, platform)).collect();
-        self.begin_requests(id, requests, policy)
-    }
-
-    fn begin_requests(&self, id: BuildId, requests: Vec<BuildRequest>, policy: FailurePolicy) -> Started {
-        let (events, cancel) = (EventSink::new(id.clone()), CancellationToken::new());
-        let message =
-            RunBuild { build: id.clone(), requests, policy, events: events.clone(), cancel: cancel.clone() };
-        let supervisor = self.supervisor.clone();
-        let outcome =
-            actix::spawn(async move { supervisor.send(message).await.expect("the supervisor answers") });
-        Started { id, events, cancel, outcome }
-    }
-
-    async fn run(&self, platforms: &[Platform]) -> (Outcome, Vec<EventKind>) {
-        self.begin(platforms, FailurePolicy::FailFast).end().await
-    }
-
-    /// Waits until the state of the first platform of a build is as wanted.
-    async fn until(&self, build: &BuildId, wanted: impl Fn(&PlatformState) -> bool) {
-        for _ in 0..5000 {
-            if self.board.get(build).is_some_and(|status| wanted(&status.platforms[0].1)) {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        panic!("the build never came to the state: {:?}", self.board.get(build));
-    }
-
-    /// Shuts down and checks that nothing is left and no promise was broken.
-    async fn finish(self) {
-        self.supervisor.send(Shutdown { grace: Duration::ZERO }).await.expect("an answer");
-        assert!(self.board.all().is_empty());
-        for backend in &self.backends {
-            assert_eq!(backend.violations(), Vec::<String>::new());
-            assert_eq!(backend.running(), 0);
-        }
-    }
-}
-
-impl Started {
-    async fn end(self) -> (Outcome, Vec<EventKind>) {
-        let outcome = tokio::time::timeout(Duration::from_secs(20), self.outcome);
-        let outcome = outcome.await.expect("the build ends").expect("no panic");
-        self.events.emit(EventKind::Finished { error: None });
-        let events = self.events.subscribe().map(|event| event.kind.clone()).collect().await;
-        (outcome, events)
-    }
-}
-
-fn errors(outcome: &Outcome) -> Vec<Option<BuildError>> {
-    outcome.platforms.iter().map(|one| one.result.as_ref().err().cloned()).collect()
-}
+use crate::core::{Core, errors, host_fault, platform, platforms, quick, user_fault};
 
 #[actix::test]
 async fn the_outcome_has_the_requested_order_whatever_finishes_first() {
@@ -296,7 +190,7 @@ async fn cancel_ends_a_build_in_every_state() {
     let running = core.begin(&all, FailurePolicy::FailFast);
     core.until(&running.id, |state| matches!(state, PlatformState::Running { .. })).await;
     let waiting = core.begin(&all, FailurePolicy::FailFast);
-    core.until(&waiting.id, |state| *state == PlatformState::Queued).await;
+    core.until(&waiting.id, |state| matches!(state, PlatformState::Queued(_))).await;
     waiting.cancel.cancel();
     assert_eq!(errors(&waiting.end().await.0), cancelled);
     running.cancel.cancel();
@@ -320,7 +214,7 @@ async fn what_finds_no_slot_waits_its_turn_and_says_so() {
     let ahead: Vec<usize> = events
         .iter()
         .filter_map(|event| match event {
-            EventKind::Queued { ahead } => Some(*ahead),
+            EventKind::Queued { ahead, .. } => Some(*ahead),
             _ => None,
         })
         .collect();
@@ -375,7 +269,7 @@ async fn shutdown_under_load_ends_every_build_exactly_once() {
         .on(&all[1], vec![Act::Hang(Duration::from_millis(1)); 50]);
     let core = Core::with(backend).await;
     let builds: Vec<_> = (0..50).map(|_| core.begin(&all, FailurePolicy::KeepGoing)).collect();
-    core.until(&builds[0].id, |state| matches!(state, PlatformState::Running { .. })).await;
+    core.until(&builds[0].id, |state| !matches!(state, PlatformState::Queued(_))).await;
     let supervisor = core.supervisor.clone();
     let down =
         actix::spawn(async move { supervisor.send(Shutdown { grace: Duration::from_millis(20) }).await });

@@ -1,0 +1,5 @@
+//! The supervisor with scripted backends: every promise of the core, without a process or a disk.
+
+mod builds;
+mod core;
+mod queue;
