@@ -181,6 +181,7 @@ fn filled(request: BuildRequest, part: &Part, plan: &Plan) -> BuildRequest {
         backend: spec.backend.clone(),
         emulation: spec.emulation,
         steps: spec.steps.clone(),
+        resources: spec.resources,
         insecure: plan.first_insecure().is_some(),
         optional: spec.optional.iter().any(|pattern| pattern.matches(&part.platform)),
         ..request

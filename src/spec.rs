@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, path::PathBuf, str::FromStr};
 
 use polyarch_actors::{
-    BackendId, CachePolicy, Digest, Emulation, FailurePolicy, Platform, PullPolicy, RegistryAccess,
-    SecretRef, SshRef, StepOptions, queue::Tenant,
+    BackendId, BuildResources, CachePolicy, Digest, Emulation, FailurePolicy, Platform, PullPolicy,
+    RegistryAccess, SecretRef, SshRef, StepOptions, queue::Tenant,
 };
 
 use crate::{
@@ -70,6 +70,8 @@ pub struct BuildSpec {
     pub emulation: Emulation,
     /// What RUN steps are given besides what the Dockerfile says.
     pub steps: StepOptions,
+    /// What the RUN steps of all platforms may take together.
+    pub resources: BuildResources,
     /// With whom this build shares results of steps, base images, caches and names in the store: with all builds of the
     /// same scope and with no other. Builds without one share the store itself.
     pub scope: Option<Tenant>,
@@ -114,6 +116,7 @@ impl BuildSpec {
             backend: None,
             emulation: Emulation::default(),
             steps: StepOptions::default(),
+            resources: BuildResources::default(),
             scope: None,
             policy: FailurePolicy::default(),
             optional: Vec::new(),

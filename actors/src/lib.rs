@@ -27,6 +27,7 @@ mod place;
 mod platform;
 pub mod queue;
 mod request;
+mod resources;
 mod route;
 mod status;
 mod step_work;
@@ -51,6 +52,7 @@ pub use request::{
     BaseImage, BuildRequest, CachePolicy, ContextSource, DockerfileSource, Emulation, ImportedSteps,
     LayerSource, NamedContext, PullPolicy, RegistryAccess, SecretRef, SecretSource, SshRef,
 };
+pub use resources::BuildResources;
 pub use route::{BackendReport, Route, RouteTable};
 pub use status::{BuildStatus, PlatformState, StatusBoard};
 pub use step_work::{StepStage, StepWork};

@@ -24,6 +24,12 @@ pub enum StepNeed {
     CpuLimit,
     /// `--pids-limit`.
     ProcessLimit,
+    /// A limit of memory for all steps of a build together.
+    SharedMemory,
+    /// A limit of CPU time for all steps of a build together.
+    SharedCpu,
+    /// A limit of processes for all steps of a build together.
+    SharedProcesses,
     /// `--isolation=process`.
     ProcessIsolation,
     /// `--isolation=hyperv`.
@@ -53,7 +59,9 @@ impl StepNeed {
             (Self::ProcessIsolation, isolated(StepIsolation::Process)),
             (Self::HyperVIsolation, isolated(StepIsolation::HyperV)),
         ];
-        asked.into_iter().filter(|(_, asked)| *asked).map(|(need, _)| need).collect()
+        let asked = asked.into_iter().filter(|(_, asked)| *asked).map(|(need, _)| need);
+        let shared = if request.resources.required { request.resources.needs() } else { BTreeSet::new() };
+        asked.chain(shared.into_iter().map(|(shared, _)| shared)).collect()
     }
 }
 
@@ -69,6 +77,9 @@ impl fmt::Display for StepNeed {
             Self::MemoryLimit => "steps a limit of memory (--memory)",
             Self::CpuLimit => "steps a limit of CPU time (--cpu-quota)",
             Self::ProcessLimit => "steps a limit of processes (--pids-limit)",
+            Self::SharedMemory => "all steps of a build one limit of memory",
+            Self::SharedCpu => "all steps of a build one limit of CPU time",
+            Self::SharedProcesses => "all steps of a build one limit of processes",
             Self::ProcessIsolation => "steps a container that shares its kernel (--isolation=process)",
             Self::HyperVIsolation => "steps a virtual machine (--isolation=hyperv)",
         })
@@ -101,6 +112,12 @@ mod tests {
         };
         let limits = [StepNeed::MemoryLimit, StepNeed::CpuLimit, StepNeed::ProcessLimit];
         assert_eq!(StepNeed::of(&request), limits.into());
+        request.steps = crate::StepOptions::default();
+        request.resources = crate::BuildResources { memory: Some(1), pids: Some(1), ..Default::default() };
+        assert!(StepNeed::of(&request).is_empty(), "it is only wished");
+        request.resources.required = true;
+        assert_eq!(StepNeed::of(&request), [StepNeed::SharedMemory, StepNeed::SharedProcesses].into());
+        request.resources = crate::BuildResources::default();
         request.steps = crate::StepOptions { isolation: StepIsolation::HyperV, ..Default::default() };
         assert!(StepNeed::of(&request).is_empty(), "nothing runs on Windows");
         request.runs_on =

@@ -7,7 +7,10 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BackendId, BuildId, Descriptor, Platform, StepOptions, queue::Tenant, version::ProtocolVersion};
+use crate::{
+    BackendId, BuildId, BuildResources, Descriptor, Platform, StepOptions, queue::Tenant,
+    version::ProtocolVersion,
+};
 
 /// Asks for one platform of one image. Self-contained: a worker on another machine needs nothing else
 /// but the context itself.
@@ -65,6 +68,9 @@ pub struct BuildRequest {
     /// What RUN steps are given besides what the Dockerfile says.
     #[serde(default, skip_serializing_if = "StepOptions::is_default")]
     pub steps: StepOptions,
+    /// What the RUN steps of all requests of the build may take together.
+    #[serde(default, skip_serializing_if = "BuildResources::is_default")]
+    pub resources: BuildResources,
     /// Whether the plan has a step that asks for all rights (`RUN --security=insecure`).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub insecure: bool,
@@ -252,6 +258,7 @@ impl BuildRequest {
             backend: None,
             emulation: Emulation::default(),
             steps: StepOptions::default(),
+            resources: BuildResources::default(),
             insecure: false,
             optional: false,
         }

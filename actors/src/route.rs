@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Availability, BackendId, BuildError, BuildRequest, Capabilities, Emulation, ImageOs, Platform, RuledOut,
-    StepNeed,
+    StepNeed, resources::unheld,
 };
 
 /// A backend and what it can do here.
@@ -101,6 +101,12 @@ impl RouteTable {
             reason: reason(chosen, request),
             ruled_out: others.map(|(id, fit)| ruled_out(id, fit, request.emulation, Some(chosen))).collect(),
         })
+    }
+
+    /// What the backend of a route does not hold the steps of a build to, one sentence each.
+    pub(crate) fn unheld(&self, route: &Route, request: &BuildRequest) -> Vec<String> {
+        let report = self.backends.iter().find(|report| report.id == route.backend);
+        report.map(|report| unheld(report, request)).unwrap_or_default()
     }
 
     fn knows(&self, backend: &BackendId) -> bool {

@@ -5,11 +5,11 @@
 use std::{collections::BTreeMap, fmt::Debug, fs, path::Path, time::Duration};
 
 use polyarch_actors::{
-    BackendId, BaseImage, BuildError, BuildEvent, BuildId, BuildRequest, BuiltImage, CachePolicy,
-    ContextSource, Descriptor, Digest, DockerfileSource, Emulation, EventKind, HostEntry, ImportedSteps,
-    LayerSource, LogBytes, Material, Materials, NamedContext, Outcome, Place, Platform, PlatformOutcome,
-    ProtocolVersion, PullPolicy, RegistryAccess, RuledOut, SecretRef, SecretSource, SshRef, StepIsolation,
-    StepNetwork, StepOptions, StepStage, StepWork, TimedPart, Timestamp, Ulimit,
+    BackendId, BaseImage, BuildError, BuildEvent, BuildId, BuildRequest, BuildResources, BuiltImage,
+    CachePolicy, ContextSource, Descriptor, Digest, DockerfileSource, Emulation, EventKind, HostEntry,
+    ImportedSteps, LayerSource, LogBytes, Material, Materials, NamedContext, Outcome, Place, Platform,
+    PlatformOutcome, ProtocolVersion, PullPolicy, RegistryAccess, RuledOut, SecretRef, SecretSource, SshRef,
+    StepIsolation, StepNetwork, StepOptions, StepStage, StepWork, TimedPart, Timestamp, Ulimit,
     queue::{Reason, Resource},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -175,6 +175,12 @@ fn a_request_has_its_golden_form() {
             pids: Some(512),
             allow_insecure: true,
             isolation: StepIsolation::HyperV,
+        },
+        resources: BuildResources {
+            memory: Some(4 << 30),
+            millicpus: Some(2500),
+            pids: Some(4096),
+            required: true,
         },
         ..BuildRequest::new(build(), platform(), dockerfile, ContextSource::Directory("/context".into()))
     };

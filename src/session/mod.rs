@@ -20,11 +20,11 @@ pub use contract::{Emulation, Output, Session, SessionReport, SharedSession};
 pub use error::{Failure, SessionError, Unusable};
 pub(crate) use host::of_host;
 #[cfg(target_os = "linux")]
-pub use linux::{LinuxSession, SessionOptions, Snapshots};
+pub(crate) use linux::{Below, Hierarchies, serve, work};
 #[cfg(target_os = "linux")]
-pub(crate) use linux::{serve, work};
+pub use linux::{LinuxSession, SessionOptions, Snapshots};
 pub use outcome::{Ended, LayerRecord, RecordKind, Spent, StepOutcome, Stream};
 pub use step::{
-    Cache, CpuQuota, Emulator, Limits, Mount, MountKind, Network, Secret, SecretSource, Sharing, Source,
-    Step, StepLayer,
+    Cache, CpuQuota, Emulator, Limits, Mount, MountKind, Network, Secret, SecretSource, SharedLimits,
+    Sharing, Source, Step, StepLayer,
 };

@@ -41,6 +41,9 @@ pub enum Ended {
     TimedOut,
     /// With this exit code, after one of its processes was killed because they took more memory than they may.
     OutOfMemory(i32),
+    /// With this exit code, after one of its processes was killed because all steps of its build together took more memory
+    /// than they may.
+    BuildOutOfMemory(i32),
 }
 
 impl Ended {
@@ -49,7 +52,7 @@ impl Ended {
         match self {
             Self::Code(code) => Some(code),
             Self::Signal(signal) => Some(128 + signal),
-            Self::TimedOut | Self::OutOfMemory(_) => None,
+            Self::TimedOut | Self::OutOfMemory(_) | Self::BuildOutOfMemory(_) => None,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, ffi::OsString, net::IpAddr, path::PathBuf, time::Duration};
 
-use polyarch_actors::{Digest, Resource, StepIsolation, StepOptions, Ulimit};
+use polyarch_actors::{BuildId, BuildResources, Digest, Resource, StepIsolation, StepOptions, Ulimit};
 use serde::{Deserialize, Serialize};
 
 /// A command on top of some layers.
@@ -40,6 +40,8 @@ pub struct Step {
     pub latest_mtime: Option<i64>,
     /// What it may use up.
     pub limits: Limits,
+    /// What it and the other steps of its build may use up together.
+    pub shared: Option<SharedLimits>,
     /// How long it may run.
     pub timeout: Option<Duration>,
     /// What runs its programs where this CPU does not.
@@ -91,6 +93,17 @@ impl Limits {
         Self { memory: options.memory, pids: options.pids, millicpus: options.millicpus }
     }
 
+    /// Of each limit the lower one.
+    #[must_use]
+    pub fn within(&self, other: &Self) -> Self {
+        let lower = |one: Option<u64>, other: Option<u64>| one.into_iter().chain(other).min();
+        Self {
+            memory: lower(self.memory, other.memory),
+            pids: lower(self.pids, other.pids),
+            millicpus: lower(self.millicpus, other.millicpus),
+        }
+    }
+
     /// The limit of CPU time, as Linux has it.
     pub fn cpu_quota(&self) -> Option<CpuQuota> {
         self.millicpus.map(|millis| {
@@ -98,6 +111,26 @@ impl Limits {
             let period = if millis < 10 { 1_000_000 } else { 100_000 };
             CpuQuota { quota: millis.max(1).saturating_mul(period / 1000), period }
         })
+    }
+}
+
+/// What all steps of a build may use up together. A session that cannot hold them to that together holds each of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SharedLimits {
+    /// The build.
+    pub build: BuildId,
+    /// Together.
+    pub limits: Limits,
+    /// Whether a step does not run that cannot be held to this together with the others.
+    pub required: bool,
+}
+
+impl SharedLimits {
+    /// Those that a build has, if it has any.
+    pub fn of(build: &BuildId, resources: &BuildResources) -> Option<Self> {
+        let BuildResources { memory, millicpus, pids, required } = *resources;
+        let limits = Limits { memory, pids, millicpus };
+        (limits != Limits::default()).then(|| Self { build: build.clone(), limits, required })
     }
 }
 

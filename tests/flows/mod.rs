@@ -1,6 +1,8 @@
 //! The parts that touch the world, each with the real thing it talks to.
 
 #[cfg(target_os = "linux")]
+mod build_limits;
+#[cfg(target_os = "linux")]
 mod buildah;
 #[cfg(target_os = "linux")]
 mod buildah_ends;
@@ -34,6 +36,8 @@ mod session_isolation;
 mod session_mounts;
 #[cfg(target_os = "linux")]
 mod session_options;
+#[cfg(target_os = "linux")]
+mod session_shared;
 #[cfg(target_os = "linux")]
 mod wsl;
 #[cfg(target_os = "linux")]

@@ -1,5 +1,7 @@
 //! The way of one build through the supervisor: routed, queued, run, tried again, ended.
 
+use std::collections::BTreeSet;
+
 use actix::prelude::*;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -65,8 +67,10 @@ impl BuildSupervisor {
         let refusal = self.refusal(&cancel, requests.len());
         let mut failed = Vec::new();
         let mut routed = Vec::new();
+        let mut unheld = BTreeSet::new();
+        let of_build = events;
         for (place, request) in requests.into_iter().enumerate() {
-            let events = events.for_platform(&request.platform);
+            let events = of_build.for_platform(&request.platform);
             let route = refusal.clone().map_or_else(|| self.table.route(&request), Err);
             let route = match route {
                 Ok(route) => route,
@@ -81,6 +85,7 @@ impl BuildSupervisor {
                 reason: route.reason.clone(),
                 ruled_out: route.ruled_out.clone(),
             });
+            unheld.extend(self.table.unheld(&route, &request));
             let cancel = stop.child_token();
             let (share, state) = (share.clone(), JobState::Waiting);
             let job = Job { request, place, route, attempt: 0, share, events, cancel, state, told: None };
@@ -88,6 +93,10 @@ impl BuildSupervisor {
             self.next_ticket += 1;
             self.jobs.insert(ticket, job);
             routed.push(ticket);
+        }
+        // Once for the build, however many of its platforms are concerned.
+        for message in unheld {
+            of_build.emit(EventKind::Warned { message });
         }
         let watched = build.clone();
         let cancelled = async move { cancel.cancelled().await }.into_actor(self);

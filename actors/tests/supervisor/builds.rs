@@ -4,8 +4,8 @@ use std::{collections::BTreeSet, time::Duration};
 
 use futures::StreamExt;
 use polyarch_actors::{
-    Availability, BackendId, BuildError, Capabilities, DescribeBackends, EventKind, FailurePolicy, ImageOs,
-    PlatformState, RetryPolicy, Shutdown, SupervisorConfig,
+    Availability, BackendId, BuildError, BuildId, Capabilities, DescribeBackends, EventKind, FailurePolicy,
+    ImageOs, PlatformState, RetryPolicy, Shutdown, SupervisorConfig,
     testing::{Act, ScriptedBackend, request},
 };
 
@@ -47,6 +47,40 @@ async fn each_request_goes_to_the_backend_of_its_os_and_cpu() {
     assert_eq!(backends, [BackendId::new("windows"), BackendId::new("linux")]);
     let reports = core.supervisor.send(DescribeBackends).await.expect("reports");
     assert_eq!(reports.len(), 2);
+    core.finish().await;
+}
+
+#[actix::test]
+async fn what_is_not_held_is_warned_of_once_for_all_platforms_of_a_build() {
+    let core = Core::with(ScriptedBackend::new("one", 2)).await;
+    let build = BuildId::generate();
+    let all = platforms(&["linux/amd64", "linux/arm64"]);
+    let requests = all.iter().map(|platform| {
+        let mut request = request(&build, platform);
+        request.runs_on.insert(platform.clone());
+        request.resources.memory = Some(1 << 30);
+        request.resources.pids = Some(100);
+        request
+    });
+    let requests: Vec<_> = requests.collect();
+    let (outcome, events) =
+        core.begin_requests(build.clone(), requests.clone(), FailurePolicy::FailFast).end().await;
+    assert!(outcome.images().is_ok(), "{outcome:?}");
+    let warned = events.iter().filter_map(|event| match event {
+        EventKind::Warned { message } => Some(message.as_str()),
+        _ => None,
+    });
+    let warned: Vec<_> = warned.collect();
+    assert_eq!(warned.len(), 2, "{warned:?}");
+    assert!(warned[0].contains("one limit of memory: each is held to it alone"), "{warned:?}");
+    assert!(warned[1].contains("one limit of processes: nothing holds them to it"), "{warned:?}");
+    let required = requests.into_iter().map(|mut request| {
+        request.resources.required = true;
+        request
+    });
+    let (outcome, _) = core.begin_requests(build, required.collect(), FailurePolicy::FailFast).end().await;
+    let (_, error) = outcome.images().expect_err("refused");
+    assert!(error.to_string().contains("cannot give all steps of a build one limit of memory"), "{error}");
     core.finish().await;
 }
 

@@ -18,12 +18,13 @@ use super::{
     command::{self, BuildPlan, Storage},
     export::{Exported, Exporter},
     failure::{self, FailedBuild},
+    flags::step_limits,
     image_config::{ImageConfig, is_image_id},
     layout::{Layout, folder_name},
     machine::Machine,
     output::OutputParser,
     pin::{Pins, Planned},
-    storage,
+    sharing, storage,
     trial::{Trial, start_guard},
     version::supports_heredocs,
     worker::Worker,
@@ -180,6 +181,8 @@ impl Attempt<'_> {
         if let Some((path, text)) = &ignore_file {
             fs::write(path, text).map_err(host)?;
         }
+        let (cgroup, trial) = (self.worker.cgroup(), self.builder.trial);
+        let below = sharing::groups(self.request, self.worker, trial)?;
         let plan = BuildPlan {
             request: self.request,
             version: self.builder.machine.version,
@@ -189,7 +192,8 @@ impl Attempt<'_> {
             ignore_file: ignore_file.as_ref().map(|(path, _)| path.as_path()),
             id_file: &id_file,
             runtime_root: &tmp.join("runtime"),
-            cgroup: &self.worker.cgroup(),
+            cgroup: below.as_ref().map_or(&cgroup, |below| below.path()),
+            limits: step_limits(self.request, below.is_some(), trial.limits),
             pinned: &pins.by_name,
             mask: &self.builder.machine.mask,
         };
@@ -214,6 +218,7 @@ impl Attempt<'_> {
             output: &output,
             platform: &self.request.platform,
             memory: self.request.steps.memory,
+            of_build: self.request.resources.memory,
             storage: &self.builder.layout.root().display().to_string(),
         });
         Err(self.planned.locate(error, self.request, instruction))

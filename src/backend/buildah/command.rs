@@ -15,7 +15,7 @@ use super::{
     flags::{build_arguments, no_comma, step_flags},
     version::BuildahVersion,
 };
-use crate::guard::Command;
+use crate::{guard::Command, session::Limits};
 
 /// Variables that would change where buildah stores things or how it builds. Flags decide that.
 const FOREIGN: [&str; 8] = [
@@ -79,6 +79,8 @@ pub(super) struct BuildPlan<'a> {
     pub(super) runtime_root: &'a Path,
     /// The control group for containers.
     pub(super) cgroup: &'a str,
+    /// What each step may use up.
+    pub(super) limits: Limits,
     /// Images by the names that stand for them.
     pub(super) pinned: &'a BTreeMap<String, String>,
     /// Folders of this machine that the process sees empty.
@@ -93,7 +95,7 @@ pub(super) fn build(storage: &Storage, plan: &BuildPlan<'_>) -> Result<Command, 
     let mut command = storage.command();
     command.mask = plan.mask.to_vec();
     command.args(["build", "--layers", "--jobs=1", "--format=docker", "--force-rm", "--pull=never"]);
-    command.args(step_flags(request)).args(["--isolation", plan.isolation]);
+    command.args(step_flags(request, &plan.limits)).args(["--isolation", plan.isolation]);
     command.args(runtime_flags(plan.isolation, plan.runtime_root, plan.cgroup));
     command.args(
         ["--identity-label=false", "--skip-unused-stages=true"].iter().filter_map(|flag| version.gated(flag)),

@@ -1,4 +1,4 @@
-use super::*;
+use super::{super::flags::step_limits, *};
 use polyarch_actors::{BuildId, DockerfileSource, StepNetwork};
 
 fn request() -> BuildRequest {
@@ -26,6 +26,7 @@ fn line(request: &BuildRequest, isolation: &str, minor: u32) -> Result<String, B
         id_file: Path::new("/w/id"),
         runtime_root: Path::new("/w/crun"),
         cgroup: "group",
+        limits: step_limits(request, false, true),
         pinned: &BTreeMap::from([("alpine:3".to_owned(), "abc".to_owned())]),
         mask: &[],
     };

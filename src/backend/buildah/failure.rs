@@ -25,8 +25,10 @@ pub(super) struct FailedBuild<'a> {
     /// The last lines that it printed.
     pub(super) output: &'a [String],
     pub(super) platform: &'a Platform,
-    /// The most memory that its steps may take, in bytes.
+    /// The most memory that each of its steps may take, in bytes.
     pub(super) memory: Option<u64>,
+    /// The most memory that all steps of the build may take together, in bytes.
+    pub(super) of_build: Option<u64>,
     /// A path on the device that holds the storage.
     pub(super) storage: &'a str,
 }
@@ -137,11 +139,16 @@ fn failed_step(failed: &FailedBuild<'_>, code: i32) -> BuildError {
         exit_code,
         output: failed.output.iter().cloned().chain([reason]).collect(),
     };
-    match failed.memory {
+    let own = failed.memory.filter(|own| failed.of_build.is_none_or(|shared| *own <= shared));
+    match (own, failed.of_build) {
         // buildah does not say who killed it, and who did is gone with its control group.
-        Some(most) if code == KILLED => {
+        (Some(most), _) if code == KILLED => {
             let reason = format!("was killed, as if it took more than its {most} bytes of memory (--memory)");
             return with_reason(code, reason);
+        }
+        (None, Some(most)) if code == KILLED => {
+            let together = "as if the steps of the build together took more than its";
+            return with_reason(code, format!("was killed, {together} {most} bytes of memory"));
         }
         _ if code != 1 => return step(code),
         _ => {}

@@ -9,10 +9,10 @@ fn platform() -> Platform {
 }
 
 fn build(code: i32, stderr: &str) -> BuildError {
-    limited_build(code, stderr, None)
+    limited_build(code, stderr, None, None)
 }
 
-fn limited_build(code: i32, stderr: &str, memory: Option<u64>) -> BuildError {
+fn limited_build(code: i32, stderr: &str, memory: Option<u64>, of_build: Option<u64>) -> BuildError {
     classify_build(&FailedBuild {
         exit: Exit { code: Some(code), signal: None },
         stderr,
@@ -20,6 +20,7 @@ fn limited_build(code: i32, stderr: &str, memory: Option<u64>) -> BuildError {
         output: &["last words".to_owned()],
         platform: &platform(),
         memory,
+        of_build,
         storage: "/store",
     })
 }
@@ -34,12 +35,17 @@ fn only_a_killed_step_with_a_limit_of_memory_is_told_of_it() {
     let ended =
         |code| format!("Error: building at STEP \"RUN it\": while running runtime: exit status {code}\n");
     let reason = "was killed, as if it took more than its 4096 bytes of memory (--memory)";
-    assert_eq!(limited_build(137, &ended(137), Some(4096)), step(137, Some(reason)));
+    assert_eq!(limited_build(137, &ended(137), Some(4096), None), step(137, Some(reason)));
     let first = format!("container exited on killed\n{}", ended(1));
-    assert_eq!(limited_build(1, &first, Some(4096)), step(137, Some(reason)));
-    assert_eq!(limited_build(1, &first, None), step(137, None));
-    assert_eq!(limited_build(7, &ended(7), Some(4096)), step(7, None));
-    assert_eq!(limited_build(137, &ended(137), None), step(137, None));
+    assert_eq!(limited_build(1, &first, Some(4096), None), step(137, Some(reason)));
+    assert_eq!(limited_build(1, &first, None, None), step(137, None));
+    assert_eq!(limited_build(7, &ended(7), Some(4096), None), step(7, None));
+    assert_eq!(limited_build(137, &ended(137), None, None), step(137, None));
+    let shared = "was killed, as if the steps of the build together took more than its 1024 bytes of memory";
+    for own in [None, Some(4096)] {
+        assert_eq!(limited_build(137, &ended(137), own, Some(1024)), step(137, Some(shared)));
+    }
+    assert_eq!(limited_build(137, &ended(137), Some(4096), Some(8192)), step(137, Some(reason)));
 }
 
 #[test]

@@ -28,6 +28,8 @@ mod probe;
 #[cfg(target_os = "linux")]
 mod reference;
 #[cfg(target_os = "linux")]
+mod sharing;
+#[cfg(target_os = "linux")]
 mod storage;
 #[cfg(target_os = "linux")]
 mod trial;

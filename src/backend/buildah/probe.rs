@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use polyarch_actors::{Availability, Capabilities, ImageOs};
+use polyarch_actors::{Availability, Capabilities, ImageOs, StepNeed};
 
 use super::{
     flags::gives,
@@ -47,6 +47,10 @@ pub(super) fn capabilities(found: Result<(&Machine, &Trial), &Unusable>, slots: 
     if trial.driver == "vfs" {
         advice.push("The storage driver is vfs, which copies every layer; install fuse-overlayfs.".into());
     }
+    let mut gives = gives(trial.isolation.as_deref(), trial.limits);
+    if trial.shares {
+        gives.extend([StepNeed::SharedMemory, StepNeed::SharedCpu, StepNeed::SharedProcesses]);
+    }
     let isolation = trial.isolation.as_deref().unwrap_or("no");
     let who = if machine.rootless { ", rootless" } else { "" };
     let what = format!("buildah {} ({}, {isolation} isolation{who})", machine.version, trial.driver);
@@ -55,7 +59,7 @@ pub(super) fn capabilities(found: Result<(&Machine, &Trial), &Unusable>, slots: 
         native,
         emulated,
         assembles: vec![ImageOs::Linux],
-        gives: gives(trial.isolation.as_deref(), trial.limits),
+        gives,
         knows_steps: false,
         slots,
         advice,

@@ -18,6 +18,7 @@ use super::{
     layout::Layout,
     lock,
     machine::{Machine, Unusable, find_program},
+    sharing::try_sharing,
     worker::Worker,
 };
 use crate::guard::{Guard, GuardError, Launch, Mode};
@@ -30,7 +31,7 @@ const LIMITS: [&str; 3] = ["--memory=67108864", "--cpu-quota=50000", "--cpu-peri
 const IS_LIMITED: &str = "cd /sys/fs/cgroup && grep -qxs 67108864 memory.max memory/memory.limit_in_bytes && \
                           grep -qs ^50000 cpu.max cpu/cpu.cfs_quota_us";
 /// The most that is read of what a trial prints.
-const MOST: usize = 16 << 10;
+pub(super) const MOST: usize = 16 << 10;
 
 /// How buildah works here.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +45,8 @@ pub(super) struct Trial {
     pub(super) isolation: Option<String>,
     /// Whether steps can be given limits of memory and CPU time.
     pub(super) limits: bool,
+    /// Whether all steps of a build can be given limits that they share.
+    pub(super) shares: bool,
     /// How completely builds are held.
     pub(super) mode: Mode,
     /// What did not work, and why.
@@ -112,6 +115,7 @@ async fn attempt(machine: &Machine, worker: &Worker, key: String) -> Result<Tria
             driver_flags,
             isolation: None,
             limits: false,
+            shares: false,
             mode: Mode::Descendants,
             problems: Vec::new(),
         };
@@ -170,8 +174,10 @@ async fn try_storage(
         return Ok(None);
     };
     for isolation in isolations(machine.rootless) {
-        let run =
-            |words: &[&str], flags: &[&str]| run_command(machine, worker, storage, isolation, words, flags);
+        let cgroup = worker.cgroup();
+        let run = |words: &[&str], flags: &[&str]| {
+            run_command(machine, worker, storage, isolation, &cgroup, words, flags)
+        };
         let command = match run(&[&program.to_string_lossy()], &[]) {
             Ok(command) => command,
             Err(error) => return Ok(Some(error.to_string())),
@@ -183,6 +189,9 @@ async fn try_storage(
             if let ("oci", Ok(command)) = (isolation, run(&["/bin/sh", "-c", IS_LIMITED], &LIMITS)) {
                 trial.limits = guard.output(&command, MOST).await?.0.code == Some(0);
             }
+            if trial.limits {
+                trial.shares = try_sharing(machine, worker, storage, guard).await?;
+            }
             return Ok(None);
         }
         trial.problems.push(format!("isolation {isolation}: {}", first_reason(&stderr)));
@@ -191,11 +200,12 @@ async fn try_storage(
 }
 
 /// A build with one RUN that needs no image: the programs are this machine's own.
-fn run_command(
+pub(super) fn run_command(
     machine: &Machine,
     worker: &Worker,
     storage: &Storage,
     isolation: &str,
+    cgroup: &str,
     words: &[&str],
     flags: &[&str],
 ) -> io::Result<crate::guard::Command> {
@@ -214,7 +224,7 @@ fn run_command(
         "--isolation",
         isolation,
     ]);
-    command.args(runtime_flags(isolation, &worker.tmp().join("runtime"), &worker.cgroup()));
+    command.args(runtime_flags(isolation, &worker.tmp().join("runtime"), cgroup));
     command.args(flags);
     let platform = polyarch_actors::Platform::host_linux();
     command.arg("--platform").arg(platform.to_string());

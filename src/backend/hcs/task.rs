@@ -76,7 +76,9 @@ impl Task {
             ));
         }
         let words: Vec<String> = step.command.iter().map(|word| text(word)).collect::<Result<_, _>>()?;
-        let limits = step.limits;
+        // Windows has no limits that several containers share, so each is held to those of its build.
+        let of_build = step.shared.as_ref().map(|shared| shared.limits).unwrap_or_default();
+        let limits = step.limits.within(&of_build);
         Ok(Self {
             layers: step.layers.clone(),
             isolation,

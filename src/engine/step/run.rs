@@ -26,7 +26,7 @@ use crate::{
         stage::Stage,
         step::Step,
     },
-    session::{self, Ended, Limits, Mount, MountKind, SessionError, StepLayer},
+    session::{self, Ended, Limits, Mount, MountKind, SessionError, SharedLimits, StepLayer},
 };
 
 /// Where commands are looked for when nothing says otherwise.
@@ -86,6 +86,9 @@ impl Step<'_> {
             // What this machine cannot run is known before gigabytes are fetched.
             build.engine.session.check(&step).await.map_err(|error| self.failed(error))?;
         }
+        // Another build may give the same step more.
+        let is_limited = step.limits != Limits::default() || step.shared.is_some();
+        let failures = if is_limited { Failures::Own } else { Failures::Shared };
         let work = async {
             let reads = mounts.reads.iter().chain([&chain]);
             for chain in reads {
@@ -97,9 +100,6 @@ impl Step<'_> {
             }
             self.execute(step, os).await
         };
-        // Another build may give the same step more.
-        let is_limited = Limits::of(options) != Limits::default();
-        let failures = if is_limited { Failures::Own } else { Failures::Shared };
         let flights = &build.engine.flights;
         let done =
             flights.once(&key, self.records, &build.cancel, self.meter, failures, work.boxed()).await?;
@@ -153,6 +153,7 @@ impl Step<'_> {
             isolation: options.isolation,
             verbatim: command.verbatim,
             limits: Limits::of(options),
+            shared: SharedLimits::of(&self.build.request.build, &self.build.request.resources),
             another_follows: self.run_follows,
             ..session::Step::default()
         }
@@ -182,6 +183,13 @@ impl Step<'_> {
                 let most = build.request.steps.memory.unwrap_or_default();
                 last.push(format!(
                     "a process was killed: the step took more than its {most} bytes of memory (--memory)"
+                ));
+                code
+            }
+            Ended::BuildOutOfMemory(code) => {
+                let most = build.request.resources.memory.unwrap_or_default();
+                last.push(format!(
+                    "a process was killed: the steps of the build together took more than its {most} bytes of memory"
                 ));
                 code
             }

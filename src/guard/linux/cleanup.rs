@@ -8,14 +8,17 @@ use std::{
 
 use nix::mount::{MntFlags, umount2};
 
-use super::protocol::{Cleanup, CleanupCommand, Emptied};
+use super::{
+    group,
+    protocol::{Cleanup, CleanupCommand, Emptied},
+};
 use crate::removal::remove_folder;
 
 /// Does the part of a clean-up that needs no command; nothing of what is cleaned may be running. `killed` says that
 /// something did not end by itself. Returns what could not be done.
 pub(super) fn remove_files(cleanup: &Cleanup, killed: bool) -> Vec<String> {
     for name in &cleanup.cgroups {
-        remove_cgroup(name, Path::new("/sys/fs/cgroup"));
+        remove_cgroup(name, Path::new(group::TOP));
     }
     let due = cleanup.empty.iter().filter(|emptied| killed || !emptied.only_after_kill);
     due.filter_map(|emptied| empty(emptied).err()).collect()
@@ -113,12 +116,19 @@ fn unescape(field: &[u8]) -> Vec<u8> {
     plain
 }
 
-/// Removes a control group from the top of each hierarchy. Without the right to do so there is none: the runtime
+/// Removes a control group from the top of each hierarchy, and from the groups of builds there. Without the right to do so there is none: the runtime
 /// could not have made it.
 fn remove_cgroup(name: &str, top: &Path) {
     let hierarchies = fs::read_dir(top).into_iter().flatten().flatten().map(|entry| entry.path());
     for hierarchy in hierarchies.chain([top.to_owned()]).filter(|path| !path.is_symlink()) {
         remove_groups(&hierarchy.join(name));
+        let entries = fs::read_dir(&hierarchy).into_iter().flatten().flatten();
+        for build in entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(group::OF_BUILDS))
+        {
+            remove_groups(&build.path().join(name));
+            // It stays where others are below. Whoever is about to be makes it again.
+            let _ = fs::remove_dir(build.path());
+        }
     }
 }
 
@@ -173,6 +183,29 @@ mod tests {
         let left: Vec<_> = fs::read_dir(folder.path()).expect("list").flatten().collect();
         assert_eq!(left.len(), 1);
         assert_eq!(left[0].file_name(), "buildah-cache-0");
+    }
+
+    #[test]
+    fn a_group_is_removed_below_its_build_too_and_the_build_goes_with_the_last() {
+        let top = tempfile::tempdir().expect("a folder");
+        let path = |text: &str| top.path().join(text);
+        for folder in ["memory/one/deep", "memory/polyarch-build-a/one/deep", "memory/polyarch-build-b/one"] {
+            fs::create_dir_all(path(folder)).expect("made");
+        }
+        for folder in ["memory/polyarch-build-b/two", "memory/other/one", "polyarch-build-a/one"] {
+            fs::create_dir_all(path(folder)).expect("made");
+        }
+        remove_cgroup("one", top.path());
+        for (folder, stays) in [
+            ("memory/one", false),
+            ("memory/polyarch-build-a", false),
+            ("polyarch-build-a", false),
+            ("memory/polyarch-build-b/one", false),
+            ("memory/polyarch-build-b/two", true),
+            ("memory/other/one", true),
+        ] {
+            assert_eq!(path(folder).exists(), stays, "{folder}");
+        }
     }
 
     #[test]

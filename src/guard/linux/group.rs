@@ -13,6 +13,9 @@ use std::{
 /// Where control groups are mounted.
 pub(crate) const TOP: &str = "/sys/fs/cgroup";
 
+/// How the names of groups begin that hold all steps of a build together.
+pub(crate) const OF_BUILDS: &str = "polyarch-build-";
+
 /// Whether one hierarchy of groups limits everything (version 2).
 pub(crate) fn is_unified() -> bool {
     Path::new(TOP).join("cgroup.controllers").exists()

@@ -14,8 +14,8 @@ use super::command::{Command, Exit};
 pub struct Cleanup {
     /// Folders whose content is removed.
     pub empty: Vec<Emptied>,
-    /// The names of control groups that are removed with all below them, wherever they are at the top of a hierarchy.
-    /// A killed container runtime leaves its groups, and crun 1.8 does even if all goes well.
+    /// The names of control groups that are removed with all below them, wherever they are at the top of a hierarchy or
+    /// below the group of a build there, which goes with the last of them. A killed container runtime leaves its groups, and crun 1.8 does even if all goes well.
     pub cgroups: Vec<String>,
     /// Commands to run then.
     pub commands: Vec<CleanupCommand>,

@@ -6,7 +6,7 @@ use polyarch_actors::{BuildError, BuildRequest, CachePolicy, NamedContext, Platf
 
 use super::{
     super::{
-        flags::{build_arguments, no_comma, step_flags},
+        flags::{build_arguments, no_comma, step_flags, step_limits},
         version::BuildahVersion,
     },
     found::Found,
@@ -66,7 +66,8 @@ impl Place<'_> {
         }
         let fixed = ["build", "--layers", "--jobs=1", "--format=docker", "--force-rm", "--pull=never"];
         words.extend(self.buildah(&fixed));
-        words.extend(step_flags(request));
+        // Nothing there holds all steps of a build together.
+        words.extend(step_flags(request, &step_limits(request, false, self.found.limits)));
         words.push(format!("--isolation={}", build.isolation));
         if build.isolation == "oci" {
             words.extend(["--runtime-flag".into(), format!("root={folder}/tmp/runtime")]);

@@ -29,7 +29,7 @@ pub(super) struct Found {
     /// The strongest isolation that works; `None` when no RUN works.
     pub(super) isolation: Option<String>,
     /// Whether steps can be given limits of memory and CPU time.
-    limits: bool,
+    pub(super) limits: bool,
     emulated: Vec<Platform>,
     /// What could be better, one sentence each.
     advice: Vec<String>,

@@ -138,6 +138,7 @@ impl Attempt<'_> {
             output: &output,
             platform: &self.request.platform,
             memory: self.request.steps.memory,
+            of_build: self.request.resources.memory,
             storage: &format!("/root of {}", self.into.name()),
         });
         self.planned.locate(error, self.request, instruction)

@@ -1,7 +1,4 @@
-//! What a step may use up, by control groups.
-//!
-//! Sources: Linux, `Documentation/admin-guide/cgroup-v2.rst` and `cgroup-v1/`; what systemd and container runtimes
-//! mount where.
+//! What a step may use up, by control groups: what it is given itself, and what it shares with its build.
 
 use std::{
     fs::{self, File},
@@ -11,44 +8,57 @@ use std::{
 
 use crate::{
     guard::group,
-    session::{error::Failure, linux::slot::limited, step::Limits},
+    session::{
+        error::Failure,
+        linux::{
+            exhausted::{Counts, Exhausted, exhausted},
+            groups::{Below, CPU, Hierarchies, MEMORY, PIDS, settings},
+            slot::limited,
+        },
+        step::{Limits, SharedLimits},
+    },
 };
 
 /// As many processes and threads as a step may have at once that no other number is said for, where control groups allow
 /// it: a fork bomb meets its end before the machine does. podman gives 2048 to a container; builds start more than most
 /// services do.
 const MOST_PROCESSES: u64 = 8192;
-/// What a setting of a group needs.
-const PIDS: &str = "pids";
-const MEMORY: &str = "memory";
-const CPU: &str = "cpu";
 
 /// The groups of one step. Dropping it removes them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Groups {
     folders: Vec<PathBuf>,
     /// Where a process enters them.
     pub(super) doors: Vec<File>,
     /// What cannot be limited here: a controller, and why not.
     problems: Vec<(&'static str, io::Error)>,
-    /// Where it is counted how many processes were killed for their memory.
-    kills: Option<PathBuf>,
+    /// What the step is given itself.
+    limits: Limits,
+    /// What is below the groups of its build.
+    below: Below,
+    shared: Option<SharedLimits>,
+    /// The group that counts its memory.
+    memory: Option<PathBuf>,
+    unified: bool,
 }
 
-/// A value for a file of a group.
-struct Setting {
-    controller: &'static str,
-    file: &'static str,
-    value: String,
-    /// Whether the limit counts without it.
-    optional: bool,
-}
-
-/// Holds a step to its limits, as far as this user may. `name` is the group of this helper.
-pub(super) fn hold(name: &str, limits: &Limits) -> Groups {
-    let mut groups = Groups::default();
+/// Holds a step to its limits and its build to those that it has, as far as this user may. `name` is the group of this
+/// helper.
+pub(super) fn hold(name: &str, limits: &Limits, shared: Option<&SharedLimits>) -> Groups {
+    let hierarchies = Hierarchies::of_host();
+    let mut groups = Groups {
+        limits: *limits,
+        shared: shared.cloned(),
+        unified: hierarchies.are_unified(),
+        folders: Vec::new(),
+        doors: Vec::new(),
+        problems: Vec::new(),
+        below: Below::default(),
+        memory: None,
+    };
     let pids = group::folder(name).join("pids.max");
     if *limits == Limits::default()
+        && shared.is_none()
         && group::is_entered(name)
         && fs::write(pids, MOST_PROCESSES.to_string()).is_ok()
     {
@@ -56,72 +66,40 @@ pub(super) fn hold(name: &str, limits: &Limits) -> Groups {
         return groups;
     }
     let name = &limited(name);
-    let top = Path::new(group::TOP);
-    let unified = group::is_unified();
-    let settings = if unified { of_version_2(limits) } else { of_version_1(limits) };
-    for Setting { controller, file, value, optional } in settings {
-        let folder = if unified { top.join(name) } else { top.join(controller).join(name) };
-        match groups.hold(&folder, file, &value) {
-            // Not every kernel counts what is swapped out.
-            Err(_) if optional => {}
+    groups.below = shared.map(|shared| hierarchies.below(shared, name)).unwrap_or_default();
+    // The step counts for its build, whether it has limits of its own or not.
+    groups.doors.append(&mut groups.below.doors);
+    if shared.is_some_and(|shared| shared.limits.memory.is_some()) && groups.below.holds(MEMORY) {
+        groups.memory = groups.below.folder(&hierarchies.of(MEMORY));
+    }
+    let own = groups.own();
+    for setting in settings(groups.unified, &own) {
+        let controller = setting.controller;
+        let top = hierarchies.of(controller);
+        // Below that of its build, where it has one there.
+        let folder = groups.below.folder(&top).unwrap_or_else(|| top.join(name));
+        let held = groups.make(&folder).and_then(|()| setting.write(&folder));
+        match held {
             Err(error) => groups.problems.push((controller, error)),
-            Ok(()) if controller == MEMORY => {
-                let counts = if unified { "memory.events" } else { "memory.oom_control" };
-                groups.kills = Some(folder.join(counts));
-            }
+            Ok(()) if controller == MEMORY => groups.memory = Some(folder),
             Ok(()) => {}
         }
     }
     groups
 }
 
-/// Of memory, as much again may be swapped out, as Docker has it.
-fn of_version_2(limits: &Limits) -> Vec<Setting> {
-    let mut settings = Vec::new();
-    if let Some(bytes) = limits.memory {
-        settings.push(Setting::new(MEMORY, "memory.max", bytes));
-        settings.push(Setting { optional: true, ..Setting::new(MEMORY, "memory.swap.max", bytes) });
-    }
-    settings.push(of_processes(limits));
-    if let Some(cpu) = limits.cpu_quota() {
-        settings.push(Setting::new(CPU, "cpu.max", format!("{} {}", cpu.quota, cpu.period)));
-    }
-    settings
-}
-
-fn of_version_1(limits: &Limits) -> Vec<Setting> {
-    let mut settings = Vec::new();
-    if let Some(bytes) = limits.memory {
-        settings.push(Setting::new(MEMORY, "memory.limit_in_bytes", bytes));
-        // This counts what is in memory as well.
-        let both = bytes.saturating_mul(2).min(i64::MAX.unsigned_abs());
-        settings
-            .push(Setting { optional: true, ..Setting::new(MEMORY, "memory.memsw.limit_in_bytes", both) });
-    }
-    settings.push(of_processes(limits));
-    if let Some(cpu) = limits.cpu_quota() {
-        settings.push(Setting::new(CPU, "cpu.cfs_period_us", cpu.period));
-        settings.push(Setting::new(CPU, "cpu.cfs_quota_us", cpu.quota));
-    }
-    settings
-}
-
-fn of_processes(limits: &Limits) -> Setting {
-    Setting::new(PIDS, "pids.max", limits.pids.unwrap_or(MOST_PROCESSES))
-}
-
-impl Setting {
-    fn new(controller: &'static str, file: &'static str, value: impl ToString) -> Self {
-        Self { controller, file, value: value.to_string(), optional: false }
-    }
-}
-
 impl Groups {
     /// Whether everything that was asked for is limited.
-    pub(super) fn require(&self, limits: &Limits) -> Result<(), Failure> {
-        // Nobody has asked for the limit that counts where none is said.
-        let unasked = |controller| controller == PIDS && limits.pids.is_none();
-        match self.problems.iter().find(|(controller, _)| !unasked(*controller)) {
+    pub(super) fn require(&self) -> Result<(), Failure> {
+        // Nobody has asked for the limits that count where none is said, or in place of those of the build.
+        let asked = |controller: &str| match controller {
+            PIDS => self.limits.pids.is_some(),
+            MEMORY => self.limits.memory.is_some(),
+            _ => self.limits.millicpus.is_some(),
+        };
+        let required = self.shared.as_ref().is_some_and(|shared| shared.required);
+        let of_build = self.below.problems.iter().filter(|_| required);
+        match self.problems.iter().filter(|(controller, _)| asked(controller)).chain(of_build).next() {
             Some((controller, error)) => Err(Failure::Unlimited(format!("{controller}: {error}"))),
             None => Ok(()),
         }
@@ -144,28 +122,56 @@ impl Groups {
 
     /// What cannot be limited, and why not.
     pub(super) fn problems(&self) -> impl Iterator<Item = String> {
-        self.problems.iter().map(|(controller, error)| format!("{controller} cannot be limited: {error}"))
+        let problems = self.problems.iter().chain(&self.below.problems);
+        problems.map(|(controller, error)| format!("{controller} cannot be limited: {error}"))
     }
 
-    /// Whether the kernel has killed a process because the step had no memory left.
-    pub(super) fn ran_out_of_memory(&self) -> bool {
-        let text = self.kills.as_ref().and_then(|path| fs::read_to_string(path).ok()).unwrap_or_default();
-        text.lines().filter_map(|line| line.strip_prefix("oom_kill ")).any(|count| count.trim() != "0")
+    /// Whose memory had run out when the kernel killed a process of the step, if it did.
+    pub(super) fn exhausted(&self) -> Option<Exhausted> {
+        let folder = self.memory.as_ref()?;
+        let step = Counts::read(folder, self.unified);
+        let is_shared = self.shared.as_ref().is_some_and(|shared| shared.limits.memory.is_some());
+        let build = folder.parent().filter(|_| is_shared && self.below.holds(MEMORY));
+        let build = build.map(|folder| Counts::read(folder, self.unified));
+        exhausted(step, build, self.own().memory.is_some())
+    }
+
+    /// What limits the step itself.
+    fn own(&self) -> Limits {
+        let shared = self.shared.as_ref().map(|shared| shared.limits).unwrap_or_default();
+        let mut own = self.limits;
+        // Version 1 allows no group more CPU time than the one above it.
+        own.millicpus = own.millicpus.map(|own| shared.millicpus.map_or(own, |shared| own.min(shared)));
+        let pids = own.pids.unwrap_or(MOST_PROCESSES);
+        own.pids = Some(pids);
+        // Where the build cannot be held to something, at least each of its steps is.
+        let least = own.within(&shared);
+        Limits {
+            memory: if self.below.holds(MEMORY) { own.memory } else { least.memory },
+            pids: if self.below.holds(PIDS) { own.pids } else { least.pids },
+            millicpus: if self.below.holds(CPU) { own.millicpus } else { least.millicpus },
+        }
+    }
+
+    fn make(&mut self, folder: &Path) -> io::Result<()> {
+        if self.folders.iter().chain(&self.below.folders).any(|known| known == folder) {
+            return Ok(());
+        }
+        // The limits of an earlier step, which was killed, would count as well.
+        let _ = fs::remove_dir(folder);
+        fs::create_dir_all(folder)?;
+        self.folders.push(folder.to_owned());
+        self.open(folder)
+    }
+
+    fn open(&mut self, folder: &Path) -> io::Result<()> {
+        self.doors.push(File::options().write(true).open(folder.join("cgroup.procs"))?);
+        Ok(())
     }
 
     fn holds(&self, controller: &str) -> bool {
-        !self.problems.iter().any(|(problem, _)| *problem == controller)
-    }
-
-    fn hold(&mut self, folder: &Path, file: &str, value: &str) -> io::Result<()> {
-        if !self.folders.iter().any(|known| known == folder) {
-            // The limits of an earlier step, which was killed, would count as well.
-            let _ = fs::remove_dir(folder);
-            fs::create_dir_all(folder)?;
-            self.folders.push(folder.to_owned());
-            self.doors.push(File::options().write(true).open(folder.join("cgroup.procs"))?);
-        }
-        fs::write(folder.join(file), value)
+        let is_problem = |(problem, _): &(&'static str, io::Error)| *problem == controller;
+        !self.problems.iter().chain(&self.below.problems).any(is_problem)
     }
 }
 

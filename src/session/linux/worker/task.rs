@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use polyarch_actors::StepNeed;
+use polyarch_actors::{BuildId, StepNeed};
 
 use super::{
     birth::{self, Birth},
@@ -28,11 +28,12 @@ use crate::{
     session::{
         error::Failure,
         linux::{
+            exhausted::Exhausted,
             probe,
             wire::{Done, RECORDS, Task, WireLayer, Work},
         },
         outcome::{Ended, Spent},
-        step::{Limits, Step},
+        step::{Limits, SharedLimits, Step},
     },
 };
 
@@ -74,11 +75,22 @@ fn probe(work: &Work) -> Result<Done, Failure> {
         ));
     }
     let limits = Limits { memory: Some(1 << 30), pids: Some(1000), millicpus: Some(1000) };
-    let groups = limits::hold(&work.cgroup, &limits);
+    let groups = limits::hold(&work.cgroup, &limits, None);
     done.gives.extend(groups.limits_memory().then_some(StepNeed::MemoryLimit));
     done.gives.extend(groups.limits_cpu().then_some(StepNeed::CpuLimit));
     done.gives.extend(groups.limits_processes().then_some(StepNeed::ProcessLimit));
     done.problems.extend(groups.problems().map(|problem| format!("Steps are not limited: {problem}.")));
+    let are_limited = groups.problems().next().is_none();
+    drop(groups);
+    let shared = SharedLimits { build: BuildId::generate(), limits, required: false };
+    let groups = limits::hold(&work.cgroup, &Limits::default(), Some(&shared));
+    done.gives.extend(groups.limits_memory().then_some(StepNeed::SharedMemory));
+    done.gives.extend(groups.limits_cpu().then_some(StepNeed::SharedCpu));
+    done.gives.extend(groups.limits_processes().then_some(StepNeed::SharedProcesses));
+    if are_limited {
+        let problems = groups.problems().map(|problem| format!("Builds are not limited: {problem}."));
+        done.problems.extend(problems);
+    }
     Ok(done)
 }
 
@@ -167,8 +179,8 @@ fn start(work: &Work, step: &Step, root: &Path, made: &Path, mounts: &mut Mounts
     let scratch = work.scratch.as_path();
     let user = user::find(root, &step.user)?;
     rights::check_limits(&step.ulimits, work.userns)?;
-    let mut groups = limits::hold(&work.cgroup, &step.limits);
-    groups.require(&step.limits)?;
+    let mut groups = limits::hold(&work.cgroup, &step.limits, step.shared.as_ref());
+    groups.require()?;
     let file = |path: &Path| {
         let file = File::options().create(true).truncate(true).read(true).write(true).open(path);
         file.map_err(Failure::system(format!("make {}", path.display())))
@@ -197,7 +209,11 @@ fn start(work: &Work, step: &Step, root: &Path, made: &Path, mounts: &mut Mounts
     };
     let ended = birth::run(birth, step, environment)?;
     Ok(match ended.code() {
-        Some(code) if code != 0 && groups.ran_out_of_memory() => Ended::OutOfMemory(code),
+        Some(code) if code != 0 => match groups.exhausted() {
+            Some(Exhausted::Step) => Ended::OutOfMemory(code),
+            Some(Exhausted::Build) => Ended::BuildOutOfMemory(code),
+            None => ended,
+        },
         _ => ended,
     })
 }
