@@ -176,6 +176,7 @@ fn filled(request: BuildRequest, part: &Part, plan: &Plan) -> BuildRequest {
         secrets: spec.secrets.clone(),
         ssh: spec.ssh.clone(),
         registry: spec.registry.clone(),
+        fetching: spec.fetching,
         runs_on: plan.platforms_that_run().into_iter().cloned().collect(),
         bases: plan.images().iter().map(base).collect(),
         backend: spec.backend.clone(),

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf, str::FromStr};
 
 use polyarch_actors::{
-    BackendId, BuildResources, CachePolicy, Digest, Emulation, FailurePolicy, Platform, PullPolicy,
+    BackendId, BuildResources, CachePolicy, Digest, Emulation, FailurePolicy, Fetching, Platform, PullPolicy,
     RegistryAccess, SecretRef, SshRef, StepOptions, queue::Tenant,
 };
 
@@ -64,6 +64,8 @@ pub struct BuildSpec {
     pub ssh: Vec<SshRef>,
     /// How registries are reached.
     pub registry: RegistryAccess,
+    /// On whose behalf contexts and what ADD names are fetched.
+    pub fetching: Fetching,
     /// The only backend that may build this.
     pub backend: Option<BackendId>,
     /// Whether RUN steps may be emulated.
@@ -113,6 +115,7 @@ impl BuildSpec {
             secrets: Vec::new(),
             ssh: Vec::new(),
             registry: RegistryAccess::default(),
+            fetching: Fetching::default(),
             backend: None,
             emulation: Emulation::default(),
             steps: StepOptions::default(),

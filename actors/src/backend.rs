@@ -64,6 +64,9 @@ pub struct Capabilities {
     /// again stage by stage.
     #[serde(default)]
     pub knows_steps: bool,
+    /// Whether it fetches for others as [`BuildRequest::fetching`] says, and takes no more than that for their context.
+    #[serde(default)]
+    pub fetches_for_others: bool,
     /// How many builds it runs at once.
     pub slots: usize,
     /// What a person could install or change to get more, one sentence each.
@@ -90,6 +93,7 @@ impl Capabilities {
             assembles: Vec::new(),
             gives: BTreeSet::new(),
             knows_steps: false,
+            fetches_for_others: false,
             slots: 0,
             advice: vec![advice.into()],
         }

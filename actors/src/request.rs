@@ -8,7 +8,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BackendId, BuildId, BuildResources, Descriptor, Platform, StepOptions, queue::Tenant,
+    BackendId, BuildId, BuildResources, Descriptor, Fetching, Platform, StepOptions, queue::Tenant,
     version::ProtocolVersion,
 };
 
@@ -57,6 +57,9 @@ pub struct BuildRequest {
     pub ssh: Vec<SshRef>,
     /// How registries are reached.
     pub registry: RegistryAccess,
+    /// On whose behalf what ADD names is fetched. For others, no part of the path of the context may be a symbolic link.
+    #[serde(default, skip_serializing_if = "Fetching::is_own")]
+    pub fetching: Fetching,
     /// The platforms on which the plan runs commands; empty when no machine of any kind is needed.
     pub runs_on: BTreeSet<Platform>,
     /// Images from registries that the plan needs, each for a platform.
@@ -253,6 +256,7 @@ impl BuildRequest {
             secrets: Vec::new(),
             ssh: Vec::new(),
             registry: RegistryAccess::default(),
+            fetching: Fetching::default(),
             runs_on: BTreeSet::new(),
             bases: Vec::new(),
             backend: None,

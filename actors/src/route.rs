@@ -123,6 +123,9 @@ fn fit(report: &BackendReport, request: &BuildRequest) -> Result<Fit, String> {
     if let Availability::Unusable(reason) = &can.availability {
         return Err(reason.clone());
     }
+    if !request.fetching.is_own() && !can.fetches_for_others {
+        return Err("fetches what ADD names from anywhere, which a build of somebody else may not".into());
+    }
     if !can.knows_steps {
         if !request.imports.is_empty() || request.notes_steps {
             return Err("keeps no steps that a cache elsewhere could give or take".into());
@@ -201,7 +204,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::{BuildId, ContextSource, DockerfileSource, ImportedSteps, LayerSource};
+    use crate::{BuildId, ContextSource, DockerfileSource, Fetching, ImportedSteps, LayerSource};
     use proptest::prelude::*;
 
     fn platform(text: &str) -> Platform {
@@ -216,6 +219,7 @@ mod tests {
             assembles: assembles.to_vec(),
             gives: if id == "sandbox" { StepNeed::OF_LINUX.into() } else { BTreeSet::new() },
             knows_steps: id == "sandbox",
+            fetches_for_others: id == "sandbox",
             slots: 1,
             advice: vec![],
         };
@@ -256,6 +260,16 @@ mod tests {
     #[test]
     fn the_first_native_backend_is_chosen() {
         assert_eq!(chosen(&request("linux/amd64", &["linux/amd64"])), ("buildah".into(), false));
+    }
+
+    #[test]
+    fn a_build_of_somebody_else_goes_where_fetching_has_limits() {
+        for (runs_on, fetching) in [(&["linux/amd64"][..], Fetching::Public), (&[], Fetching::Anywhere)] {
+            let request = BuildRequest { fetching, ..request("linux/amd64", runs_on) };
+            assert_eq!(chosen(&request), ("sandbox".into(), false));
+            let forced = BuildRequest { backend: Some(BackendId::new("buildah")), ..request };
+            assert!(table().route(&forced).is_err());
+        }
     }
 
     #[test]

@@ -85,6 +85,7 @@ impl ScriptedBackend {
                 assembles: vec![ImageOs::Linux],
                 gives: [StepNeed::MemoryLimit, StepNeed::CpuLimit].into(),
                 knows_steps: true,
+                fetches_for_others: true,
                 slots,
                 advice: Vec::new(),
             },

@@ -53,6 +53,7 @@ impl Native {
             assembles: ImageOs::ALL.to_vec(),
             gives: BTreeSet::new(),
             knows_steps: true,
+            fetches_for_others: true,
             slots: self.slots.unwrap_or_else(|| SLOTS.max(2 * cpus)),
             advice: Vec::new(),
         };

@@ -55,6 +55,24 @@ pub enum FetchError {
         /// The most that is fetched.
         limit: u64,
     },
+    /// It is at an address that somebody else's build must not reach.
+    #[error(
+        "{what} cannot be fetched: {host} has no public address, and builds of this service reach no others"
+    )]
+    NotPublic {
+        /// What was to be fetched.
+        what: String,
+        /// The host that was to be reached, perhaps by a redirect.
+        host: String,
+    },
+    /// It is a repository that somebody else's build must not reach like this.
+    #[error(
+        "{repository} cannot be fetched: builds of this service reach repositories by https:// and http:// alone"
+    )]
+    NotHttp {
+        /// The repository.
+        repository: String,
+    },
     /// There is no `git` program.
     #[error("there is no git program on the PATH, with which repositories are fetched")]
     NoGit,

@@ -9,7 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use percent_encoding::percent_decode_str;
-use polyarch_actors::{Digest, SecretRef};
+use polyarch_actors::{Digest, Fetching, SecretRef};
 use reqwest::{
     Response, StatusCode, Url,
     header::{ETAG, HeaderMap, HeaderName, LAST_MODIFIED},
@@ -22,6 +22,7 @@ use tokio::{
 use super::{
     checksum::{Checksum, Hasher},
     error::FetchError,
+    fence::{Fence, fence},
     remembered::Remembered,
     secret::authorization,
 };
@@ -55,11 +56,13 @@ pub struct FetchedFile {
 ///
 /// # Errors
 /// [`FetchError::Url`] for an address that is not http or https, [`FetchError::Checksum`] when it is another file,
-/// [`FetchError::Secret`] when a secret cannot be read, [`FetchError::Server`] when the server cannot be reached or refuses.
+/// [`FetchError::Secret`] when a secret cannot be read, [`FetchError::NotPublic`] for what `fetching` does not allow,
+/// [`FetchError::Server`] when the server cannot be reached or refuses.
 pub async fn http(
     url: &str,
     checksum: Option<&Checksum>,
     secrets: &[SecretRef],
+    fetching: Fetching,
     store: &Store,
     cx: &TransferCx,
 ) -> Result<FetchedFile, FetchError> {
@@ -73,8 +76,10 @@ pub async fn http(
         return known.file(store, &url);
     }
     let authorization = authorization(url.host_str().unwrap_or_default(), secrets)?;
-    let web = Web::new(&url, authorization.as_deref())?;
-    let download = Download { web: &web, url: &url, known: known.as_ref(), checksum, store, cx };
+    let fence = fence(fetching).await?;
+    let web = Web::new(&url, authorization.as_deref(), fence.as_ref().map(Fence::proxy))?;
+    let download =
+        Download { web: &web, fence: fence.as_ref(), url: &url, known: known.as_ref(), checksum, store, cx };
     let fetched = cx.retrying_to_the_end(&web.host, || download.attempt()).await??;
     if known.as_ref() != Some(&fetched) {
         let (store, url, fetched) = (store.clone(), url.clone(), fetched.clone());
@@ -129,6 +134,7 @@ impl Remembered {
 
 struct Download<'d> {
     web: &'d Web,
+    fence: Option<&'d Fence>,
     url: &'d Url,
     known: Option<&'d Remembered>,
     checksum: Option<&'d Checksum>,
@@ -143,7 +149,14 @@ impl Download<'_> {
         // With a checksum, only the file itself can tell whether it is the one.
         let known = self.known.filter(|_| self.checksum.is_none());
         let etag = known.and_then(|known| known.etag.as_deref());
-        let response = self.cx.until_cancelled(self.web.ask(self.url, &what, etag)).await?;
+        let asked = self.cx.until_cancelled(self.web.ask(self.url, &what, etag)).await;
+        // Another attempt would be refused too.
+        if asked.is_err()
+            && let Some(refusal) = self.fence.and_then(|fence| fence.refusal(&what))
+        {
+            return Ok(Err(refusal));
+        }
+        let response = asked?;
         let headers = response.headers();
         let called = header(headers, ETAG);
         if let Some(known) = known {

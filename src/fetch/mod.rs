@@ -3,8 +3,10 @@
 mod added;
 mod checksum;
 mod error;
+mod fence;
 mod git;
 mod http;
+mod public;
 mod remembered;
 mod secret;
 

@@ -84,6 +84,7 @@ pub(crate) async fn gather(
         helper: helper.map(Path::to_owned),
         secrets: spec.secrets.clone(),
         ssh: spec.ssh.clone(),
+        fetching: spec.fetching,
     };
     let (kept, warnings, materials) = (Vec::new(), Vec::new(), Materials::default());
     let mut gathering = Gathering { store, access, cx, fetched, kept, warnings, materials };
@@ -231,7 +232,7 @@ impl Gathering<'_> {
     }
 
     pub(super) async fn file(&mut self, url: &str, what: &str) -> Result<FetchedFile, GatherError> {
-        let file = fetch::http(url, None, &self.access.secrets, self.store, self.cx)
+        let file = fetch::http(url, None, &self.access.secrets, self.access.fetching, self.store, self.cx)
             .await
             .map_err(|source| failed(what, source))?;
         self.materials.add(Material::File { address: shown(url), digest: file.digest.clone() });

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::{
-    Client, Response, StatusCode, Url,
+    Client, Proxy, Response, StatusCode, Url,
     header::{AUTHORIZATION, HeaderMap, HeaderValue, IF_NONE_MATCH, USER_AGENT},
 };
 
@@ -20,6 +20,30 @@ use super::{
 /// How long a server may think about an answer while nothing is sent.
 const ANSWER: Duration = Duration::from_mins(2);
 
+/// A client for the server of `url` alone, which takes nothing over plain http where that is https. With a `proxy`, everything
+/// goes through it, whatever this machine has.
+pub(crate) fn client(url: &Url, proxy: Option<String>) -> Result<Client, RegistryError> {
+    let setup = |reason| RegistryError::Setup { reason };
+    let builder = Client::builder()
+        .tls_backend_preconfigured(tls::checked(&[]).map_err(setup)?)
+        .connect_timeout(Timeouts::default().connect)
+        .https_only(url.scheme() == "https")
+        // Retries are counted and reported by the caller.
+        .retry(reqwest::retry::never());
+    let builder = match proxy {
+        Some(proxy) => builder.proxy(Proxy::all(proxy).map_err(|error| setup(cause(&error)))?),
+        None if is_loopback(&host_of(url)) => builder.no_proxy(),
+        None => builder,
+    };
+    builder.build().map_err(|error| setup(cause(&error)))
+}
+
+/// The host of an address, with its port where that is unusual.
+fn host_of(url: &Url) -> String {
+    let name = url.host_str().unwrap_or_default();
+    url.port().map_or_else(|| name.to_owned(), |port| format!("{name}:{port}"))
+}
+
 /// Talks to one web server.
 #[derive(Debug)]
 pub(crate) struct Web {
@@ -33,20 +57,14 @@ pub(crate) struct Web {
 
 impl Web {
     /// A client for the server of `url`. Nothing leads from https to plain http, and no other host that the server
-    /// leads to gets the header `authorization`.
-    pub(crate) fn new(url: &Url, authorization: Option<&str>) -> Result<Self, RegistryError> {
+    /// leads to gets the header `authorization`. With a `proxy`, everything goes through it, whatever this machine has.
+    pub(crate) fn new(
+        url: &Url,
+        authorization: Option<&str>,
+        proxy: Option<String>,
+    ) -> Result<Self, RegistryError> {
         let setup = |reason| RegistryError::Setup { reason };
-        let timeouts = Timeouts::default();
-        let name = url.host_str().unwrap_or_default();
-        let host = url.port().map_or_else(|| name.to_owned(), |port| format!("{name}:{port}"));
-        let builder = Client::builder()
-            .tls_backend_preconfigured(tls::checked(&[]).map_err(setup)?)
-            .connect_timeout(timeouts.connect)
-            .https_only(url.scheme() == "https")
-            // Retries are counted and reported by the caller.
-            .retry(reqwest::retry::never());
-        let builder = if is_loopback(&host) { builder.no_proxy() } else { builder };
-        let client = builder.build().map_err(|error| setup(cause(&error)))?;
+        let client = client(url, proxy)?;
         let mut headers = HeaderMap::new();
         if let Some(authorization) = authorization {
             let value = HeaderValue::from_str(authorization);
@@ -54,7 +72,7 @@ impl Web {
             value.set_sensitive(true);
             headers.insert(AUTHORIZATION, value);
         }
-        Ok(Self { client, host, idle: timeouts.idle, authorization: headers })
+        Ok(Self { client, host: host_of(url), idle: Timeouts::default().idle, authorization: headers })
     }
 
     /// Asks for `url`, which is called `what` in errors. With the `etag` of what is here already, the answer may

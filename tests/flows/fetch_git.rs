@@ -7,7 +7,7 @@ use polyarch::{
     oci::Store,
     registry::TransferCx,
 };
-use polyarch_actors::{SecretRef, SecretSource};
+use polyarch_actors::{Fetching, SecretRef, SecretSource};
 
 use crate::support::{
     buildah::helper,
@@ -181,4 +181,33 @@ async fn a_submodule_on_this_machine_is_refused() {
     run_git(&app, &["commit", "--quiet", "-am", "local"]);
     let error = scene.fetch(&scene.server.url("app"), false).await.expect_err("refused").to_string();
     assert!(error.contains("a submodule") && error.contains("not allowed"), "{error}");
+}
+
+#[tokio::test]
+async fn builds_of_somebody_else_reach_no_repository_but_by_http_and_no_private_one() {
+    let Some(scene) = Scene::set() else { return };
+    let fetch = async |address: &str, fetching| {
+        let source = GitSource::parse(address).expect("an address").expect("a repository");
+        let access = GitAccess { helper: Some(helper()), fetching, ..GitAccess::default() };
+        git(&source, false, &access, &scene.store, &TransferCx::unwatched()).await
+    };
+    for address in ["git@127.0.0.1:a.git", "ssh://git@127.0.0.1/a.git", "git://127.0.0.1/a.git"] {
+        for fetching in [Fetching::Public, Fetching::Anywhere] {
+            let error = fetch(address, fetching).await.expect_err("refused").to_string();
+            assert!(error.contains("by https:// and http:// alone"), "{error}");
+        }
+    }
+    let web = Web::start();
+    let mut clone = Command::new("git");
+    clone.args(["clone", "--quiet", "--bare"]).arg(scene.server.path("app")).arg(web.path("app.git"));
+    crate::support::buildah::run(&mut clone);
+    run_git(&web.path("app.git"), &["update-server-info"]);
+    let address = web.url("app.git?submodules=0");
+    let (named, safe) = (address.replace("127.0.0.1", "localhost"), address.replace("http://", "https://"));
+    for address in [&address, &named, &safe] {
+        let error = fetch(address, Fetching::Public).await.expect_err("refused").to_string();
+        assert!(error.contains("has no public address"), "{error}");
+    }
+    let tree = fetch(&address, Fetching::Anywhere).await.expect("fetched");
+    assert_eq!(tree.commit(), scene.server.commit("main"));
 }

@@ -35,6 +35,7 @@ async fn each_request_goes_to_the_backend_of_its_os_and_cpu() {
         assembles: vec![],
         gives: BTreeSet::new(),
         knows_steps: false,
+        fetches_for_others: false,
         slots: 2,
         advice: vec![],
     };

@@ -61,6 +61,7 @@ pub(super) fn capabilities(found: Result<(&Machine, &Trial), &Unusable>, slots: 
         assembles: vec![ImageOs::Linux],
         gives,
         knows_steps: false,
+        fetches_for_others: false,
         slots,
         advice,
     }

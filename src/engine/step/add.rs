@@ -118,7 +118,8 @@ impl Step<'_> {
             .transpose()
             .map_err(|error: fetch::ChecksumError| EngineError::Invalid(error.to_string()))?;
         let (secrets, store) = (&build.request.secrets, &build.engine.store);
-        let fetched = fetch::http(address, checksum.as_ref(), secrets, store, &build.puller.cx);
+        let fetching = build.request.fetching;
+        let fetched = fetch::http(address, checksum.as_ref(), secrets, fetching, store, &build.puller.cx);
         let FetchedFile { digest, size, name, modified } = self
             .meter
             .time(Part::Pulling, fetched)
@@ -156,6 +157,7 @@ impl Step<'_> {
             helper: build.engine.options.helper.clone(),
             secrets: build.request.secrets.clone(),
             ssh: build.request.ssh.clone(),
+            fetching: build.request.fetching,
         };
         let (store, cx) = (&build.engine.store, &build.puller.cx);
         let tree = self.meter.time(Part::Pulling, fetch::git(source, keep_git_dir, &access, store, cx)).await;

@@ -194,6 +194,7 @@ fn said(source: &GitSource, refusal: Refusal) -> FetchError {
         Refusal::Said { fault, reason, .. } => {
             FetchError::Git { repository: source.to_string(), fault, reason }
         }
+        Refusal::Fenced(error) => error,
         Refusal::Guard(error) => error.into(),
     }
 }

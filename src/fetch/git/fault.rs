@@ -1,6 +1,9 @@
 //! What git's complaints mean.
 
-use crate::{fetch::error::GitFault, guard::GuardError};
+use crate::{
+    fetch::error::{FetchError, GitFault},
+    guard::GuardError,
+};
 
 /// Why git did not do what it was told.
 #[derive(Debug)]
@@ -16,6 +19,8 @@ pub(super) enum Refusal {
         /// Whether the same may work in a moment.
         passing: bool,
     },
+    /// It was not let out.
+    Fenced(FetchError),
     /// The guard failed.
     Guard(GuardError),
 }
@@ -96,7 +101,7 @@ mod tests {
             Refusal::Said { fault, reason, whole_may_work, passing } => {
                 (fault, reason, whole_may_work, passing)
             }
-            Refusal::Guard(error) => panic!("{error}"),
+            other => panic!("{other:?}"),
         }
     }
 

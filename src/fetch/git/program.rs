@@ -7,7 +7,7 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use polyarch_actors::{SecretRef, SshRef};
+use polyarch_actors::{Fetching, SecretRef, SshRef};
 use tokio::sync::Mutex;
 
 use super::{
@@ -16,15 +16,22 @@ use super::{
 };
 use crate::{
     agent,
-    fetch::{error::FetchError, secret},
+    fetch::{
+        error::FetchError,
+        fence::{Fence, fence},
+        secret,
+    },
     guard::{Command, Programs},
     helper,
+    sources::is_http,
 };
 
 /// The most that is read of what git prints.
 const MOST: usize = 1 << 20;
 /// What git and the programs it runs may speak, to submodules too.
 const PROTOCOLS: &str = "https:http:ssh:git";
+/// The same for somebody else, who may not be taken for the user of this machine.
+const PROTOCOLS_FOR_OTHERS: &str = "https:http";
 /// ssh without the user's configuration, and without questions: an unknown host is an error.
 const SSH: &str = "ssh -F /dev/null -o BatchMode=yes";
 
@@ -46,6 +53,18 @@ const SETTINGS: [(&str, &str); 13] = [
     ("protocol.ext.allow", "never"),
 ];
 
+/// Variables that name proxies, and hosts that are reached without one.
+const PROXIES: [&str; 8] = [
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+];
+
 /// With what repositories are reached.
 #[derive(Clone, Debug, Default)]
 pub struct GitAccess {
@@ -56,11 +75,14 @@ pub struct GitAccess {
     pub secrets: Vec<SecretRef>,
     /// The SSH agents and keys of the build; that named `default` counts.
     pub ssh: Vec<SshRef>,
+    /// On whose behalf they are reached. For others there is no ssh.
+    pub fetching: Fetching,
 }
 
 /// git for one repository, under a guard.
 pub(super) struct Git {
     programs: Mutex<Programs>,
+    fence: Option<Fence>,
     template: Command,
     /// The repository's address, without credentials.
     pub(super) remote: String,
@@ -78,7 +100,12 @@ impl Git {
     ) -> Result<Self, FetchError> {
         let program = program().ok_or(FetchError::NoGit)?;
         let helper = access.helper.clone().or_else(helper::program).ok_or(FetchError::NoHelper)?;
+        let own = access.fetching.is_own();
         let (remote, credentials) = without_credentials(&source.remote);
+        if !own && !is_http(&remote) {
+            return Err(FetchError::NotHttp { repository: source.to_string() });
+        }
+        let fence = fence(access.fetching).await?;
         let host = source.host().to_owned();
         let mut template = Command::new(program);
         template.cwd = Some(tree.to_owned());
@@ -86,13 +113,20 @@ impl Git {
         let told = env::vars_os().filter_map(|(name, _)| name.into_string().ok());
         template.env_remove = told.filter(|name| name.starts_with("GIT_")).collect();
         template.env_remove.extend(["SSH_ASKPASS".to_owned(), "XDG_CONFIG_HOME".to_owned()]);
+        if !own {
+            template.env_remove.push("SSH_AUTH_SOCK".to_owned());
+        }
+        if fence.is_some() {
+            // A proxy of this machine would reach what this machine does, and a host without one would be reached past the fence.
+            template.env_remove.extend(PROXIES.map(str::to_owned));
+        }
         let mut set = |name: &str, value: OsString| _ = template.env.insert(name.to_owned(), value);
         for (name, value) in [
             ("GIT_CONFIG_NOSYSTEM", "1"),
             ("GIT_CONFIG_GLOBAL", "/dev/null"),
             ("GIT_ATTR_NOSYSTEM", "1"),
             ("GIT_TERMINAL_PROMPT", "0"),
-            ("GIT_ALLOW_PROTOCOL", PROTOCOLS),
+            ("GIT_ALLOW_PROTOCOL", if own { PROTOCOLS } else { PROTOCOLS_FOR_OTHERS }),
             ("LC_ALL", "C"),
         ] {
             set(name, value.into());
@@ -107,8 +141,9 @@ impl Git {
         let settings = SETTINGS.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
         let header = authorization(access, &host, credentials)?;
         let header = header.map(|header| (format!("http.{}.extraHeader", scope(&remote)), header));
+        let proxy = fence.as_ref().map(|fence| ("http.proxy".to_owned(), fence.proxy()));
         let mut count = 0_usize;
-        for (key, value) in settings.chain(header) {
+        for (key, value) in settings.chain(header).chain(proxy) {
             set(&format!("GIT_CONFIG_KEY_{count}"), key.into());
             set(&format!("GIT_CONFIG_VALUE_{count}"), value.into());
             count += 1;
@@ -116,7 +151,7 @@ impl Git {
         set("GIT_CONFIG_COUNT", count.to_string().into());
 
         let programs = Mutex::new(Programs::start(helper, tree).await?);
-        Ok(Self { programs, template, remote, host })
+        Ok(Self { programs, fence, template, remote, host })
     }
 
     /// Runs git to its end and returns what it printed.
@@ -127,7 +162,10 @@ impl Git {
         if exit.code == Some(0) {
             return Ok(String::from_utf8_lossy(&stdout).into_owned());
         }
-        Err(fault::refusal(&String::from_utf8_lossy(&stderr)))
+        match self.fence.as_ref().and_then(|fence| fence.refusal(&self.remote)) {
+            Some(refused) => Err(Refusal::Fenced(refused)),
+            None => Err(fault::refusal(&String::from_utf8_lossy(&stderr))),
+        }
     }
 
     /// Ends git and the guard. Nothing runs any more when this returns.

@@ -177,6 +177,7 @@ pub(super) fn capabilities(found: Result<&Found, &Unusable>, slots: usize) -> Ca
         assembles: vec![ImageOs::Linux],
         gives: gives(found.isolation.as_deref(), found.limits),
         knows_steps: false,
+        fetches_for_others: false,
         slots,
         advice: found.advice.clone(),
     }
