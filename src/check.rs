@@ -103,7 +103,7 @@ fn check_options(part: &Part, parsed: &Parsed<'_>) -> Result<CheckOptions, Error
 fn ignore_file(parsed: &Parsed<'_>) -> Option<Ignore> {
     let text = match &parsed.source.ignore {
         Some(text) => text.clone().into_bytes(),
-        None => read_ignore(parsed.context).ok()??,
+        None => read_ignore(&parsed.open_context().ok()?).ok()??,
     };
     Ignore::parse(&text).ok()
 }

@@ -14,6 +14,7 @@ use polyarch_actors::{
 use crate::{
     cache::{CacheExport, CachePlace},
     check::found,
+    context::{Context, ContextError, Ignore},
     dockerfile::{
         Dockerfile, DockerfileError, ErrorKind, Plan, PlanOptions, Span, first_unfit_run, lint::Rule, plan,
         stage_number,
@@ -50,6 +51,16 @@ impl<'g> Parsed<'g> {
             Ok(Self { source, dockerfile, parts, context: &gathered.context, host: Platform::host_linux() })
         };
         gathered.dockerfiles.iter().enumerate().map(one).collect()
+    }
+
+    /// Opens the context as the build does.
+    pub(crate) fn open_context(&self) -> Result<Context, ContextError> {
+        let is_own = self.parts.iter().all(|part| part.spec.fetching.is_own());
+        if is_own {
+            Context::open(self.context, Ignore::default())
+        } else {
+            Context::open_exact(self.context, Ignore::default())
+        }
     }
 
     /// What is asked of the file for one platform.

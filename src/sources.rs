@@ -16,6 +16,11 @@ use crate::{
 pub enum ContextInput {
     /// In a directory.
     Directory(PathBuf),
+    /// In a directory that somebody else names: no part of its path may be a symbolic link when the build begins, and the
+    /// Dockerfile is in it.
+    Enclosed(PathBuf),
+    /// In a tar archive on this machine, compressed or not, which holds the Dockerfile too.
+    Archive(PathBuf),
     /// In a tar archive, compressed or not, on standard input; or there is only the text of a Dockerfile there.
     Stdin,
     /// In a git repository.
@@ -93,6 +98,14 @@ impl ContextInput {
             return Ok(Self::Git(source));
         }
         Ok(if is_http(text) { Self::Url(text.to_owned()) } else { Self::Directory(text.into()) })
+    }
+
+    /// Whether it is of this machine, or came on standard input, so that nobody can tell later which files it had.
+    pub(crate) fn is_here(&self) -> bool {
+        match self {
+            Self::Directory(_) | Self::Enclosed(_) | Self::Archive(_) | Self::Stdin => true,
+            Self::Git(_) | Self::Url(_) => false,
+        }
     }
 }
 

@@ -141,7 +141,7 @@ fn input_text(name: &str, input: &NamedInput) -> String {
 
 /// What came from this machine.
 fn locals(spec: &BuildSpec) -> Value {
-    let is_here = matches!(spec.context, ContextInput::Directory(_) | ContextInput::Stdin);
+    let is_here = spec.context.is_here();
     let own_file = match &spec.dockerfile {
         DockerfileInput::InContext => is_here,
         DockerfileInput::Path(path) => is_here || path.is_absolute(),
@@ -179,7 +179,10 @@ fn context_address(spec: &BuildSpec) -> Option<String> {
     match &spec.context {
         ContextInput::Git(source) => Some(source.to_string()),
         ContextInput::Url(url) => Some(shown(url)),
-        ContextInput::Directory(_) | ContextInput::Stdin => None,
+        ContextInput::Directory(_)
+        | ContextInput::Enclosed(_)
+        | ContextInput::Archive(_)
+        | ContextInput::Stdin => None,
     }
 }
 

@@ -61,8 +61,20 @@ pub enum ContextError {
 impl Context {
     /// Opens the directory `folder`.
     pub fn open(folder: impl Into<PathBuf>, ignore: Ignore) -> Result<Self, ContextError> {
-        let folder = folder.into();
-        match Folder::open(&folder) {
+        Self::opened(folder.into(), Folder::open, ignore)
+    }
+
+    /// Opens the directory at an absolute path without symbolic links: one that is there by now is an error.
+    pub(crate) fn open_exact(folder: impl Into<PathBuf>, ignore: Ignore) -> Result<Self, ContextError> {
+        Self::opened(folder.into(), Folder::open_exact, ignore)
+    }
+
+    fn opened(
+        folder: PathBuf,
+        open: impl FnOnce(&Path) -> io::Result<Folder>,
+        ignore: Ignore,
+    ) -> Result<Self, ContextError> {
+        match open(&folder) {
             Ok(root) => Ok(Self { folder, root, ignore }),
             Err(source) => {
                 Err(ContextError::Io { action: "open", path: RelPath::root(), context: folder, source })
@@ -73,6 +85,11 @@ impl Context {
     /// The directory.
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// The same, in which something else does not count.
+    pub(crate) fn ignoring(self, ignore: Ignore) -> Self {
+        Self { ignore, ..self }
     }
 
     /// What does not count in it.

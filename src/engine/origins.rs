@@ -221,19 +221,24 @@ impl Build {
                 _ => return Err(EngineError::Invalid(format!("the build context {name} is no directory"))),
             },
         };
+        let digests = self.engine.digests(&folder);
+        // Whoever names the directory for a build of somebody else has found it without links in its path.
+        let opened = if name.is_none() && !self.request.fetching.is_own() {
+            Context::open_exact(folder, Ignore::default())
+        } else {
+            Context::open(folder, Ignore::default())
+        };
+        let context = opened.map_err(|error| EngineError::Invalid(with_sources(&error)))?;
         let own = self.request.dockerfile.ignore.as_deref().filter(|_| name.is_none());
         let text = match own {
             Some(text) => text.as_bytes().to_vec(),
-            None => read_ignore(&folder)
+            None => read_ignore(&context)
                 .map_err(|error| EngineError::Invalid(format!("cannot read the .dockerignore: {error}")))?
                 .unwrap_or_default(),
         };
         let ignore =
             Ignore::parse(&text).map_err(|error| EngineError::Invalid(format!(".dockerignore, {error}")))?;
-        let digests = self.engine.digests(&folder);
-        let context =
-            Context::open(folder, ignore).map_err(|error| EngineError::Invalid(with_sources(&error)))?;
-        let context = Arc::new(context);
+        let context = Arc::new(context.ignoring(ignore));
         contexts.insert(key, (Arc::clone(&context), Arc::clone(&digests)));
         Ok(Source::Context(context, digests))
     }

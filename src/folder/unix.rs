@@ -4,8 +4,11 @@ use std::{
     ffi::{CStr, CString},
     fs::File,
     io,
-    os::fd::{AsFd, OwnedFd},
-    path::Path,
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::ffi::OsStrExt as _,
+    },
+    path::{Component, Path},
 };
 
 use rustix::{
@@ -47,6 +50,22 @@ impl Folder {
     /// The directory that a person named; only here may a link be followed.
     pub(crate) fn open(folder: &Path) -> io::Result<Self> {
         Ok(Self(rustix::fs::open(folder, DIRECTORY.difference(OFlags::NOFOLLOW), Mode::empty())?))
+    }
+
+    /// The directory at an absolute path, of which no part may be a symbolic link. So it is where the path says, whatever
+    /// somebody does to its parts meanwhile.
+    pub(crate) fn open_exact(folder: &Path) -> io::Result<Self> {
+        let mut found = None;
+        for part in folder.components() {
+            found = Some(match (part, found) {
+                (Component::RootDir, None) => Self::open(Path::new("/"))?,
+                (Component::Normal(name), Some(parent)) => {
+                    Self::directory(&parent, &name_of(name.as_bytes()))?
+                }
+                _ => return Err(io::ErrorKind::InvalidInput.into()),
+            });
+        }
+        found.ok_or_else(|| io::ErrorKind::InvalidInput.into())
     }
 
     pub(crate) fn again(&self) -> io::Result<Self> {

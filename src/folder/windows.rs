@@ -4,7 +4,11 @@
 //! `docker build` says on Windows: everything belongs to root, everybody may read and execute it, and only its owner
 //! writes it.
 
-use std::{fs::File, io, path::Path};
+use std::{
+    fs::File,
+    io,
+    path::{Component, Path, PathBuf},
+};
 
 use cap_fs_ext::{
     DirExt as _, FollowSymlinks, MetadataExt as _, OpenOptionsFollowExt as _, OpenOptionsMaybeDirExt as _,
@@ -52,6 +56,23 @@ impl Folder {
     /// The directory that a person named; only here may a link be followed.
     pub(crate) fn open(folder: &Path) -> io::Result<Self> {
         Ok(Self(Dir::open_ambient_dir(folder, ambient_authority())?))
+    }
+
+    /// The directory at an absolute path, of which no part may be a symbolic link. So it is where the path says, whatever
+    /// somebody does to its parts meanwhile.
+    pub(crate) fn open_exact(folder: &Path) -> io::Result<Self> {
+        let mut parts = folder.components();
+        let drive: PathBuf = parts
+            .by_ref()
+            .take_while(|part| *part != Component::RootDir)
+            .chain([Component::RootDir])
+            .collect();
+        let mut found = Self::open(&drive)?;
+        for part in parts {
+            let Component::Normal(name) = part else { return Err(io::ErrorKind::InvalidInput.into()) };
+            found = found.directory(&name_of(name.as_encoded_bytes()))?;
+        }
+        Ok(found)
     }
 
     pub(crate) fn again(&self) -> io::Result<Self> {

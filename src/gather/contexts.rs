@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     archive::{ARCHIVE_HEAD, Limits, Unpacked, is_archive, unpack},
+    context::{Context, Ignore},
     dockerfile::LARGEST_DOCKERFILE,
     error::{Error, SpecError},
     fetch::{self, FetchError, FetchedFile, FetchedTree, GitAccess, GitSource, shown},
@@ -143,6 +144,20 @@ impl Gathering<'_> {
     async fn context(&mut self, spec: &BuildSpec) -> Result<(PathBuf, Place), Error> {
         Ok(match &spec.context {
             ContextInput::Directory(path) => (directory(path)?, Place::Here(path.clone())),
+            ContextInput::Enclosed(path) => {
+                // Nobody follows a link in this path from here on, so that it stays the directory that was allowed.
+                if Context::open_exact(path, Ignore::default()).is_err() {
+                    return Err(SpecError::NoContext { path: path.clone() }.into());
+                }
+                let folder = path.clone();
+                (folder.clone(), Place::Inside { folder, shown: String::new(), is_all: true })
+            }
+            ContextInput::Archive(path) => {
+                let folder = self.folder()?;
+                let unpacked = self.unpack_file(path.clone(), folder.clone()).await?;
+                self.note(&unpacked);
+                (folder.clone(), Place::Inside { folder, shown: String::new(), is_all: true })
+            }
             ContextInput::Stdin => {
                 let folder = self.folder()?;
                 let stdin = tokio::io::stdin();
@@ -263,6 +278,19 @@ impl Gathering<'_> {
         .await
     }
 
+    /// Unpacks an archive of this machine into a folder.
+    async fn unpack_file(&self, file: PathBuf, folder: PathBuf) -> Result<Unpacked, Error> {
+        let token = self.cx.cancel_token();
+        // Where it lies is of no use to whoever sent it.
+        let what = || "the archive of the context".to_owned();
+        blocking(move || {
+            let file = fs::File::open(file).map_err(|source| GatherError::Read { what: what(), source })?;
+            let unpacked = unpack(file, &folder, Limits::default(), &token);
+            Ok(unpacked.map_err(|source| GatherError::Unpack { what: what(), source })?)
+        })
+        .await
+    }
+
     /// A fetched file as the text of a Dockerfile.
     pub(super) async fn text(&self, file: &FetchedFile, place: &str) -> Result<String, Error> {
         let (store, digest, place) = (self.store.clone(), file.digest.clone(), place.to_owned());
@@ -293,7 +321,7 @@ impl Gathering<'_> {
 
 /// Whether files of a build are of this machine, or came on standard input, so that nobody can tell which they were.
 fn reads_this_machine(spec: &BuildSpec) -> bool {
-    let is_here = matches!(spec.context, ContextInput::Directory(_) | ContextInput::Stdin);
+    let is_here = spec.context.is_here();
     let is_named = |input: &NamedInput| matches!(input, NamedInput::Directory(_));
     let dockerfile = match &spec.dockerfile {
         DockerfileInput::InContext | DockerfileInput::Url(_) => false,
@@ -315,3 +343,7 @@ fn directory(path: &Path) -> Result<PathBuf, SpecError> {
 fn failed(what: &str, source: FetchError) -> GatherError {
     GatherError::Fetch { what: what.to_owned(), source }
 }
+
+#[cfg(test)]
+#[path = "contexts_tests.rs"]
+mod tests;

@@ -50,7 +50,7 @@ pub(super) fn read_local(path: &Path) -> Result<DockerfileSource, SpecError> {
     Ok(DockerfileSource { ignore, ..DockerfileSource::new(path.display().to_string(), text) })
 }
 
-/// Reads a file of a context that nobody vouches for: a symbolic link leads to nothing outside. `place` is how
+/// Reads a file of a context that nobody vouches for, in a directory whose path has no links: a symbolic link leads to nothing outside. `place` is how
 /// errors call the context, up to the path.
 pub(super) fn read_inside(
     folder: &Path,
@@ -62,7 +62,7 @@ pub(super) fn read_inside(
         PathBuf::from(format!("{place}{}", RelPath::clean(path.as_os_str().as_encoded_bytes())))
     };
     let unreadable = |source| SpecError::UnreadableDockerfile { path: shown(wanted), source };
-    let context = Context::open(folder, Ignore::default()).map_err(|error| unreadable(other(error)))?;
+    let context = Context::open_exact(folder, Ignore::default()).map_err(|error| unreadable(other(error)))?;
     let read = |path: &Path| read_one(&context, path.as_os_str().as_encoded_bytes());
     let mut found = read(wanted).map_err(unreadable)?.map(|text| (wanted.to_owned(), text));
     if found.is_none() && wanted.file_name() == Some(OsStr::new(NAME)) {

@@ -71,12 +71,14 @@ impl<W: Write> Archive<W> {
     fn context(&mut self, place: &str, folder: &Path, ignore: Option<&str>) -> Result<(), BuildError> {
         let bad_ignore =
             |error: &dyn std::error::Error| BuildError::invalid(format!(".dockerignore: {error}"));
-        let text = match ignore {
-            Some(text) => text.as_bytes().to_vec(),
-            None => read_ignore(folder).map_err(|error| bad_ignore(&error))?.unwrap_or_default(),
+        let unreadable = |error| BuildError::invalid(with_sources(&error));
+        let text = if let Some(text) = ignore {
+            text.as_bytes().to_vec()
+        } else {
+            let all = Context::open(folder, Ignore::default()).map_err(unreadable)?;
+            read_ignore(&all).map_err(|error| bad_ignore(&error))?.unwrap_or_default()
         };
         let ignore = Ignore::parse(&text).map_err(|error| bad_ignore(&error))?;
-        let unreadable = |error| BuildError::invalid(with_sources(&error));
         let context = Context::open(folder, ignore).map_err(unreadable)?;
         self.folder(place)?;
         let mut reader = context.reader();
