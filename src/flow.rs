@@ -18,6 +18,7 @@ use polyarch_actors::{
     queue::{Share, Tenant},
 };
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, Span};
 
 use crate::{
     assemble::{Assembly, Cast},
@@ -36,6 +37,7 @@ use crate::{
     spec::BuildSpec,
     time_limits::{TimeLimits, watch},
     timings::Timings,
+    trace::exporting,
 };
 
 /// How often the progress of a push is told.
@@ -226,7 +228,9 @@ impl Flow {
                 cancel: self.cancel.clone(),
             };
             let to_write = output.clone();
-            let Some(written) = blocking(move || Ok(writer.write(&to_write)?)).await? else { continue };
+            let span = output.written().map_or_else(Span::none, exporting);
+            let written = blocking(move || Ok(writer.write(&to_write)?)).instrument(span).await?;
+            let Some(written) = written else { continue };
             self.events.emit(EventKind::Exported { destination: written.place });
             let lacks = matches!(output, Output::Docker { .. } | Output::Load { .. });
             if lacks && !self.spec.attestations.is_empty() {

@@ -70,6 +70,7 @@ mod spec;
 mod time;
 mod time_limits;
 pub mod timings;
+pub mod trace;
 mod values;
 mod whole_file;
 

@@ -30,6 +30,7 @@ use tokio::{
     task::{JoinHandle, spawn_blocking},
 };
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use crate::{
     backend::{self, DetectOptions},
@@ -37,12 +38,13 @@ use crate::{
     error::Error,
     flow::{Flow, store_of},
     gather::gather,
-    oci::Store,
+    oci::{Reference, Store},
     prepare::{check_files, prepare},
     receipt::Receipt,
     registry::TransferCx,
     spec::BuildSpec,
     time_limits::TimeLimits,
+    trace::{self, TraceParent},
 };
 
 /// How long running builds get when the last handle is dropped without a shutdown.
@@ -198,8 +200,20 @@ impl Orchestrator {
 
     /// Begins a build whose parts may take only so long.
     pub fn build_within(&self, spec: BuildSpec, limits: TimeLimits) -> BuildHandle {
-        let id = BuildId::generate();
-        let events = EventSink::new(id.clone());
+        let (id, waited, share) = (BuildId::generate(), Duration::ZERO, Share::default());
+        self.begin(Begin { id, spec, limits, waited, share, trace: None })
+    }
+
+    /// Begins a build that has waited elsewhere.
+    pub(crate) fn begin(&self, begin: Begin) -> BuildHandle {
+        let Begin { id, spec, limits, waited, share, trace } = begin;
+        let name = spec.tags.first().map(Reference::familiar);
+        let span = trace::of_build(&id, &share.tenant, name.as_deref(), trace);
+        let events = if span.is_disabled() {
+            EventSink::new(id.clone())
+        } else {
+            EventSink::witnessed(id.clone(), Arc::new(trace::Spans::below(span.clone())))
+        };
         let cancel = CancellationToken::new();
         let flow = Flow {
             spec,
@@ -208,18 +222,19 @@ impl Orchestrator {
             // What is late stops itself, which its owner did not ask for.
             cancel: cancel.child_token(),
             limits,
-            waited: Duration::ZERO,
-            share: Share::default(),
+            waited,
+            share,
             supervisor: self.inner.supervisor.clone(),
             store: self.inner.store.clone(),
             helper: self.inner.helper.clone(),
         };
         let keep_alive = self.clone();
         let outcome = self.inner.runtime.as_ref().map(|runtime| {
-            runtime.spawn(async move {
+            let flow = async move {
                 let _keep_alive = keep_alive;
                 flow.run().await
-            })
+            };
+            runtime.spawn(flow.instrument(span))
         });
         BuildHandle { id, events, cancel, outcome }
     }
@@ -292,6 +307,19 @@ impl Drop for Inner {
             runtime.shutdown_background();
         }
     }
+}
+
+/// A build to begin.
+pub(crate) struct Begin {
+    pub(crate) id: BuildId,
+    pub(crate) spec: BuildSpec,
+    pub(crate) limits: TimeLimits,
+    /// How long it has waited.
+    pub(crate) waited: Duration,
+    /// Whose turn its platforms take.
+    pub(crate) share: Share,
+    /// The span elsewhere that it is part of; that of whoever begins it where there is none.
+    pub(crate) trace: Option<TraceParent>,
 }
 
 /// A build that was begun. Await it for its end; dropping it neither waits nor cancels.

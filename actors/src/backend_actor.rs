@@ -6,6 +6,7 @@
 //! with its arbiter, which the supervisor owns; builds that still run then are dropped, which ends them.
 
 use actix::prelude::*;
+use tracing::Instrument as _;
 
 use crate::{BackendId, BuildCx, BuildError, BuildRequest, BuiltImage, SharedBackend};
 
@@ -56,8 +57,9 @@ impl Handler<Assignment> for BackendActor {
         }
         self.running += 1;
         let backend = self.backend.clone();
+        let span = cx.events.span();
         // A task of its own: a panic polled here would close this actor's mailbox for good.
-        let task = actix::spawn(async move { backend.build(request, cx).await });
+        let task = actix::spawn(async move { backend.build(request, cx).await }.instrument(span));
         Box::pin(task.into_actor(self).map(|ended, actor, _| {
             actor.running -= 1;
             ended.unwrap_or_else(|lost| Err(actor.lost(lost)))

@@ -24,6 +24,19 @@ pub enum Fault {
     Cancelled,
 }
 
+impl Fault {
+    /// The fault as text: `user`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Host => "host",
+            Self::Registry => "registry",
+            Self::Policy => "policy",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
 /// Why a backend cannot take a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuledOut {

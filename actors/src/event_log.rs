@@ -10,8 +10,9 @@ use std::{
 
 use futures::Stream;
 use tokio::sync::watch;
+use tracing::Span;
 
-use crate::{BuildEvent, BuildId, EventKind, Platform, Timestamp, version::ProtocolVersion};
+use crate::{BuildEvent, BuildId, EventKind, Platform, Timestamp, Witness, version::ProtocolVersion};
 
 /// The most events a log keeps.
 const MOST_EVENTS: usize = 16_384;
@@ -28,6 +29,7 @@ pub struct EventSink {
 #[derive(Debug)]
 struct EventLog {
     build: BuildId,
+    witness: Option<Arc<dyn Witness>>,
     kept: Mutex<Kept>,
     /// The sequence number that the next event gets; closed when the build ended.
     next: watch::Sender<u64>,
@@ -44,7 +46,16 @@ struct Kept {
 impl EventSink {
     /// An empty log for `build`.
     pub fn new(build: BuildId) -> Self {
-        let log = EventLog { build, kept: Mutex::default(), next: watch::Sender::new(0) };
+        Self::with(build, None)
+    }
+
+    /// An empty log for `build`, whose facts somebody sees before it has them.
+    pub fn witnessed(build: BuildId, witness: Arc<dyn Witness>) -> Self {
+        Self::with(build, Some(witness))
+    }
+
+    fn with(build: BuildId, witness: Option<Arc<dyn Witness>>) -> Self {
+        let log = EventLog { build, witness, kept: Mutex::default(), next: watch::Sender::new(0) };
         Self { log: Arc::new(log), platform: None }
     }
 
@@ -57,6 +68,12 @@ impl EventSink {
     /// The build whose facts these are.
     pub fn build(&self) -> &BuildId {
         &self.log.build
+    }
+
+    /// The span that work belongs to whose facts these are; none where nobody wants spans.
+    pub fn span(&self) -> Span {
+        let witness = self.log.witness.as_ref();
+        witness.map_or_else(Span::none, |witness| witness.span(self.platform.as_ref()))
     }
 
     /// Records a fact. After [`EventKind::Finished`] nothing more is recorded.
@@ -74,6 +91,10 @@ impl EventSink {
             time: Timestamp::now(),
             kind,
         };
+        if let Some(witness) = &self.log.witness {
+            // Within the lock: facts of several threads have one order for everybody.
+            witness.see(&event);
+        }
         kept.next += 1;
         kept.bytes += output_bytes(&event);
         kept.events.push_back(Arc::new(event));

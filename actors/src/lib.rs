@@ -37,6 +37,7 @@ mod supervisor;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod version;
+mod witness;
 
 pub use backend::{Availability, BuildBackend, BuildCx, Capabilities, SharedBackend};
 pub use collect::{FailurePolicy, Outcome, PlatformOutcome};
@@ -64,3 +65,4 @@ pub use supervisor::{
     SetLimits, Shutdown, SupervisorConfig, WaitingRequest,
 };
 pub use version::ProtocolVersion;
+pub use witness::Witness;

@@ -100,6 +100,19 @@ impl Output {
         Self::Image { push: Push::Tags, image: ImageOptions::default() }
     }
 
+    /// What leaves the store with it; nothing where that is for registries alone.
+    pub(crate) fn written(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Local { .. } => "local",
+            Self::Tar { .. } => "tar",
+            Self::OciArchive { .. } => "oci-archive",
+            Self::OciDirectory { .. } => "oci-directory",
+            Self::Docker { .. } => "docker",
+            Self::Load { .. } => "load",
+            Self::Image { .. } => return None,
+        })
+    }
+
     /// Whether it goes to registries.
     pub fn pushes(&self) -> bool {
         self.push() != Push::No

@@ -38,6 +38,7 @@ mod session_mounts;
 mod session_options;
 #[cfg(target_os = "linux")]
 mod session_shared;
+mod spans;
 #[cfg(target_os = "linux")]
 mod wsl;
 #[cfg(target_os = "linux")]

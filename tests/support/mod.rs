@@ -23,6 +23,8 @@ pub(crate) mod registry_scene;
 pub(crate) mod registry_walk;
 #[cfg(target_os = "linux")]
 pub(crate) mod session;
+pub(crate) mod spans;
+pub(crate) mod teller;
 pub(crate) mod tools;
 pub(crate) mod weather;
 pub(crate) mod web;
