@@ -61,6 +61,7 @@ mod pattern;
 mod prepare;
 pub mod prune;
 mod quantity;
+pub mod queue;
 mod receipt;
 pub mod registry;
 mod removal;

@@ -3,12 +3,14 @@
 use std::{fmt, str::FromStr};
 
 use polyarch_actors::{ImageOs, Platform, PlatformError};
+use serde::{Deserialize, Serialize};
 
 /// One platform, or all that have some parts: `linux/arm64`, `windows/*`, `linux/arm*`, `*/arm64`, `*`.
 ///
 /// A part that ends with `*` stands for every part that begins so, and for nothing at the end: `linux/*` is every
 /// platform of Linux.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct PlatformPattern {
     text: String,
     kind: Kind,
@@ -103,6 +105,20 @@ impl FromStr for PlatformPattern {
             Kind::One(text.parse()?)
         };
         Ok(Self { text: text.to_owned(), kind })
+    }
+}
+
+impl TryFrom<String> for PlatformPattern {
+    type Error = PlatformError;
+
+    fn try_from(text: String) -> Result<Self, PlatformError> {
+        text.parse()
+    }
+}
+
+impl From<PlatformPattern> for String {
+    fn from(pattern: PlatformPattern) -> Self {
+        pattern.text
     }
 }
 

@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use polyarch_actors::{Descriptor, Digest};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 use crate::{
     fetch::{GitSource, GitUrlError},
@@ -12,7 +13,8 @@ use crate::{
 };
 
 /// Where the files are that COPY and ADD see.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum ContextInput {
     /// In a directory.
     Directory(PathBuf),
@@ -30,11 +32,13 @@ pub enum ContextInput {
 }
 
 /// What `--build-context NAME=…` stands for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum NamedInput {
     /// A directory.
     Directory(PathBuf),
     /// An image in a registry.
+    #[serde(deserialize_with = "image_name")]
     Image(String),
     /// An image in an OCI image layout.
     Layout {
@@ -146,6 +150,13 @@ impl NamedInput {
         let (folder, tag) = folder_and_tag(rest);
         Some(Self::Layout { folder, tag, digest })
     }
+}
+
+/// The whole name of an image, as [`NamedInput::read`] makes it.
+fn image_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let image = String::deserialize(deserializer)?;
+    let image: Reference = image.parse().map_err(D::Error::custom)?;
+    Ok(image.to_string())
 }
 
 /// `DIR[:TAG]`: a colon after the last separator begins the tag, and one behind the letter of a drive does not.

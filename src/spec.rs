@@ -6,6 +6,7 @@ use polyarch_actors::{
     BackendId, BuildResources, CachePolicy, Digest, Emulation, FailurePolicy, Fetching, Platform, PullPolicy,
     RegistryAccess, SecretRef, SshRef, StepOptions, queue::Tenant,
 };
+use serde::{Deserialize, Serialize};
 
 use crate::{
     attest::Attestations,
@@ -24,67 +25,94 @@ use crate::{
 pub(crate) const EPOCH: &str = "SOURCE_DATE_EPOCH";
 
 /// One image to build for several platforms.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct BuildSpec {
     /// Where the files are that COPY and ADD see.
     pub context: ContextInput,
     /// Where the Dockerfile is.
+    #[serde(default)]
     pub dockerfile: DockerfileInput,
     /// The platforms, in the order of the index; this machine's if empty.
+    #[serde(default)]
     pub platforms: Vec<Platform>,
     /// Names for the index, in the store and for every output that has names.
+    #[serde(default)]
     pub tags: Vec<Reference>,
     /// The stage to build; the last one if absent.
+    #[serde(default)]
     pub target: Option<String>,
     /// Values for ARG instructions.
+    #[serde(default)]
     pub build_args: BTreeMap<String, String>,
     /// Labels for the image configs.
+    #[serde(default)]
     pub labels: BTreeMap<String, String>,
     /// Annotations for manifests and the index.
+    #[serde(default)]
     pub annotations: Vec<Annotation>,
     /// Contexts by name, which replace stages and images of that name.
+    #[serde(default)]
     pub build_contexts: BTreeMap<String, NamedInput>,
     /// What some platforms have instead of the Dockerfile, the stage, the arguments, the contexts and the backend of
     /// all.
+    #[serde(default)]
     pub for_platforms: Vec<PlatformValues>,
     /// Whether results of earlier builds may be used.
+    #[serde(default)]
     pub cache: CachePolicy,
     /// Stages whose steps are done again, by name or number, whatever results there are.
+    #[serde(default)]
     pub no_cache_stages: Vec<String>,
     /// Where results of builds elsewhere are looked for; not at all with [`CachePolicy::Ignore`]. One that cannot be
     /// read is told of by a warning.
+    #[serde(default)]
     pub cache_from: Vec<CacheSource>,
     /// Where the results of this build are written for builds elsewhere.
+    #[serde(default)]
     pub cache_to: Vec<CacheExport>,
     /// When base images are fetched.
+    #[serde(default)]
     pub pull: PullPolicy,
     /// Secrets for RUN steps, by reference.
+    #[serde(default)]
     pub secrets: Vec<SecretRef>,
     /// SSH agents for RUN steps.
+    #[serde(default)]
     pub ssh: Vec<SshRef>,
     /// How registries are reached.
+    #[serde(default)]
     pub registry: RegistryAccess,
     /// On whose behalf contexts and what ADD names are fetched.
+    #[serde(default)]
     pub fetching: Fetching,
     /// The only backend that may build this.
+    #[serde(default)]
     pub backend: Option<BackendId>,
     /// Whether RUN steps may be emulated.
+    #[serde(default)]
     pub emulation: Emulation,
     /// What RUN steps are given besides what the Dockerfile says.
+    #[serde(default)]
     pub steps: StepOptions,
     /// What the RUN steps of all platforms may take together.
+    #[serde(default, skip_serializing_if = "BuildResources::is_default")]
     pub resources: BuildResources,
     /// With whom this build shares results of steps, base images, caches and names in the store: with all builds of the
     /// same scope and with no other. Builds without one share the store itself.
     pub scope: Option<Tenant>,
     /// What the failure of one platform means for the others.
+    #[serde(default)]
     pub policy: FailurePolicy,
     /// The platforms without which the build succeeds: what cannot be built of them is missing in the index, and the
     /// receipt says why.
+    #[serde(default)]
     pub optional: Vec<PlatformPattern>,
     /// What is said about the images in the index. None of it is in outputs that hold no index.
+    #[serde(default)]
     pub attestations: Attestations,
     /// Where the index goes, beside the store.
+    #[serde(default)]
     pub outputs: Vec<Output>,
 }
 
@@ -239,9 +267,11 @@ impl BuildSpec {
 }
 
 /// Where the Dockerfile is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum DockerfileInput {
     /// The file `Dockerfile` in the context, or `dockerfile` where that is missing.
+    #[default]
     InContext,
     /// A file: of this machine where the context is a directory, else one in the context. An absolute path is one of
     /// this machine unless the context comes on standard input.
@@ -258,11 +288,13 @@ pub enum DockerfileInput {
 }
 
 /// An annotation and what it is put on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Annotation {
     /// What it is put on.
     pub level: AnnotationLevel,
     /// The one platform it is for, at the levels that have platforms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platform: Option<Platform>,
     /// Its name.
     pub key: String,
@@ -273,7 +305,8 @@ pub struct Annotation {
 /// What an annotation is put on.
 ///
 /// Source: BuildKit, `docs/annotations.md`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum AnnotationLevel {
     /// The image manifests.
     Manifest,

@@ -6,6 +6,7 @@ use std::{
 };
 
 use polyarch_actors::{BackendId, Platform};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     error::SpecError,
@@ -25,19 +26,25 @@ const OF_ALL: [&str; 2] = [EPOCH, KEEP_GIT_DIR];
 /// What a build has for the platforms that a pattern means, instead of what it has for all, or besides that.
 ///
 /// Each value is one of its own: where several patterns that mean a platform have it, the narrowest of them counts.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PlatformValues {
     /// The platforms.
     pub pattern: PlatformPattern,
     /// Where their Dockerfile is.
+    #[serde(default)]
     pub dockerfile: Option<DockerfileInput>,
     /// The stage to build; an empty name is the last stage.
+    #[serde(default)]
     pub target: Option<String>,
     /// Values for ARG instructions.
+    #[serde(default)]
     pub build_args: BTreeMap<String, String>,
     /// Contexts by name.
+    #[serde(default)]
     pub build_contexts: BTreeMap<String, NamedInput>,
     /// The only backend that may build them.
+    #[serde(default)]
     pub backend: Option<BackendId>,
 }
 

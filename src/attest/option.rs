@@ -4,8 +4,11 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 /// What is said about the images of a build.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Attestations {
     /// How they were built.
     pub provenance: Option<Provenance>,
@@ -14,7 +17,8 @@ pub struct Attestations {
 }
 
 /// How much is said of how an image was built.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Provenance {
     /// How much.
     pub mode: ProvenanceMode,
@@ -28,7 +32,8 @@ pub struct Provenance {
 }
 
 /// How much is said of how an image was built.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum ProvenanceMode {
     /// What it was built from, without build arguments, labels, and names of secrets.
     Min,

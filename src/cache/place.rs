@@ -3,11 +3,13 @@
 use std::{fmt, path::PathBuf};
 
 use polyarch_actors::Digest;
+use serde::{Deserialize, Serialize};
 
 use crate::oci::Reference;
 
 /// Where a cache is read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum CacheSource {
     /// In a registry: a cache, or an image that carries the cache of its own build.
     Registry(Reference),
@@ -23,7 +25,8 @@ pub enum CacheSource {
 }
 
 /// How a cache is written.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum CacheExport {
     /// Into the image itself, with what [`CacheMode::Min`] keeps: the image has the layers already.
     Inline,
@@ -39,7 +42,8 @@ pub enum CacheExport {
 }
 
 /// Where a cache is written.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum CachePlace {
     /// To a name in a registry.
     Registry(Reference),
@@ -53,7 +57,8 @@ pub enum CachePlace {
 }
 
 /// Which layers a cache holds. What each step led to is in it always.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum CacheMode {
     /// Those of the images: steps of other stages need not be done while nothing that they are made of changes.
     #[default]

@@ -1,11 +1,14 @@
 //! What an output makes of the images before they go out.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{oci::layer::Compression, spec::Annotation};
 
 /// What an output makes of the images. By default, nothing.
 ///
 /// Source: buildx, `docs/reference/buildx_build.md`; BuildKit, `exporter/containerimage/exptypes/keys.go`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct ImageForm {
     /// How layers are stored that the build has made; as they are where it is not said.
     pub compression: Option<Compression>,
@@ -20,7 +23,8 @@ pub struct ImageForm {
 }
 
 /// Whose names media types are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum MediaTypes {
     /// Those of the OCI image specification.
     #[default]

@@ -2,13 +2,16 @@
 
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use super::form::ImageForm;
 use crate::oci::Reference;
 
 /// Where a finished build goes, beside the store.
 ///
 /// Source: buildx, `docs/reference/buildx_build.md`, "Set the export action".
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Output {
     /// The root file systems, in a folder, as this user's files. What is there already stays unless it has a name that
     /// the image has too.
@@ -61,7 +64,8 @@ pub enum Output {
 }
 
 /// Whether an image goes to the registries of its names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Push {
     /// It goes nowhere.
     No,
@@ -72,7 +76,8 @@ pub enum Push {
 }
 
 /// Where an archive goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Destination {
     /// To standard output.
     Stdout,
@@ -81,7 +86,8 @@ pub enum Destination {
 }
 
 /// What is done with the images of one output before they go there.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct ImageOptions {
     /// Names beside the tags of the build.
     pub names: Vec<Reference>,

@@ -6,6 +6,7 @@
 
 mod checkout;
 mod fault;
+mod form;
 mod program;
 mod refs;
 mod url;

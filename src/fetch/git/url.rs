@@ -6,10 +6,14 @@
 use std::fmt;
 
 use percent_encoding::percent_decode_str;
+use serde::{Deserialize, Serialize};
 use url::form_urlencoded;
 
+use super::form::GitForm;
+
 /// A repository, and what of it is wanted.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "GitForm", into = "GitForm")]
 pub struct GitSource {
     /// Where it is, as git takes it.
     pub remote: String,
@@ -31,8 +35,8 @@ pub struct GitSource {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("invalid git address {address:?}: {reason}")]
 pub struct GitUrlError {
-    address: String,
-    reason: String,
+    pub(super) address: String,
+    pub(super) reason: String,
 }
 
 /// What git may speak.
@@ -118,7 +122,7 @@ impl GitSource {
     }
 
     /// What git or its transports could take for something else is refused.
-    fn check(&self) -> Result<(), String> {
+    pub(super) fn check(&self) -> Result<(), String> {
         if let Some(reference) = &self.reference
             && !is_plain_reference(reference)
         {
@@ -144,6 +148,12 @@ impl GitSource {
         self.checksum = expected;
         self.check().map_err(|reason| GitUrlError { address: shown(&self.remote), reason })?;
         Ok(self)
+    }
+
+    /// Whether it can mean one commit only: it names one by its whole digest.
+    pub(crate) fn is_pinned(&self) -> bool {
+        let names = [&self.reference, &self.checksum];
+        names.into_iter().flatten().any(|name| super::refs::is_commit(name))
     }
 
     /// The host of the repository.

@@ -6,13 +6,15 @@
 use std::{io, ops::Range};
 
 use libdeflater::{CompressionLvl, Compressor as Deflate};
+use serde::{Deserialize, Serialize};
 
 /// How much of an archive is compressed on its own. Larger blocks give hardly smaller layers: deflate looks back
 /// no further than 32 KiB.
 pub(super) const BLOCK: usize = 1 << 20;
 
 /// How the bytes of a layer are stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Form", into = "Form")]
 pub enum Compression {
     /// As they are.
     None,
@@ -40,6 +42,37 @@ impl Level {
     /// A level from 1 to 22, which zstd has.
     pub fn of_zstd(level: u8) -> Option<Self> {
         (1..=22).contains(&level).then_some(Self(level))
+    }
+}
+
+/// A compression as it is written down: with a level of which nobody knows yet that there is such a one.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Form {
+    None,
+    Gzip(u8),
+    Zstd(u8),
+}
+
+impl From<Compression> for Form {
+    fn from(compression: Compression) -> Self {
+        match compression {
+            Compression::None => Self::None,
+            Compression::Gzip(Level(level)) => Self::Gzip(level),
+            Compression::Zstd(Level(level)) => Self::Zstd(level),
+        }
+    }
+}
+
+impl TryFrom<Form> for Compression {
+    type Error = &'static str;
+
+    fn try_from(form: Form) -> Result<Self, Self::Error> {
+        match form {
+            Form::None => Ok(Self::None),
+            Form::Gzip(level) => Level::new(level).map(Self::Gzip).ok_or("a level of gzip is 1 to 9"),
+            Form::Zstd(level) => Level::of_zstd(level).map(Self::Zstd).ok_or("a level of zstd is 1 to 22"),
+        }
     }
 }
 
