@@ -1,7 +1,8 @@
-//! A spec as text, and whether a build can mean one set of files only.
+//! A spec as text, what makes two builds the same, and whether a build can mean one set of files only.
 
-use polyarch_actors::ProtocolVersion;
+use polyarch_actors::{Digest, ProtocolVersion, queue::Tenant};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use crate::{BuildSpec, ContextInput, DockerfileInput, NamedInput, Output, oci::Reference};
 
@@ -64,6 +65,16 @@ pub fn to_json(spec: &BuildSpec) -> Result<String, SpecFormError> {
 pub fn from_json(text: &str) -> Result<BuildSpec, SpecFormError> {
     let unreadable = |error: serde_json::Error| SpecFormError::Unreadable { reason: error.to_string() };
     serde_json::from_str(text).map(|read: Read| read.spec).map_err(unreadable)
+}
+
+/// What two builds of one tenant have in common that ask for the same.
+pub(super) fn identity(tenant: &Tenant, json: &str) -> Digest {
+    let mut hash = Sha256::new();
+    // No name of a tenant has a line break in it.
+    hash.update(tenant.as_str());
+    hash.update("\n");
+    hash.update(json);
+    Digest::from_sha256(&hash.finalize().into())
 }
 
 /// Whether what the build reads of its contexts cannot change: it is of commits and digests alone.

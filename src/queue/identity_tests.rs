@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 use polyarch_actors::{
-    BackendId, BuildResources, CachePolicy, Descriptor, Digest, Emulation, FailurePolicy, HostEntry,
-    PullPolicy, RegistryAccess, SecretRef, SecretSource, SshRef, StepOptions,
+    BackendId, BuildResources, CachePolicy, Descriptor, Emulation, FailurePolicy, HostEntry, PullPolicy,
+    RegistryAccess, SecretRef, SecretSource, SshRef, StepOptions,
 };
 
 use super::*;
@@ -204,6 +204,15 @@ fn a_build_that_is_bound_to_its_command_cannot_wait() {
     let out = Output::Tar { to: Destination::Stdout, split: None };
     let error = to_json(&BuildSpec::new(".").output(out)).expect_err("a stream").to_string();
     assert!(error.contains("writes to standard output"), "{error}");
+}
+
+#[test]
+fn tenants_and_specs_decide_the_identity() {
+    let tenant: Tenant = "a".parse().expect("a tenant");
+    let text = to_json(&rich()).expect("json");
+    assert_eq!(identity(&tenant, &text), identity(&tenant, &to_json(&rich()).expect("json")));
+    assert_ne!(identity(&tenant, &text), identity(&Tenant::default(), &text));
+    assert_ne!(identity(&tenant, &text), identity(&tenant, &to_json(&BuildSpec::new(".")).expect("json")));
 }
 
 #[test]
