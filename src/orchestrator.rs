@@ -40,6 +40,7 @@ use crate::{
     gather::gather,
     oci::{Reference, Store},
     prepare::{check_files, prepare},
+    queue::{BuildQueue, QueueError, QueueOptions},
     receipt::Receipt,
     registry::TransferCx,
     spec::BuildSpec,
@@ -204,6 +205,21 @@ impl Orchestrator {
         self.begin(Begin { id, spec, limits, waited, share, trace: None })
     }
 
+    /// The queue of the builds that are in the folder `data`, which survive whatever ends this process. Those that ran
+    /// when it ended are begun again, and those that waited go on waiting. Only one process at a time runs the builds of a
+    /// folder.
+    ///
+    /// # Errors
+    /// [`QueueError::Folder`] while another process runs them, and where the folder cannot be used;
+    /// [`QueueError::Records`] where the records cannot be read.
+    pub async fn queue(
+        &self,
+        data: impl Into<PathBuf>,
+        options: QueueOptions,
+    ) -> Result<BuildQueue, QueueError> {
+        BuildQueue::open(self.clone(), data.into(), options).await
+    }
+
     /// Begins a build that has waited elsewhere.
     pub(crate) fn begin(&self, begin: Begin) -> BuildHandle {
         let Begin { id, spec, limits, waited, share, trace } = begin;
@@ -282,6 +298,14 @@ impl Orchestrator {
     /// Which platforms of which builds wait for a backend, and what is taken.
     pub async fn requests(&self) -> Result<QueueReport, Error> {
         self.inner.supervisor.send(DescribeQueue).await.map_err(gone)
+    }
+
+    /// Runs something beside the builds, for as long as it takes or until the orchestrator goes.
+    pub(crate) fn spawn<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Option<JoinHandle<T>> {
+        self.inner.runtime.as_ref().map(|runtime| runtime.spawn(work))
     }
 
     /// Takes no more builds, waits `grace` for the running ones, cancels the rest, and returns when nothing of

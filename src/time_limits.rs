@@ -36,6 +36,7 @@ impl TimeLimits {
             TimedPart::Step => self.step,
             TimedPart::Push => self.push,
             TimedPart::Total => self.total,
+            TimedPart::Deadline => None,
         }
     }
 }

@@ -192,11 +192,11 @@ pub enum BuildError {
         backend: BackendId,
     },
     /// A part of the build took longer than it may, and all of it was stopped.
-    #[error("{part} took longer than {}", in_words(*limit_ms))]
+    #[error("{}", timed_out(*part, *limit_ms))]
     TimedOut {
         /// The part.
         part: TimedPart,
-        /// How long it may take, in milliseconds.
+        /// How long it may take, in milliseconds; 0 where it was a deadline.
         limit_ms: u64,
     },
     /// The orchestrator was asked to stop before the build could begin.
@@ -216,6 +216,8 @@ pub enum TimedPart {
     Push,
     /// The whole build.
     Total,
+    /// Everything that was to be done before a certain time, which has no length of its own.
+    Deadline,
 }
 
 impl fmt::Display for TimedPart {
@@ -225,6 +227,7 @@ impl fmt::Display for TimedPart {
             Self::Step => "a step",
             Self::Push => "the push",
             Self::Total => "the build",
+            Self::Deadline => "the deadline",
         })
     }
 }
@@ -329,6 +332,13 @@ fn before(place: Option<&Place>) -> String {
 
 fn pulling(image: Option<&str>) -> String {
     image.map(|image| format!("cannot pull {image}: ")).unwrap_or_default()
+}
+
+fn timed_out(part: TimedPart, limit_ms: u64) -> String {
+    match part {
+        TimedPart::Deadline => "the deadline of the build has passed".into(),
+        part => format!("{part} took longer than {}", in_words(limit_ms)),
+    }
 }
 
 /// Milliseconds as a person would say them.

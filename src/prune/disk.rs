@@ -8,7 +8,7 @@ use std::{
 
 /// How many bytes of the disk a folder takes, with everything in it. What this user may not look into counts as
 /// nothing.
-pub(super) fn size(folder: &Path) -> u64 {
+pub(crate) fn size(folder: &Path) -> u64 {
     let mut total = 0;
     let mut open = vec![folder.to_owned()];
     while let Some(folder) = open.pop() {

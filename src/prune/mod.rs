@@ -14,6 +14,7 @@ mod run;
 mod scan;
 
 pub use decide::PruneOptions;
+pub(crate) use disk::size as occupied;
 pub use entry::Kind;
 pub use report::{KeptItem, PruneReport, UsageItem, UsageReport};
 pub(crate) use run::{prune, usage};

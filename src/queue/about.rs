@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use polyarch_actors::{BackendId, Platform};
+use polyarch_actors::{BackendId, BuildEvent, EventKind, Platform};
 use serde::{Deserialize, Serialize};
 
 use crate::{BuildSpec, ContextInput, oci::Reference, trace::TraceParent};
@@ -80,4 +80,46 @@ pub enum LaneState {
     Built,
     /// It ended without an image.
     Failed,
+}
+
+/// What events say of the platforms of a build.
+#[derive(Debug, Default)]
+pub(crate) struct Lanes(Vec<Lane>);
+
+impl Lanes {
+    /// Those of a build that has not begun.
+    pub(crate) fn waiting(platforms: &[Platform]) -> Self {
+        let waiting = |platform: &Platform| Lane {
+            platform: platform.clone(),
+            state: LaneState::Queued,
+            backend: None,
+        };
+        Self(platforms.iter().map(waiting).collect())
+    }
+
+    /// Takes in what happened.
+    pub(crate) fn see(&mut self, event: &BuildEvent) {
+        let Some(platform) = &event.platform else { return };
+        let state = match &event.kind {
+            EventKind::Routed { .. } | EventKind::Queued { .. } => LaneState::Queued,
+            EventKind::Assigned { .. } => LaneState::Running,
+            EventKind::Retried { .. } => LaneState::BackingOff,
+            EventKind::ImageBuilt { .. } => LaneState::Built,
+            EventKind::PlatformFailed { .. } => LaneState::Failed,
+            _ => return,
+        };
+        let known = self.0.iter().position(|lane| lane.platform == *platform);
+        let at = known.unwrap_or_else(|| {
+            self.0.push(Lane { platform: platform.clone(), state, backend: None });
+            self.0.len() - 1
+        });
+        self.0[at].state = state;
+        if let EventKind::Routed { backend, .. } = &event.kind {
+            self.0[at].backend = Some(backend.clone());
+        }
+    }
+
+    pub(crate) fn get(&self) -> &[Lane] {
+        &self.0
+    }
 }

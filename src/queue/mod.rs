@@ -1,9 +1,11 @@
-//! What is written down of builds that wait, run and have ended.
+//! Builds that wait, run and have ended, as they survive whatever ends this process.
 //!
 //! Records are in a database, the events of each build in a file of lines. Both are written before anybody is told.
 
 mod about;
 mod build_name;
+mod builds;
+mod counts;
 mod folder;
 mod identity;
 mod key;
@@ -15,6 +17,10 @@ mod run_lock;
 mod state;
 
 pub use about::{About, Lane, LaneState};
+pub use builds::{
+    BuildQueue, BuildsLoad, BuildsReport, QueueError, QueueOptions, TenantOptions, WaitingBuild,
+};
+pub use counts::Counts;
 pub use folder::{DataFolder, FolderError};
 pub use identity::{SpecFormError, from_json, is_pinned, to_json};
 pub use key::{Key, KeyError};

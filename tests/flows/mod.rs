@@ -13,6 +13,7 @@ mod fetch_http;
 mod hostile;
 mod orchestrator;
 mod portable;
+mod queue;
 mod registry;
 mod registry_chunks;
 mod registry_faults;

@@ -1,0 +1,401 @@
+//! The queue as those have it who submit builds.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures::Stream;
+use polyarch_actors::{
+    BuildId, EventKind, Fault,
+    queue::{Place, Tenant},
+};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::{
+    attempt::{error_of_record, note},
+    error::QueueError,
+    options::QueueOptions,
+    report::{BuildsLoad, BuildsReport},
+    room::Room,
+    runner::{Note, Runner, Shared},
+};
+use crate::{
+    Orchestrator, Receipt,
+    queue::{
+        BuildState, Counts, DataFolder, Lane, RunLock,
+        counts::StoreSize,
+        log::{Follow, LogError, LogReader, Logs},
+        records::{BuildRecord, CancelRequest, End, How, List, NewBuild, Page, Records, Requeued, Submitted},
+    },
+};
+
+/// How often is looked how much disk is free.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// Builds that wait, run and have ended, and survive whatever ends this process. Cheap to clone.
+///
+/// When the last clone goes, what runs is stopped, and begun again when the folder is opened the next time.
+/// [`Self::close`] does the same with a grace.
+#[derive(Clone)]
+pub struct BuildQueue {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    orchestrator: Orchestrator,
+    records: Records,
+    logs: Logs,
+    options: std::sync::RwLock<QueueOptions>,
+    room: Room,
+    counts: Counts,
+    size: StoreSize,
+    notes: mpsc::UnboundedSender<Note>,
+    ended: watch::Receiver<u64>,
+    closing: watch::Sender<bool>,
+    _lock: Arc<RunLock>,
+}
+
+impl BuildQueue {
+    pub(crate) async fn open(
+        orchestrator: Orchestrator,
+        data: PathBuf,
+        options: QueueOptions,
+    ) -> Result<Self, QueueError> {
+        let opened = tokio::task::spawn_blocking(move || {
+            let folder = DataFolder::open(data)?;
+            let lock = folder.lock()?;
+            Ok::<_, QueueError>((folder, lock))
+        });
+        let (folder, lock) = opened.await.map_err(|_| QueueError::Closing)??;
+        let lock = Arc::new(lock);
+        let records = Records::open(folder.records()).await?;
+        let logs = Logs::new(folder.logs(), options.log_bytes);
+        let (notes, to_runner) = mpsc::unbounded_channel();
+        let (ended, watched) = watch::channel(0);
+        let (room, counts) = (Room::default(), Counts::default());
+        let mut runner = Runner::new(Shared {
+            orchestrator: orchestrator.clone(),
+            records: records.clone(),
+            logs: logs.clone(),
+            counts: counts.clone(),
+            options: options.clone(),
+            ended,
+        });
+        for record in recovered(&records, &logs, &counts, &options).await? {
+            let seat = room.take(&record.tenant, usize::MAX);
+            runner.recorded(record, seat).await;
+        }
+        let held = Arc::clone(&lock);
+        let spawned = orchestrator.spawn(async move {
+            runner.run(to_runner).await;
+            // Nobody else runs these builds before this one has stopped.
+            drop(held);
+        });
+        if spawned.is_none() {
+            return Err(QueueError::Closing);
+        }
+        orchestrator
+            .set_limits(options.requests.clone(), options.weights())
+            .await
+            .map_err(|_| QueueError::Closing)?;
+        watch_disk(&orchestrator, options.min_free, notes.downgrade(), counts.clone());
+        let options = std::sync::RwLock::new(options);
+        let closing = watch::Sender::new(false);
+        let (ended, size) = (watched, StoreSize::default());
+        let inner = Inner {
+            orchestrator,
+            records,
+            logs,
+            options,
+            room,
+            counts,
+            size,
+            notes,
+            ended,
+            closing,
+            _lock: lock,
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Submits a build: when this returns it is on the disk, and will end whatever happens to this process.
+    ///
+    /// # Errors
+    /// [`QueueError::Full`], [`QueueError::Closing`], [`QueueError::Refused`] where it may take more memory than all builds
+    /// together, and [`QueueError::Records`] where the idempotency key is that of
+    /// something else or where the build cannot be written down. Nothing was taken then.
+    pub async fn submit(&self, new: NewBuild) -> Result<Submitted, QueueError> {
+        let queue = self.clone();
+        // Whoever asks may go away: what is recorded must come to the runner all the same.
+        let submitted = tokio::spawn(async move { queue.take(new).await });
+        submitted.await.map_err(|_| QueueError::Closing)?
+    }
+
+    async fn take(&self, new: NewBuild) -> Result<Submitted, QueueError> {
+        let Inner { records, room, notes, closing, .. } = &*self.inner;
+        if *closing.borrow() {
+            return Err(QueueError::Closing);
+        }
+        let tenant = new.tenant.clone();
+        let limit = self.with_options(|options| options.max_waiting(&tenant));
+        let full = || QueueError::Full { tenant: tenant.clone(), limit };
+        let memory = new.spec.resources.memory;
+        if let Some(refusal) = self.with_options(|options| options.refusal(options.memory_of(memory))) {
+            return Err(refusal.into());
+        }
+        let seat = room.take(&tenant, limit).ok_or_else(full)?;
+        let submitted = records.submit(new).await?;
+        let record = Box::new(records.get(&tenant, &submitted.id).await?);
+        let seat = (submitted.how == How::New).then_some(seat);
+        let (superseded, to_cancel) = (submitted.superseded.clone(), submitted.to_cancel.clone());
+        // It is found when the folder is opened again, if the runner has gone.
+        let _ = notes.send(Note::Recorded { record, seat, superseded, to_cancel });
+        Ok(submitted)
+    }
+
+    /// What is known of a build.
+    ///
+    /// # Errors
+    /// [`QueueError::Records`], also where it is a build of another tenant.
+    pub async fn get(&self, tenant: &Tenant, id: &BuildId) -> Result<BuildRecord, QueueError> {
+        Ok(self.inner.records.get(tenant, id).await?)
+    }
+
+    /// Some builds, the newest first.
+    pub async fn list(&self, list: List) -> Result<Page, QueueError> {
+        Ok(self.inner.records.list(list).await?)
+    }
+
+    /// The receipt of a build that has succeeded.
+    pub async fn receipt(&self, tenant: &Tenant, id: &BuildId) -> Result<Option<Receipt>, QueueError> {
+        Ok(self.inner.records.receipt(tenant, id).await?)
+    }
+
+    /// How far the platforms of a build are, as far as that is known before its Dockerfile is read.
+    pub async fn lanes(&self, record: &BuildRecord) -> Vec<Lane> {
+        let (reply, lanes) = oneshot::channel();
+        if record.state == BuildState::Running {
+            let _ = self.inner.notes.send(Note::Lanes(record.id.clone(), reply));
+            if let Ok(Some(lanes)) = lanes.await {
+                return lanes;
+            }
+        }
+        if !record.lanes.is_empty() {
+            return record.lanes.clone();
+        }
+        crate::queue::about::Lanes::waiting(&record.about.platforms).get().to_vec()
+    }
+
+    /// Asks for an early end of a build. [`Self::ended`] says when it has come.
+    ///
+    /// # Errors
+    /// [`QueueError::Ended`] where it has ended before, and [`QueueError::Records`].
+    pub async fn cancel(&self, tenant: &Tenant, id: &BuildId) -> Result<(), QueueError> {
+        let Inner { records, notes, .. } = &*self.inner;
+        let (records, notes) = (records.clone(), notes.clone());
+        let (tenant, id) = (tenant.clone(), id.clone());
+        let asked = tokio::spawn(async move {
+            let asked = records.request_cancel(&tenant, &id).await?;
+            let note = match asked {
+                CancelRequest::Cancelled => Note::Ended(id),
+                CancelRequest::Noted => Note::Cancel(id),
+                CancelRequest::Ended(state) => return Err(QueueError::Ended(state)),
+            };
+            let _ = notes.send(note);
+            Ok(())
+        });
+        asked.await.map_err(|_| QueueError::Closing)?
+    }
+
+    /// Waits for the end of a build: nothing of it is left then.
+    pub async fn ended(&self, tenant: &Tenant, id: &BuildId) -> Result<BuildRecord, QueueError> {
+        let mut ended = self.inner.ended.clone();
+        loop {
+            ended.borrow_and_update();
+            let record = self.get(tenant, id).await?;
+            if record.state.is_final() {
+                return Ok(record);
+            }
+            ended.changed().await.map_err(|_| QueueError::Closing)?;
+        }
+    }
+
+    /// The events of a build behind the one numbered `after`, until it ends.
+    pub async fn follow(
+        &self,
+        tenant: &Tenant,
+        id: &BuildId,
+        after: Option<u64>,
+    ) -> Result<LogReader, QueueError> {
+        let follow = self.whether_to_follow(tenant, id).await?;
+        Ok(self.inner.logs.reader(id, after, follow)?)
+    }
+
+    /// What the steps of a build printed, so far or until it ends.
+    pub async fn text(
+        &self,
+        tenant: &Tenant,
+        id: &BuildId,
+        follow: bool,
+    ) -> Result<impl Stream<Item = Result<Bytes, LogError>> + Send + use<>, QueueError> {
+        let until_end = self.whether_to_follow(tenant, id).await?;
+        let follow = if follow { until_end } else { Follow::No };
+        Ok(self.inner.logs.text(id, follow)?)
+    }
+
+    /// Which builds wait and run.
+    ///
+    /// # Errors
+    /// [`QueueError::Closing`].
+    pub async fn report(&self) -> Result<BuildsReport, QueueError> {
+        let (reply, report) = oneshot::channel();
+        self.inner.notes.send(Note::Report(reply)).map_err(|_| QueueError::Closing)?;
+        report.await.map_err(|_| QueueError::Closing)
+    }
+
+    /// How much waits and runs, in a few numbers.
+    ///
+    /// # Errors
+    /// [`QueueError::Closing`].
+    pub async fn load(&self) -> Result<BuildsLoad, QueueError> {
+        let (reply, load) = oneshot::channel();
+        self.inner.notes.send(Note::Load(reply)).map_err(|_| QueueError::Closing)?;
+        load.await.map_err(|_| QueueError::Closing)
+    }
+
+    /// The place of a build that waits, as of about a second ago; nothing where it does not wait.
+    pub async fn place(&self, id: &BuildId) -> Option<Place> {
+        let (reply, place) = oneshot::channel();
+        self.inner.notes.send(Note::Place(id.clone(), reply)).ok()?;
+        place.await.ok().flatten()
+    }
+
+    /// The builds that wait or run, in the order of their submission.
+    pub async fn unfinished(&self) -> Result<Vec<BuildRecord>, QueueError> {
+        Ok(self.inner.records.unfinished().await?)
+    }
+
+    /// Whether no builds are taken any more.
+    pub fn is_closing(&self) -> bool {
+        *self.inner.closing.borrow()
+    }
+
+    /// Other limits and shares count from now on. What runs goes on.
+    ///
+    /// # Errors
+    /// [`QueueError::Closing`].
+    pub async fn set_options(&self, options: QueueOptions) -> Result<(), QueueError> {
+        let (requests, weights) = (options.requests.clone(), options.weights());
+        self.inner.orchestrator.set_limits(requests, weights).await.map_err(|_| QueueError::Closing)?;
+        let _ = self.inner.notes.send(Note::Options(Box::new(options.clone())));
+        let mut known = self.inner.options.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        *known = options;
+        Ok(())
+    }
+
+    /// The orchestrator that builds.
+    pub fn orchestrator(&self) -> &Orchestrator {
+        &self.inner.orchestrator
+    }
+
+    /// Takes no more builds and begins none, waits `grace` for those that run, stops the rest, and returns when nothing
+    /// runs any more. What waits and what was stopped goes on when the folder is opened again.
+    pub async fn close(&self, grace: Duration) {
+        self.inner.closing.send_replace(true);
+        let (done, closed) = oneshot::channel();
+        if self.inner.notes.send(Note::Close { grace, done }).is_ok() {
+            // An error means that the runner has gone, which is what was asked for.
+            let _ = closed.await;
+        }
+    }
+
+    /// What is counted of the builds since this was opened, and how large the store was when it was measured.
+    pub fn counts(&self) -> Counts {
+        self.inner.counts.clone()
+    }
+
+    /// Begins to measure how large the store is, unless that was done in the last minutes. Nobody waits for it.
+    pub fn measure_store(&self) {
+        let Inner { orchestrator, counts, size, .. } = &*self.inner;
+        size.refresh(orchestrator, counts);
+    }
+
+    async fn whether_to_follow(&self, tenant: &Tenant, id: &BuildId) -> Result<Follow, QueueError> {
+        let record = self.get(tenant, id).await?;
+        Ok(if record.state.is_final() { Follow::No } else { Follow::UntilEnd })
+    }
+
+    fn with_options<T>(&self, read: impl FnOnce(&QueueOptions) -> T) -> T {
+        read(&self.inner.options.read().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+}
+
+/// Tells the runner when there is too little disk, and when there is enough again, for as long as it goes on.
+fn watch_disk(
+    orchestrator: &Orchestrator,
+    least: u64,
+    notes: mpsc::WeakUnboundedSender<Note>,
+    counts: Counts,
+) {
+    let root = orchestrator.store().root().to_owned();
+    orchestrator.spawn(async move {
+        let mut was_full = false;
+        loop {
+            let root = root.clone();
+            let free = tokio::task::spawn_blocking(move || fs4::available_space(root)).await;
+            if let Ok(Ok(free)) = free {
+                counts.free(free);
+            }
+            // What cannot be found out keeps nobody waiting.
+            let is_full = matches!(free, Ok(Ok(free)) if free < least);
+            let Some(notes) = notes.upgrade() else { return };
+            if is_full != was_full && notes.send(Note::Disk(is_full)).is_err() {
+                return;
+            }
+            was_full = is_full;
+            drop(notes);
+            tokio::time::sleep(LOOK).await;
+        }
+    });
+}
+
+/// The builds that wait, with those that ran when the last process ended. What has been begun too often is lost.
+async fn recovered(
+    records: &Records,
+    logs: &Logs,
+    counts: &Counts,
+    options: &QueueOptions,
+) -> Result<Vec<BuildRecord>, QueueError> {
+    let mut waiting = Vec::new();
+    for record in records.unfinished().await? {
+        if record.state == BuildState::Queued {
+            waiting.push(record);
+            continue;
+        }
+        let id = &record.id;
+        if record.attempt >= options.attempts && record.cancel_requested.is_none() {
+            let reason = format!("the process that built it went away {} times", record.attempt);
+            if records.end(id, End::Lost { reason }, Vec::new()).await? {
+                counts.ended(BuildState::Lost, Some(Fault::Host), None);
+            }
+            continue;
+        }
+        match records.requeue(id).await? {
+            Requeued::Queued => {
+                let message = "the process that built it went away; it is begun again".into();
+                note(logs, id, EventKind::Warned { message }).await;
+                waiting.push(records.get(&record.tenant, id).await?);
+            }
+            Requeued::Ended(state) => counts.ended(state, Some(Fault::Cancelled), None),
+            Requeued::NotRunning => {}
+        }
+    }
+    // The process may have gone between an end in a record and the end in its log.
+    let mut told = Vec::new();
+    for record in records.untold().await? {
+        if note(logs, &record.id, EventKind::Finished { error: error_of_record(&record) }).await {
+            told.push(record.id);
+        }
+    }
+    records.told(told).await?;
+    Ok(waiting)
+}

@@ -1,0 +1,376 @@
+//! The task that knows what waits and what runs.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use polyarch_actors::{
+    BuildError, BuildId, EventKind, Fault, TimedPart, Timestamp,
+    queue::{Place, Refusal},
+};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    task::{Id, JoinSet},
+    time::{Instant, MissedTickBehavior, interval},
+};
+
+use super::{
+    attempt::{Attempt, note},
+    options::QueueOptions,
+    report::{BuildsLoad, BuildsReport},
+    room::Seat,
+    stop::{Stop, Why},
+    waiting::{Waiting, overdue},
+};
+use crate::{
+    Orchestrator,
+    queue::{
+        BuildState, Counts, Lane,
+        about::Lanes,
+        log::Logs,
+        records::{BuildRecord, End, Records},
+        retention::carry_out,
+    },
+};
+
+/// How often times are looked at and places are told.
+const TICK: Duration = Duration::from_secs(1);
+/// How many places are told each time.
+const MOST_TOLD: usize = 100;
+/// How often is looked what of ended builds may go.
+const CLEAN: Duration = Duration::from_mins(10);
+
+/// What the runner is told.
+pub(super) enum Note {
+    /// A build is recorded that waits, or that serves more than before.
+    Recorded {
+        /// Its record.
+        record: Box<BuildRecord>,
+        /// Its place among those of the tenant, where it is new.
+        seat: Option<Seat>,
+        /// Builds that ended in its favour.
+        superseded: Vec<BuildId>,
+        /// Builds that are to end in its favour.
+        to_cancel: Vec<BuildId>,
+    },
+    /// The record of a build that waited says that it has ended.
+    Ended(BuildId),
+    /// The record of a build that runs says that it is to end.
+    Cancel(BuildId),
+    /// Asks what waits and runs.
+    Report(oneshot::Sender<BuildsReport>),
+    /// Asks how much waits and runs.
+    Load(oneshot::Sender<BuildsLoad>),
+    /// Asks how far the platforms of a build are; nothing where it does not run.
+    Lanes(BuildId, oneshot::Sender<Option<Vec<Lane>>>),
+    /// Asks for the place of a build; nothing where it does not wait.
+    Place(BuildId, oneshot::Sender<Option<Place>>),
+    /// Whether there is too little disk to begin a build.
+    Disk(bool),
+    /// Other limits and shares count from now on.
+    Options(Box<QueueOptions>),
+    /// Begins nothing any more, and ends what still runs after the grace.
+    Close {
+        /// How long builds may go on.
+        grace: Duration,
+        /// Told when nothing runs any more.
+        done: oneshot::Sender<()>,
+    },
+}
+
+/// What the runner shares with the queue.
+pub(super) struct Shared {
+    pub(super) orchestrator: Orchestrator,
+    pub(super) records: Records,
+    pub(super) logs: Logs,
+    pub(super) counts: Counts,
+    pub(super) options: QueueOptions,
+    /// Counts the builds that have ended, for whoever waits for one.
+    pub(super) ended: watch::Sender<u64>,
+}
+
+/// What waits and what runs.
+pub(super) struct Runner {
+    pub(super) orchestrator: Orchestrator,
+    pub(super) records: Records,
+    pub(super) logs: Logs,
+    counts: Counts,
+    pub(super) waiting: Waiting,
+    running: HashMap<BuildId, Running>,
+    /// Each returns whether the log of its build says that it has ended.
+    attempts: JoinSet<bool>,
+    tasks: HashMap<Id, BuildId>,
+    /// Builds whose logs say that they have ended, and whose records do not know that yet.
+    told: Vec<BuildId>,
+    ended: watch::Sender<u64>,
+    /// When what still runs is to end, once the queue closes.
+    closing: Option<Instant>,
+    closed: Vec<oneshot::Sender<()>>,
+}
+
+struct Running {
+    record: BuildRecord,
+    stop: Stop,
+    lanes: Arc<Mutex<Lanes>>,
+}
+
+impl Runner {
+    pub(super) fn new(shared: Shared) -> Self {
+        let Shared { orchestrator, records, logs, counts, options, ended } = shared;
+        Self {
+            orchestrator,
+            records,
+            logs,
+            counts,
+            waiting: Waiting::new(&options),
+            running: HashMap::new(),
+            attempts: JoinSet::new(),
+            tasks: HashMap::new(),
+            told: Vec::new(),
+            ended,
+            closing: None,
+            closed: Vec::new(),
+        }
+    }
+
+    /// Runs builds until it is closed, or until nobody has a handle of the queue any more.
+    pub(super) async fn run(mut self, mut notes: mpsc::UnboundedReceiver<Note>) {
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut clean = interval(CLEAN);
+        clean.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut open = true;
+        loop {
+            self.start_what_may();
+            if self.closing.is_some() && self.attempts.is_empty() {
+                break;
+            }
+            tokio::select! {
+                note = notes.recv(), if open => if let Some(note) = note {
+                    self.take(note).await;
+                } else {
+                    open = false;
+                    self.closing = Some(Instant::now());
+                    self.stop_all();
+                },
+                Some(ended) = self.attempts.join_next_with_id() => match ended {
+                    Ok((task, is_told)) => self.attempt_ended(task, Ok(is_told)).await,
+                    Err(error) => self.attempt_ended(error.id(), Err(error.to_string())).await,
+                },
+                _ = tick.tick() => self.look().await,
+                _ = clean.tick() => self.clean(),
+            }
+        }
+        self.remember_told().await;
+        for done in self.closed {
+            // Whoever asked may have gone.
+            let _ = done.send(());
+        }
+    }
+
+    async fn take(&mut self, note: Note) {
+        match note {
+            Note::Recorded { record, seat, superseded, to_cancel } => {
+                for id in superseded {
+                    self.has_ended(&id, BuildState::Superseded).await;
+                }
+                for id in to_cancel {
+                    self.stop(&id, Why::Cancelled);
+                }
+                self.recorded(*record, seat).await;
+            }
+            Note::Ended(id) => self.has_ended(&id, BuildState::Cancelled).await,
+            Note::Cancel(id) => self.stop(&id, Why::Cancelled),
+            Note::Report(reply) => {
+                let mut running: Vec<BuildId> = self.running.keys().cloned().collect();
+                running.sort();
+                let (waiting, tenants) = (self.waiting.report(), self.waiting.counts());
+                let _ = reply.send(BuildsReport { waiting, running, tenants });
+            }
+            Note::Load(reply) => {
+                let (tenants, oldest) = (self.waiting.counts(), self.waiting.oldest());
+                let _ = reply.send(BuildsLoad { tenants, oldest });
+            }
+            Note::Lanes(id, reply) => {
+                let running = self.running.get(&id);
+                let lanes = running.map(|running| {
+                    running.lanes.lock().unwrap_or_else(PoisonError::into_inner).get().to_vec()
+                });
+                let _ = reply.send(lanes);
+            }
+            Note::Place(id, reply) => {
+                let _ = reply.send(self.waiting.place(&id));
+            }
+            Note::Disk(is_full) => self.waiting.set_disk_is_full(is_full),
+            Note::Options(options) => {
+                self.waiting.set_options(&options);
+                for (id, refusal) in self.waiting.too_large() {
+                    self.waiting.remove(&id);
+                    self.refuse(&id, refusal).await;
+                }
+            }
+            Note::Close { grace, done } => {
+                self.closed.push(done);
+                self.closing.get_or_insert(Instant::now() + grace);
+                if grace.is_zero() {
+                    self.stop_all();
+                }
+            }
+        }
+    }
+
+    /// Takes in a build that waits, or what has changed of it. One that runs meanwhile goes on as it is.
+    pub(super) async fn recorded(&mut self, record: BuildRecord, seat: Option<Seat>) {
+        if record.state != BuildState::Queued || self.running.contains_key(&record.id) {
+            return;
+        }
+        let id = record.id.clone();
+        if let Err(refusal) = self.waiting.push(record, seat, Timestamp::now()) {
+            self.refuse(&id, refusal).await;
+        }
+    }
+
+    /// Ends a build that could never run.
+    async fn refuse(&mut self, id: &BuildId, refusal: Refusal) {
+        let error = match refusal.clone() {
+            Refusal::TooLarge { resource, asked, limit } => BuildError::TooLarge { resource, asked, limit },
+            Refusal::Known => BuildError::invalid(refusal.to_string()),
+        };
+        self.end(id, End::Failed { reason: error.to_string(), error }).await;
+    }
+
+    /// Begins the builds whose turn it is.
+    fn start_what_may(&mut self) {
+        while self.closing.is_none() {
+            let Some(record) = self.waiting.pop(Timestamp::now()) else { return };
+            let running = Running {
+                stop: Stop::default(),
+                lanes: Arc::new(Mutex::new(Lanes::waiting(&record.about.platforms))),
+                record,
+            };
+            let attempt = Attempt {
+                orchestrator: self.orchestrator.clone(),
+                records: self.records.clone(),
+                logs: self.logs.clone(),
+                counts: self.counts.clone(),
+                record: running.record.clone(),
+                stop: running.stop.clone(),
+                lanes: Arc::clone(&running.lanes),
+                scopes: self.waiting.options().scopes,
+                require_resources: self.waiting.options().require_resources,
+            };
+            let id = running.record.id.clone();
+            self.running.insert(id.clone(), running);
+            let task = self.attempts.spawn(attempt.run());
+            self.tasks.insert(task.id(), id);
+        }
+    }
+
+    /// Gives the turn of a build back, however its attempt ended.
+    async fn attempt_ended(&mut self, task: Id, ended: Result<bool, String>) {
+        let Some(id) = self.tasks.remove(&task) else { return };
+        if let Some(running) = self.running.remove(&id) {
+            self.waiting.release(&running.record, Timestamp::now());
+        }
+        match ended {
+            Ok(true) => self.told.push(id),
+            Ok(false) => {}
+            Err(reason) => {
+                let error = BuildError::Host { reason: reason.clone(), retryable: false };
+                self.end(&id, End::Failed { error, reason }).await;
+            }
+        }
+        self.ended.send_modify(|ended| *ended += 1);
+    }
+
+    /// Takes a build out whose record says that it has ended, and writes the end into its log.
+    async fn has_ended(&mut self, id: &BuildId, state: BuildState) {
+        self.waiting.remove(id);
+        self.counts.ended(state, Some(Fault::Cancelled), None);
+        if !self.running.contains_key(id) {
+            self.tell_end(id, Some(BuildError::Cancelled)).await;
+        }
+        self.ended.send_modify(|ended| *ended += 1);
+    }
+
+    /// Ends a build that does not run.
+    async fn end(&mut self, id: &BuildId, end: End) {
+        let (state, error) = (end.state(), super::attempt::error_of(&end));
+        match self.records.end(id, end, Vec::new()).await {
+            Ok(true) => {
+                self.counts.ended(state, error.as_ref().map(BuildError::fault), None);
+                self.tell_end(id, error).await;
+            }
+            Ok(false) => {}
+            // It is found when the queue is opened again.
+            Err(error) => tracing::error!(build = %id, %error, "the end of a build was not recorded"),
+        }
+        self.ended.send_modify(|ended| *ended += 1);
+    }
+
+    async fn tell_end(&mut self, id: &BuildId, error: Option<BuildError>) {
+        if note(&self.logs, id, EventKind::Finished { error }).await {
+            self.told.push(id.clone());
+        }
+    }
+
+    /// Writes down of which builds nothing is left to be told. Those of which it is not known are told again when the queue is
+    /// opened the next time, which changes nothing.
+    async fn remember_told(&mut self) {
+        if self.told.is_empty() {
+            return;
+        }
+        if let Err(error) = self.records.told(self.told.clone()).await {
+            tracing::warn!(%error, "it was not written down which logs are whole");
+            return;
+        }
+        self.told.clear();
+    }
+
+    fn stop(&self, id: &BuildId, why: Why) {
+        if let Some(running) = self.running.get(id) {
+            running.stop.fire(why);
+        }
+    }
+
+    fn stop_all(&self) {
+        self.running.values().for_each(|running| running.stop.fire(Why::Closing));
+    }
+
+    /// Ends what is late and tells places.
+    async fn look(&mut self) {
+        let now = Timestamp::now();
+        if self.closing.is_some_and(|when| when <= Instant::now()) {
+            self.stop_all();
+        }
+        for running in self.running.values() {
+            if overdue(&running.record, now) == Some(TimedPart::Deadline) {
+                running.stop.fire(Why::Deadline);
+            }
+        }
+        for (id, part) in self.waiting.overdue(now) {
+            let Some(record) = self.waiting.remove(&id) else { continue };
+            let limit = record.limits.of(part).unwrap_or_default();
+            let limit_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+            let error = BuildError::TimedOut { part, limit_ms };
+            self.end(&id, End::TimedOut { reason: error.to_string(), error }).await;
+        }
+        for (id, place) in self.waiting.news(MOST_TOLD, now) {
+            note(&self.logs, &id, EventKind::Queued { ahead: place.ahead, reason: place.reason }).await;
+        }
+        self.remember_told().await;
+    }
+
+    fn clean(&self) {
+        let (records, logs) = (self.records.clone(), self.logs.clone());
+        let retention = self.waiting.options().retention.clone();
+        // Its end is nobody's business: the next one goes on where it stops.
+        self.orchestrator.spawn(async move {
+            if let Err(error) = carry_out(&records, &logs, &retention, Timestamp::now()).await {
+                tracing::warn!(%error, "old builds were not removed");
+            }
+        });
+    }
+}
