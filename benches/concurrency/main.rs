@@ -14,6 +14,8 @@
 
 mod backend;
 mod memory;
+#[path = "../support/resident.rs"]
+mod resident;
 #[path = "../support/mod.rs"]
 mod support;
 mod way;

@@ -3,7 +3,7 @@
 //!
 //! Each way is measured in a process of its own, since memory that one gave back would be used by the next.
 
-use std::{env, fs, process::Command, sync::Arc, time::Duration};
+use std::{env, process::Command, sync::Arc, time::Duration};
 
 use polyarch_actors::{
     Platform,
@@ -11,7 +11,10 @@ use polyarch_actors::{
 };
 use tokio::time::sleep;
 
-use crate::way::{ALL, Kind, Way};
+use crate::{
+    resident::resident,
+    way::{ALL, Kind, Way},
+};
 
 /// Makes this program measure one way and print a number: `way:builds`.
 const VARIABLE: &str = "POLYARCH_BENCH_MEMORY";
@@ -64,11 +67,4 @@ async fn grown(kind: Kind, builds: usize) -> u64 {
     }
     sleep(Duration::from_millis(100)).await;
     resident().zip(before).map_or(0, |(now, before)| now.saturating_sub(before))
-}
-
-/// The memory of this process in kB, where the system says.
-fn resident() -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse().ok()
 }
