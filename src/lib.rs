@@ -65,6 +65,7 @@ pub mod queue;
 mod receipt;
 pub mod registry;
 mod removal;
+pub mod service;
 pub mod session;
 mod sources;
 mod spec;

@@ -9,6 +9,7 @@ mod flows;
 #[cfg(target_os = "macos")]
 mod macos;
 mod receipts;
+mod service;
 mod support;
 mod timings;
 #[cfg(windows)]

@@ -6,6 +6,7 @@ mod build_limits;
 mod buildah;
 #[cfg(target_os = "linux")]
 mod buildah_ends;
+mod counts;
 #[cfg(target_os = "linux")]
 mod fetch_git;
 mod fetch_http;

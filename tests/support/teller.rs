@@ -20,6 +20,8 @@ pub(crate) type Story = (Vec<EventKind>, End);
 pub(crate) enum End {
     Builds,
     Fails(BuildError),
+    /// When it is cancelled.
+    Hangs,
 }
 
 impl Teller {
@@ -60,6 +62,10 @@ impl BuildBackend for Teller {
             match end {
                 End::Builds => Ok(testing::image(&self.id(), &request.platform)),
                 End::Fails(error) => Err(error),
+                End::Hangs => {
+                    cx.cancel.cancelled().await;
+                    Err(BuildError::Cancelled)
+                }
             }
         }
         .boxed()

@@ -1,0 +1,226 @@
+//! Where archives of contexts are kept: `<data>/contexts/<tenant>/<digest>`, each whole or not there.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use polyarch_actors::Digest;
+use tempfile::NamedTempFile;
+use tokio::task::spawn_blocking;
+
+use crate::{
+    service::{problem::Problem, tenants::TenantName},
+    whole_file::{put_in_place, sync_folder},
+};
+
+/// What the names of files begin with that are not whole.
+const DRAFT: &str = ".draft-";
+
+/// Keeps archives of contexts. Only one process uses a folder.
+#[derive(Clone, Debug)]
+pub(in crate::service) struct Shelf {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    folder: PathBuf,
+    kept: Duration,
+    /// How many bytes each tenant has here, with those that are arriving. Whoever holds it can be sure that no archive
+    /// goes.
+    used: Mutex<HashMap<TenantName, u64>>,
+}
+
+/// An archive that is arriving, which is gone when this is dropped.
+#[derive(Debug)]
+pub(super) struct Arriving {
+    shelf: Shelf,
+    tenant: TenantName,
+    draft: Option<NamedTempFile>,
+    reserved: u64,
+}
+
+/// An archive that is kept.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kept {
+    /// Whether it was there before.
+    pub(super) was_there: bool,
+    /// Until when it is kept, if nobody uses it.
+    pub(super) expires: SystemTime,
+}
+
+impl Shelf {
+    /// Opens the folder, and removes what was left behind half written.
+    pub(in crate::service) fn open(data: &Path, kept: Duration) -> io::Result<Self> {
+        let folder = data.join("contexts");
+        make_private(&folder)?;
+        let mut used = HashMap::new();
+        for entry in fs::read_dir(&folder)? {
+            let entry = entry?;
+            let Some(tenant) = entry.file_name().to_str().and_then(|name| name.parse::<TenantName>().ok())
+            else {
+                continue;
+            };
+            let mut sum = 0;
+            for file in fs::read_dir(entry.path())? {
+                let file = file?;
+                if file.file_name().to_string_lossy().starts_with(DRAFT) {
+                    fs::remove_file(file.path())?;
+                } else {
+                    sum += file.metadata()?.len();
+                }
+            }
+            used.insert(tenant, sum);
+        }
+        Ok(Self { inner: Arc::new(Inner { folder, kept, used: Mutex::new(used) }) })
+    }
+
+    /// A place for a new archive.
+    pub(super) fn begin(&self, tenant: &TenantName) -> io::Result<Arriving> {
+        let folder = self.folder(tenant);
+        make_private(&folder)?;
+        let draft = tempfile::Builder::new().prefix(DRAFT).tempfile_in(folder)?;
+        Ok(Arriving { shelf: self.clone(), tenant: tenant.clone(), draft: Some(draft), reserved: 0 })
+    }
+
+    /// The archive with this digest, if the tenant has it; it is kept for a while from now on.
+    pub(in crate::service) async fn take(
+        &self,
+        tenant: &TenantName,
+        digest: &Digest,
+    ) -> Result<Option<PathBuf>, Problem> {
+        let (shelf, path) = (self.clone(), self.folder(tenant).join(digest.hex()));
+        let touched = spawn_blocking(move || shelf.touch(&path).map(|there| there.then_some(path))).await;
+        touched.map_err(io::Error::other).and_then(|touched| touched).map_err(|error| failed(&error))
+    }
+
+    /// Removes archives that nobody has used for a while and that are not among `in_use`.
+    pub(in crate::service) fn sweep(&self, in_use: &BTreeSet<PathBuf>, now: SystemTime) -> io::Result<usize> {
+        let mut removed = 0;
+        for entry in fs::read_dir(&self.inner.folder)? {
+            let folder = entry?;
+            let Some(tenant) = folder.file_name().to_str().and_then(|name| name.parse::<TenantName>().ok())
+            else {
+                continue;
+            };
+            for file in fs::read_dir(folder.path())? {
+                let path = file?.path();
+                let is_draft = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(DRAFT));
+                if is_draft || in_use.contains(&path) {
+                    continue;
+                }
+                // Nobody can take it between the look at its age and its end.
+                let mut used = self.used();
+                let Ok(metadata) = fs::metadata(&path) else { continue };
+                let age = now.duration_since(metadata.modified()?).unwrap_or_default();
+                if age > self.inner.kept {
+                    fs::remove_file(&path)?;
+                    let used = used.entry(tenant.clone()).or_default();
+                    *used = used.saturating_sub(metadata.len());
+                    removed += 1;
+                }
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Notes that an archive is used now; `false` if it is not there.
+    fn touch(&self, path: &Path) -> io::Result<bool> {
+        let _nothing_goes = self.used();
+        match fs::File::options().write(true).open(path) {
+            Ok(file) => file.set_modified(SystemTime::now()).map(|()| true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn folder(&self, tenant: &TenantName) -> PathBuf {
+        self.inner.folder.join(tenant.as_str())
+    }
+
+    fn used(&self) -> MutexGuard<'_, HashMap<TenantName, u64>> {
+        self.inner.used.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Arriving {
+    /// Where the bytes go.
+    pub(super) fn file(&self) -> io::Result<fs::File> {
+        self.draft().as_file().try_clone()
+    }
+
+    /// Where they are.
+    pub(super) fn path(&self) -> &Path {
+        self.draft().path()
+    }
+
+    /// Takes room for more bytes; `false` where the tenant would have more than `most`.
+    pub(super) fn reserve(&mut self, bytes: u64, most: u64) -> bool {
+        let mut all = self.shelf.used();
+        let used = all.entry(self.tenant.clone()).or_default();
+        if used.saturating_add(bytes) > most {
+            return false;
+        }
+        *used += bytes;
+        drop(all);
+        self.reserved += bytes;
+        true
+    }
+
+    /// Keeps the archive under its digest.
+    pub(super) fn keep(mut self, digest: &Digest) -> io::Result<Kept> {
+        let path = self.shelf.folder(&self.tenant).join(digest.hex());
+        let expires = SystemTime::now() + self.shelf.inner.kept;
+        if self.shelf.touch(&path)? {
+            return Ok(Kept { was_there: true, expires });
+        }
+        if let Some(draft) = self.draft.take() {
+            draft.as_file().sync_all()?;
+            put_in_place(draft, &path)?;
+            sync_folder(&self.shelf.folder(&self.tenant))?;
+            // It stays, and so does the room for it.
+            self.reserved = 0;
+        }
+        Ok(Kept { was_there: false, expires })
+    }
+
+    fn draft(&self) -> &NamedTempFile {
+        self.draft.as_ref().expect("a draft is there until it is kept, which ends this")
+    }
+}
+
+impl Drop for Arriving {
+    fn drop(&mut self) {
+        drop(self.draft.take());
+        if let Some(used) = self.shelf.used().get_mut(&self.tenant) {
+            *used = used.saturating_sub(self.reserved);
+        }
+    }
+}
+
+/// What a failure of the disk means for whoever asks.
+pub(super) fn failed(error: &io::Error) -> Problem {
+    tracing::error!(%error, "the contexts cannot be reached");
+    if error.kind() == io::ErrorKind::StorageFull {
+        let detail = "the disk of the server is full";
+        return Problem::new(axum::http::StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(60);
+    }
+    Problem::internal()
+}
+
+/// Makes a folder that nobody else reads.
+fn make_private(folder: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
+#[cfg(test)]
+#[path = "shelf_tests.rs"]
+mod tests;

@@ -1,0 +1,62 @@
+//! How much may be asked for.
+
+use std::time::Duration;
+
+use crate::archive::Limits;
+
+/// How much may be asked for at once, how large it may be, and how long it may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServiceLimits {
+    /// The largest document of a build, in bytes.
+    pub document: usize,
+    /// The largest archive of a context, in bytes as it is sent.
+    pub context: u64,
+    /// How much an archive of a context may hold.
+    pub archive: Limits,
+    /// The most bytes that the contexts of one tenant take.
+    pub contexts: u64,
+    /// How long a context is kept that no build uses.
+    pub kept: Duration,
+    /// How many contexts one tenant sends at once.
+    pub uploads: usize,
+    /// How many streams of events or of output one tenant reads at once.
+    pub streams: usize,
+    /// How many connections there are at once.
+    pub connections: usize,
+    /// How long the head of a request may take.
+    pub head: Duration,
+    /// How long whoever sends a body may send none of it, and whoever reads an answer may read none of it.
+    pub pause: Duration,
+    /// How long a whole context may take to come.
+    pub upload: Duration,
+    /// How long an answer to the cancelling of a build waits at most for its end.
+    pub wait: Duration,
+    /// How often a stream says that it is alive.
+    pub heartbeat: Duration,
+}
+
+impl Default for ServiceLimits {
+    fn default() -> Self {
+        Self {
+            document: 4 << 20,
+            context: 2 << 30,
+            archive: Limits {
+                members: 1_000_000,
+                bytes: 16 << 30,
+                allowance: 1 << 30,
+                ratio: 200,
+                names: 256 << 20,
+            },
+            contexts: 8 << 30,
+            kept: Duration::from_hours(1),
+            uploads: 4,
+            streams: 64,
+            connections: 1024,
+            head: Duration::from_secs(10),
+            pause: Duration::from_secs(30),
+            upload: Duration::from_hours(1),
+            wait: Duration::from_mins(5),
+            heartbeat: Duration::from_secs(15),
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! The router inside another program.
+
+use std::sync::Arc;
+
+use axum::{Extension, Router};
+use polyarch::service::{Access, Service, ServiceLimits, Tenant, router};
+use tokio::net::TcpListener;
+
+use super::{
+    desk::MemoryDesk,
+    scene::{answered, client},
+};
+
+#[tokio::test]
+async fn a_router_below_a_prefix_serves_whom_the_program_lets_in() {
+    let data = tempfile::tempdir().expect("a folder");
+    let desk = Arc::new(MemoryDesk::new());
+    let service =
+        Service::open(desk, Access::Embedder, data.path(), ServiceLimits::default()).expect("a service");
+    let tenant = Arc::new(Tenant::new("web".parse().expect("a name")));
+    let known = router(service.clone()).layer(Extension(tenant));
+    let app = Router::new()
+        .nest_service("/of/{id}/builder", known.clone())
+        .nest_service("/builder", known)
+        .nest("/strangers", router(service));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let server = tokio::spawn(async move { axum::serve(listener, app).await });
+    let client = client(&[]);
+    let get = |path: &str| answered(client.get(format!("http://{address}{path}")));
+    assert_eq!(get("/builder/v1/queue").await.status, 200);
+    assert_eq!(get("/strangers/healthz").await.status, 200);
+    get("/strangers/v1/queue").await.problem(403);
+    get("/builder/none").await.problem(404);
+    let document = serde_json::json!({"context": {"git": "https://git.example.org/a.git"}}).to_string();
+    let post = client.post(format!("http://{address}/builder/v1/builds"));
+    let answer = answered(post.header("Content-Type", "application/json").body(document)).await;
+    assert_eq!(answer.status, 201);
+    let place = reqwest::Url::parse(&format!("http://{address}/builder/v1/builds")).expect("an address");
+    let place = place.join(answer.header("location")).expect("a place");
+    assert_eq!(get(place.path()).await.json()["id"], answer.json()["id"]);
+    // Names of a prefix are not taken for those of the service.
+    let id = answer.json()["id"].as_str().expect("an id").to_owned();
+    assert_eq!(get(&format!("/of/web/builder/v1/builds/{id}")).await.json()["id"], id.as_str());
+    get(&format!("/of/{id}/builder/v1/builds/none")).await.problem(404);
+    server.abort();
+}
