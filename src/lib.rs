@@ -52,7 +52,6 @@ mod held;
 pub mod helper;
 pub mod images;
 pub mod index;
-#[cfg(any(target_os = "linux", windows))]
 mod machine;
 pub mod oci;
 mod orchestrator;

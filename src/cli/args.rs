@@ -18,6 +18,7 @@ use super::{
     index::IndexCommand,
     options::{SecretOption, SshOption},
     output_option::OutputOption,
+    serve::ServeArgs,
     steps::StepArgs,
 };
 use crate::{config, images::EntryName, oci::Reference, pattern::PlatformPattern, spec::Annotation};
@@ -73,6 +74,8 @@ pub(super) enum Command {
     /// Make, show, judge and copy image indexes in registries, layouts and the store
     #[command(subcommand)]
     Index(IndexCommand),
+    /// Take builds of several tenants over HTTP
+    Serve(Box<ServeArgs>),
     /// Write a completion script for a shell
     Completion {
         /// The shell

@@ -22,6 +22,7 @@ mod progress;
 mod prune;
 mod report;
 mod run;
+mod serve;
 mod signals;
 mod steps;
 mod table;

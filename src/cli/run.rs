@@ -6,12 +6,14 @@ use std::{
 };
 
 use clap::{CommandFactory, Parser};
+use tracing_subscriber::EnvFilter;
 
 use super::prune;
 use super::{
     args::{Arguments, Command},
     backends, bake, build, images, index, manifest,
     report::{Failure, exit},
+    serve,
 };
 use crate::helper;
 
@@ -27,7 +29,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(code);
         }
     };
-    start_log();
+    start_log(&arguments.command);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let result = match runtime {
         Ok(runtime) => runtime.block_on(run(arguments)),
@@ -55,6 +57,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Prune(options) => prune::prune(store, options).await,
         Command::Manifest(command) => manifest::run(store, command).await,
         Command::Index(command) => index::run(store, command).await,
+        Command::Serve(options) => serve::run(store, *options).await,
         Command::Completion { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "polyarch", &mut io::stdout());
             Ok(())
@@ -62,9 +65,12 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     }
 }
 
-/// Shows the program's own log where `POLYARCH_LOG` asks for it (`debug`, `polyarch=trace`, …).
-fn start_log() {
-    if let Ok(filter) = tracing_subscriber::EnvFilter::try_from_env("POLYARCH_LOG") {
+/// Shows the program's own log where `POLYARCH_LOG` asks for it (`debug`, `polyarch=trace`, …), and the warnings of a
+/// server anyway: whoever asks it is told no more of its failures than that its log has them.
+fn start_log(command: &Command) {
+    let asked = EnvFilter::try_from_env("POLYARCH_LOG").ok();
+    let usual = || EnvFilter::new("warn");
+    if let Some(filter) = asked.or_else(|| matches!(command, Command::Serve(_)).then(usual)) {
         let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
         log.with_ansi(io::stderr().is_terminal()).init();
     }

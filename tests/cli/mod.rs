@@ -22,6 +22,7 @@ mod places;
 mod platform_values;
 mod prune;
 mod pushes;
+mod serving;
 mod sharing;
 mod signals;
 mod step_flags;

@@ -10,3 +10,5 @@ mod embedded;
 mod lifecycle;
 pub(crate) mod scene;
 mod streams;
+#[cfg(target_os = "linux")]
+mod subscribers;

@@ -22,6 +22,8 @@ pub(crate) mod registry_proxy;
 pub(crate) mod registry_scene;
 pub(crate) mod registry_walk;
 #[cfg(target_os = "linux")]
+pub(crate) mod service;
+#[cfg(target_os = "linux")]
 pub(crate) mod session;
 pub(crate) mod spans;
 pub(crate) mod teller;
