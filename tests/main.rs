@@ -8,6 +8,8 @@ mod dependencies;
 mod flows;
 #[cfg(target_os = "macos")]
 mod macos;
+#[cfg(target_os = "linux")]
+mod page;
 mod receipts;
 mod service;
 mod support;

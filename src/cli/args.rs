@@ -74,7 +74,7 @@ pub(super) enum Command {
     /// Make, show, judge and copy image indexes in registries, layouts and the store
     #[command(subcommand)]
     Index(IndexCommand),
-    /// Take builds of several tenants over HTTP
+    /// Take builds of several tenants over HTTP, and show them live on a page
     Serve(Box<ServeArgs>),
     /// Write a completion script for a shell
     Completion {

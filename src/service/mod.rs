@@ -1,4 +1,4 @@
-//! An HTTP API over whatever takes builds and knows of them.
+//! An HTTP API over whatever takes builds and knows of them, and a page that shows them live.
 //!
 //! A program that embeds polyarch opens a [`Service`], mounts [`router`] wherever it likes, and answers requests with a
 //! server of its own or with [`serve`]. What takes the builds is behind [`Desk`], and who asks is told by [`Access`].
@@ -18,6 +18,7 @@ mod metrics;
 mod openapi;
 mod origin;
 mod over_queue;
+mod page;
 mod patience;
 mod problem;
 mod queue;

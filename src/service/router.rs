@@ -5,10 +5,11 @@ use utoipa_axum::router::OpenApiRouter;
 
 use super::{
     auth::authenticate, backends, builds, contexts, envelope::envelope, events, health, metrics, openapi,
-    problem::Problem, queue, state::Service,
+    page, problem::Problem, queue, state::Service,
 };
 
-/// The API, to be served alone or below a prefix.
+/// The API and the page, to be served alone or below a prefix ([`axum::Router::nest_service`]: the page itself has a slash
+/// behind the prefix, which `nest` does not lead here).
 pub fn router(service: Service) -> Router {
     let authenticated = middleware::from_fn_with_state(service.clone(), authenticate);
     let (of_tenants, _) = of_tenants().route_layer(authenticated).split_for_parts();
@@ -33,6 +34,6 @@ fn of_tenants() -> OpenApiRouter<Service> {
 
 /// What everybody may ask for, as it tells of no tenant.
 fn open() -> OpenApiRouter<Service> {
-    let all = [health::routes(), metrics::routes(), openapi::routes()];
+    let all = [health::routes(), metrics::routes(), openapi::routes(), page::routes()];
     all.into_iter().fold(OpenApiRouter::new(), OpenApiRouter::merge)
 }

@@ -62,7 +62,7 @@ async fn nobody_without_a_token_learns_or_does_anything() {
 async fn what_tells_of_no_tenant_needs_no_token() {
     let scene = Scene::set().await;
     scene.build().await;
-    for path in ["/healthz", "/readyz", "/metrics", "/openapi.json"] {
+    for path in ["/healthz", "/readyz", "/metrics", "/openapi.json", "/", "/page/page.css"] {
         let answer = answered(scene.client.get(format!("http://{}{path}", scene.address))).await;
         assert_eq!(answer.status, 200, "{path}");
         let text = String::from_utf8(answer.body).expect("text");

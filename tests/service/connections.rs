@@ -95,7 +95,16 @@ async fn what_is_no_request_is_refused_and_breaks_nothing() {
 async fn every_method_and_path_has_an_answer_in_the_one_form() {
     let scene = Scene::set().await;
     let id = scene.build().await;
-    for path in ["/none", "/v1", "/v1/", "/v1/builds/", "/v2/builds"] {
+    for path in [
+        "/none",
+        "/v1",
+        "/v1/",
+        "/v1/builds/",
+        "/v2/builds",
+        "/page/",
+        "/page/../Cargo.toml",
+        "/page/none.js",
+    ] {
         scene.get(path).await.problem(404);
     }
     for (method, path, allowed) in [
@@ -114,10 +123,17 @@ async fn every_method_and_path_has_an_answer_in_the_one_form() {
         expected.sort_unstable();
         assert_eq!(said, expected, "{method} {path}");
     }
-    for path in ["/healthz", "/v1/builds", &format!("/v1/builds/{id}"), &format!("/v1/builds/{id}/log")] {
+    for path in ["/", "/healthz", "/v1/builds", &format!("/v1/builds/{id}"), &format!("/v1/builds/{id}/log")]
+    {
         let answer = answered(scene.ask(Method::HEAD, path)).await;
         assert_eq!((answer.status.as_u16(), answer.body.len()), (200, 0), "{path}");
     }
+    let page = scene.get("/").await;
+    let policy = page.header("content-security-policy");
+    assert!(policy.starts_with("default-src 'none'; script-src 'self'; style-src 'self'"), "{policy}");
+    assert!(!policy.contains("unsafe"));
+    assert_eq!(page.header("referrer-policy"), "no-referrer");
+    assert_eq!(scene.get("/page/page.js").await.header("content-type"), "text/javascript; charset=utf-8");
     assert_eq!(scene.get("/v1/builds").await.header("cache-control"), "no-store");
 }
 

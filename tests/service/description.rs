@@ -8,10 +8,12 @@ use serde_json::Value;
 use super::scene::Scene;
 
 /// The paths of the API, as its users know them.
-const PATHS: [&str; 13] = [
+const PATHS: [&str; 15] = [
+    "/",
     "/healthz",
     "/metrics",
     "/openapi.json",
+    "/page/{file}",
     "/readyz",
     "/v1/backends",
     "/v1/builds",
@@ -43,7 +45,7 @@ async fn every_route_is_described_and_every_description_leads_somewhere() {
             assert!(operation["responses"]["default"].is_object(), "{method} {path}");
             let is_open = operation["security"].is_null();
             assert_eq!(is_open, !path.starts_with("/v1/"), "{method} {path}");
-            let real = path.replace("{id}", &id);
+            let real = path.replace("{id}", &id).replace("{file}", "page.js");
             if path.ends_with("/events") {
                 continue;
             }

@@ -32,6 +32,12 @@ async fn a_router_below_a_prefix_serves_whom_the_program_lets_in() {
     assert_eq!(get("/strangers/healthz").await.status, 200);
     get("/strangers/v1/queue").await.problem(403);
     get("/builder/none").await.problem(404);
+    assert_eq!(get("/builder/page/page.js").await.status, 200);
+    // The page names its files relative to its own address, which has to end in a slash for that.
+    for path in ["/builder", "/builder/"] {
+        let answer = client.get(format!("http://{address}{path}")).send().await.expect("an answer");
+        assert_eq!((answer.status().as_u16(), answer.url().path()), (200, "/builder/"), "{path}");
+    }
     let document = serde_json::json!({"context": {"git": "https://git.example.org/a.git"}}).to_string();
     let post = client.post(format!("http://{address}/builder/v1/builds"));
     let answer = answered(post.header("Content-Type", "application/json").body(document)).await;
@@ -42,6 +48,7 @@ async fn a_router_below_a_prefix_serves_whom_the_program_lets_in() {
     // Names of a prefix are not taken for those of the service.
     let id = answer.json()["id"].as_str().expect("an id").to_owned();
     assert_eq!(get(&format!("/of/web/builder/v1/builds/{id}")).await.json()["id"], id.as_str());
+    assert_eq!(get("/of/web/builder/page/page.js").await.status, 200);
     get(&format!("/of/{id}/builder/v1/builds/none")).await.problem(404);
     server.abort();
 }

@@ -3,8 +3,12 @@
 use std::path::PathBuf;
 
 /// The Debian packages of the programs that have another name.
-const PACKAGES: [(&str, &str); 3] =
-    [("htpasswd", "apache2-utils"), ("timeout", "coreutils"), ("xz", "xz-utils")];
+const PACKAGES: [(&str, &str); 4] = [
+    ("chromedriver", "chromium-driver"),
+    ("htpasswd", "apache2-utils"),
+    ("timeout", "coreutils"),
+    ("xz", "xz-utils"),
+];
 
 /// Whether the program `tool` is here. Says so visibly when it is not.
 ///
