@@ -26,6 +26,7 @@ mod serve;
 mod signals;
 mod steps;
 mod table;
+mod telemetry;
 mod text;
 mod timings;
 

@@ -1,19 +1,19 @@
 //! From the process's arguments to its exit code.
 
 use std::{
-    io::{self, IsTerminal, Write},
+    io::{self, Write},
     process::ExitCode,
 };
 
 use clap::{CommandFactory, Parser};
-use tracing_subscriber::EnvFilter;
+use tracing::Instrument as _;
 
 use super::prune;
 use super::{
     args::{Arguments, Command},
     backends, bake, build, images, index, manifest,
     report::{Failure, exit},
-    serve,
+    serve, telemetry,
 };
 use crate::helper;
 
@@ -29,10 +29,15 @@ pub fn main() -> ExitCode {
             return ExitCode::from(code);
         }
     };
-    start_log(&arguments.command);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let result = match runtime {
-        Ok(runtime) => runtime.block_on(run(arguments)),
+        Ok(runtime) => {
+            let telemetry = telemetry::start(&arguments.command, runtime.handle());
+            let span = telemetry::span(&arguments.command);
+            let result = runtime.block_on(run(arguments).instrument(span));
+            telemetry.finish();
+            result
+        }
         Err(error) => Err(Failure::host(format!("cannot start the async runtime: {error}"))),
     };
     match result {
@@ -62,17 +67,6 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
             clap_complete::generate(shell, &mut Arguments::command(), "polyarch", &mut io::stdout());
             Ok(())
         }
-    }
-}
-
-/// Shows the program's own log where `POLYARCH_LOG` asks for it (`debug`, `polyarch=trace`, …), and the warnings of a
-/// server anyway: whoever asks it is told no more of its failures than that its log has them.
-fn start_log(command: &Command) {
-    let asked = EnvFilter::try_from_env("POLYARCH_LOG").ok();
-    let usual = || EnvFilter::new("warn");
-    if let Some(filter) = asked.or_else(|| matches!(command, Command::Serve(_)).then(usual)) {
-        let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-        log.with_ansi(io::stderr().is_terminal()).init();
     }
 }
 

@@ -44,4 +44,4 @@ pub use report::{PublishReport, Published, TagState};
 pub use retry::RetryLimits;
 pub(crate) use retry::jitter;
 pub use upload::BlobOutcome;
-pub(crate) use web::Web;
+pub(crate) use web::{Web, client as web_client};

@@ -27,6 +27,7 @@ mod sharing;
 mod signals;
 mod step_flags;
 mod steps;
+mod telemetry;
 mod timings;
 mod windows;
 mod windows_paths;

@@ -65,6 +65,9 @@ impl Desk {
             "REGISTRY_AUTH_FILE",
             "XDG_RUNTIME_DIR",
             "BUILDKIT_PROGRESS",
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+            "TRACEPARENT",
         ] {
             command.env_remove(variable);
         }
