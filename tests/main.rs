@@ -4,6 +4,7 @@
 mod cli;
 #[cfg(target_os = "linux")]
 mod conformance;
+mod crowd;
 mod dependencies;
 mod flows;
 #[cfg(target_os = "macos")]
