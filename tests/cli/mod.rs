@@ -9,6 +9,7 @@ mod cache_faults;
 mod caches;
 mod checks;
 mod contexts;
+mod embedding;
 mod hello;
 mod help;
 mod image_forms;
