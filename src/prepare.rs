@@ -85,9 +85,16 @@ impl<'g> Parsed<'g> {
             let (file, kind) = (self.source.name.clone(), Box::new(unfit.into()));
             return Err(self.mistake(DockerfileError { file, span, kind }));
         }
-        if let Some(span) = plan.first_insecure().filter(|_| !part.spec.steps.allow_insecure) {
-            let (file, kind) = (self.source.name.clone(), Box::new(ErrorKind::InsecureNotAllowed));
-            return Err(self.mistake(DockerfileError { file, span, kind }));
+        let steps = &part.spec.steps;
+        let insecure = plan.first_insecure().filter(|_| !steps.allow_insecure);
+        let on_host = plan.first_on_host().filter(|_| steps.refuse_host_network);
+        let refused =
+            [(insecure, ErrorKind::InsecureNotAllowed), (on_host, ErrorKind::HostNetworkNotAllowed)];
+        for (span, kind) in refused {
+            if let Some(span) = span {
+                let (file, kind) = (self.source.name.clone(), Box::new(kind));
+                return Err(self.mistake(DockerfileError { file, span, kind }));
+            }
         }
         Ok(plan)
     }

@@ -17,6 +17,9 @@ pub struct StepOptions {
     pub add_hosts: Vec<HostEntry>,
     /// What steps reach that do not say so themselves.
     pub network: StepNetwork,
+    /// Whether `RUN --network=host` is refused.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub refuse_host_network: bool,
     /// The size of `/dev/shm`, in bytes; 64 MiB if absent.
     pub shm_size: Option<u64>,
     /// Limits of each process, as `setrlimit` sets them.

@@ -167,6 +167,7 @@ fn a_request_has_its_golden_form() {
         insecure: true,
         steps: StepOptions {
             add_hosts: HostEntry::read("db:[2001:db8::1]").expect("a host"),
+            refuse_host_network: true,
             network: StepNetwork::None,
             shm_size: Some(1 << 20),
             ulimits: [Ulimit::read("nofile=1024:-1").expect("a limit")].into(),

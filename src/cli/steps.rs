@@ -67,6 +67,8 @@ impl StepArgs {
         StepOptions {
             add_hosts: self.hosts.concat(),
             network: self.network,
+            // Whoever gives the command may give that too.
+            refuse_host_network: false,
             shm_size: self.shm_size,
             // The last word on a resource counts.
             ulimits: self.ulimits.iter().copied().collect(),

@@ -311,6 +311,9 @@ pub enum ErrorKind {
     /// A step that asks for more than its build allows.
     #[error("RUN --security=insecure asks for all rights, which this build does not allow")]
     InsecureNotAllowed,
+    /// A step that asks for a network that its build does not allow.
+    #[error("RUN --network=host asks for the network of the machine, which this build does not allow")]
+    HostNetworkNotAllowed,
     /// A step that no Windows can run.
     #[error(transparent)]
     WindowsRun(#[from] WindowsRunError),

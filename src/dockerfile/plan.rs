@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use polyarch_actors::{ImageOs, Platform};
 
 use super::{
-    ast::{Dockerfile, InstructionKind, Security},
+    ast::{Dockerfile, InstructionKind, Network, Security},
     check,
     error::{DockerfileError, ErrorKind, Mistake, Span},
     links::{Links, Names},
@@ -58,6 +58,8 @@ pub struct PlannedStage {
     pub first_run: Option<Span>,
     /// Its first RUN that asks for all rights, in the triggers it inherits or on its own.
     pub first_insecure: Option<Span>,
+    /// Its first RUN that asks for the network of the machine, in the triggers it inherits or on its own.
+    pub first_on_host: Option<Span>,
     /// Whether a named context stands in for the whole stage, so that none of its instructions count.
     pub replaced: bool,
 }
@@ -143,6 +145,11 @@ impl Plan {
         self.stages.iter().find_map(|stage| stage.first_insecure)
     }
 
+    /// The first RUN that asks for the network of the machine.
+    pub fn first_on_host(&self) -> Option<Span> {
+        self.stages.iter().find_map(|stage| stage.first_on_host)
+    }
+
     /// What `ARG name` without a default takes: the platforms, and the declarations before the first FROM.
     pub fn globals(&self) -> &BTreeMap<String, String> {
         &self.globals
@@ -196,9 +203,19 @@ fn resolve(dockerfile: &Dockerfile, options: &PlanOptions<'_>) -> Result<Plan, M
         }
         let first_run = links.first_run(number, |_| true);
         let first_insecure = links.first_run(number, |run| run.security == Security::Insecure);
+        let first_on_host = links.first_run(number, |run| run.network == Network::Host);
         let replaced = links.is_replaced(number);
         let name = stage.name.clone();
-        stages.push(PlannedStage { number, name, base, platform, first_run, first_insecure, replaced });
+        stages.push(PlannedStage {
+            number,
+            name,
+            base,
+            platform,
+            first_run,
+            first_insecure,
+            first_on_host,
+            replaced,
+        });
     }
     Ok(Plan {
         stages,

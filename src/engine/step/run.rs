@@ -51,6 +51,9 @@ impl Step<'_> {
         if insecure && !options.allow_insecure {
             return Err(EngineError::Invalid(ErrorKind::InsecureNotAllowed.to_string()));
         }
+        if run.network == Network::Host && options.refuse_host_network {
+            return Err(EngineError::Invalid(ErrorKind::HostNetworkNotAllowed.to_string()));
+        }
         let command = Command::new(run, stage);
         let environment = environment(stage);
         let mut mounts = self.mounts(stage, run).await?;

@@ -21,6 +21,10 @@ async fn what_cannot_be_done_names_its_line_and_the_reason() {
             "FROM scratch\nRUN --security=insecure x\n",
             "Dockerfile:2: RUN --security=insecure asks for all rights",
         ),
+        (
+            "FROM scratch\nRUN --network=host x\n",
+            "Dockerfile:2: RUN --network=host asks for the network of the machine",
+        ),
         ("FROM scratch\nCOPY --parents nope/x /\n", "Dockerfile:2: source \"nope/x\" not found"),
         (
             "FROM scratch\nADD --checksum=sha256:1 http://127.0.0.1:1/x /\n",
@@ -42,7 +46,8 @@ async fn what_cannot_be_done_names_its_line_and_the_reason() {
         ("FROM scratch AS a\nCOPY a.txt /\nFROM scratch\nCOPY --from=a b /\n", "not found in the stage a"),
         ("FROM scratch\nEXPOSE http\n", "\"http\" is no port"),
     ] {
-        let request = buildah::request(folder.path(), "linux/amd64", dockerfile);
+        let mut request = buildah::request(folder.path(), "linux/amd64", dockerfile);
+        request.steps.refuse_host_network = true;
         fill(&folder.path().join("context"));
         let error = build(&backend, request).await.0.expect_err(dockerfile);
         assert!(matches!(&error, BuildError::Invalid { place: Some(_), .. }), "{error:?}");
