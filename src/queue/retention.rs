@@ -22,7 +22,7 @@ pub struct Retention {
     pub age: Duration,
     /// How many builds of each tenant; 10,000 by default.
     pub per_tenant: usize,
-    /// How many bytes of logs; 10 GiB by default.
+    /// How many bytes of logs, of all tenants; 10 GiB by default. Those of the tenant go first that has most of them.
     pub log_bytes: u64,
 }
 
@@ -70,26 +70,35 @@ pub fn choose(ended: &[EndedBuild], retention: &Retention, now: Timestamp) -> Ve
     let mut newest_first: Vec<&EndedBuild> = ended.iter().collect();
     newest_first.sort_by(|one, other| (other.ended, &other.id).cmp(&(one.ended, &one.id)));
     let age = u64::try_from(retention.age.as_millis()).unwrap_or(u64::MAX);
-    let mut kept: BTreeMap<&Tenant, usize> = BTreeMap::new();
-    let mut log_bytes = 0_u64;
+    let mut kept: BTreeMap<&Tenant, Kept<'_>> = BTreeMap::new();
     let mut gone = Vec::new();
     for build in newest_first {
         let of_tenant = kept.entry(&build.tenant).or_default();
         let too_old = now.0.saturating_sub(build.ended.0) > age;
-        if too_old || *of_tenant >= retention.per_tenant {
-            gone.push(build.id.clone());
-            continue;
+        if too_old || of_tenant.builds.len() >= retention.per_tenant {
+            gone.push(build);
+        } else {
+            of_tenant.builds.push(build);
+            of_tenant.log_bytes += u128::from(build.log_bytes);
         }
-        // Once there are too many bytes, all that is older goes: none that is small outlives a newer one.
-        log_bytes = log_bytes.saturating_add(build.log_bytes);
-        if log_bytes > retention.log_bytes {
-            gone.push(build.id.clone());
-            continue;
-        }
-        *of_tenant += 1;
     }
-    gone.reverse();
-    gone
+    // Nobody's logs push those of others out who have fewer.
+    while kept.values().map(|kept| kept.log_bytes).sum::<u128>() > retention.log_bytes.into() {
+        let Some(most) = kept.values_mut().max_by_key(|kept| kept.log_bytes) else { break };
+        let Some(oldest) = most.builds.pop() else { break };
+        most.log_bytes -= u128::from(oldest.log_bytes);
+        gone.push(oldest);
+    }
+    gone.sort_by(|one, other| (one.ended, &one.id).cmp(&(other.ended, &other.id)));
+    gone.into_iter().map(|build| build.id.clone()).collect()
+}
+
+/// What stays of a tenant.
+#[derive(Default)]
+struct Kept<'b> {
+    /// The newest first.
+    builds: Vec<&'b EndedBuild>,
+    log_bytes: u128,
 }
 
 /// Removes what is above the limits, and logs that no record is about.
