@@ -10,7 +10,10 @@ use std::{
     num::NonZeroU32,
     path::PathBuf,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
     thread,
     time::Duration,
@@ -65,6 +68,8 @@ struct Inner {
     /// Present until it is shut down in the background when the last handle goes.
     runtime: Option<Runtime>,
     system: Mutex<System>,
+    /// Whether it was told to end.
+    ending: AtomicBool,
 }
 
 /// The thread of the actors.
@@ -163,7 +168,15 @@ impl OrchestratorBuilder {
             start_system(backends, config, board.clone()).map_err(|error| gone(error.to_string()))?;
         let supervisor = started.await.map_err(|_| gone("its actors did not start".into()))?;
         let (helper, system) = (self.helper, Mutex::new(system));
-        let inner = Inner { supervisor, board, store, helper, runtime: Some(runtime), system };
+        let inner = Inner {
+            supervisor,
+            board,
+            store,
+            helper,
+            runtime: Some(runtime),
+            system,
+            ending: AtomicBool::default(),
+        };
         Ok(Orchestrator { inner: Arc::new(inner) })
     }
 }
@@ -300,6 +313,11 @@ impl Orchestrator {
         self.inner.supervisor.send(DescribeQueue).await.map_err(gone)
     }
 
+    /// Whether nothing is built any more.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.inner.ending.load(Ordering::Acquire) || !self.inner.supervisor.connected()
+    }
+
     /// Runs something beside the builds, for as long as it takes or until the orchestrator goes.
     pub(crate) fn spawn<T: Send + 'static>(
         &self,
@@ -309,8 +327,10 @@ impl Orchestrator {
     }
 
     /// Takes no more builds, waits `grace` for the running ones, cancels the rest, and returns when nothing of
-    /// them is left. A second call waits for the first.
+    /// them is left. A second call waits for the first. A queue of builds closes with it: what is cancelled goes on when
+    /// the queue is opened again.
     pub async fn shutdown(&self, grace: Duration) {
+        self.inner.ending.store(true, Ordering::Release);
         // The answer comes when the supervisor has stopped, or never when it already has.
         let _ = self.inner.supervisor.send(Shutdown { grace }).await;
         let thread = {

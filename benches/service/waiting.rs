@@ -16,7 +16,7 @@ pub(crate) async fn measure(builds: usize) {
     stream::iter(0..builds).map(submit).buffer_unordered(64).collect::<Vec<_>>().await;
     // Until all have been told their places once, which costs memory too.
     tokio::time::sleep(Duration::from_secs(3)).await;
-    let report = place.queue.report().await.expect("a report");
+    let report = place.queue.report(None).await.expect("a report");
     assert_eq!(report.waiting.len(), builds);
     let Some((now, before)) = resident().zip(before) else {
         return println!("SKIPPED: this system has no /proc/self/status to read VmRSS from\n");

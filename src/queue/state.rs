@@ -81,7 +81,7 @@ pub enum SupersedePolicy {
     /// Nothing.
     #[default]
     Parallel,
-    /// It begins when they have ended.
+    /// No two of them run together, but for those that are parallel.
     Serial,
     /// Those that wait are superseded.
     LatestOnly,

@@ -9,7 +9,7 @@ use futures::{
 };
 use polyarch_actors::{
     BuildError, BuildId,
-    queue::{Priority, Refusal, Resource},
+    queue::{Counts as TenantCounts, Priority, Refusal, Resource},
 };
 
 use super::{
@@ -130,7 +130,9 @@ impl Desk for BuildQueue {
 
     fn queue<'a>(&'a self, tenant: &'a TenantName) -> Answer<'a, QueueDocument> {
         async move {
-            let report = self.report().await?;
+            let report = self.report(Some(tenant)).await?;
+            let sum = |of: fn(&TenantCounts) -> usize| report.tenants.values().map(of).sum();
+            let (running, waiting) = (sum(|counts| counts.running), sum(|counts| counts.waiting));
             let own = report.tenants.get(tenant).map(|counts| TenantLoad {
                 tenant: tenant.to_string(),
                 weight: counts.weight.get(),
@@ -138,12 +140,10 @@ impl Desk for BuildQueue {
                 waiting: counts.waiting,
             });
             let idle = || TenantLoad { tenant: tenant.to_string(), weight: 1, running: 0, waiting: 0 };
-            let (running, waiting) = (report.running.len(), report.waiting.len());
-            let mine = report.waiting.into_iter().filter(|build| build.tenant == *tenant).take(MOST_WAITING);
-            let builds = mine.map(|build| QueuedBuild {
+            let builds = report.waiting.into_iter().take(MOST_WAITING).map(|build| QueuedBuild {
                 id: build.id,
-                ahead: build.place.ahead,
-                reason: build.place.reason.to_string(),
+                ahead: build.place.as_ref().map(|place| place.ahead),
+                reason: build.place.map(|place| place.reason.to_string()),
             });
             Ok(QueueDocument {
                 running,
@@ -179,7 +179,7 @@ impl Desk for BuildQueue {
             let BuildsLoad { tenants, oldest } = self.load().await?;
             // Of the store, whoever asks is told what was measured before.
             self.measure_store();
-            let sum = |of: fn(&polyarch_actors::queue::Counts) -> usize| tenants.values().map(of).sum();
+            let sum = |of: fn(&TenantCounts) -> usize| tenants.values().map(of).sum();
             Ok(Load { running: sum(|counts| counts.running), waiting: sum(|counts| counts.waiting), oldest })
         }
         .boxed()
@@ -330,7 +330,9 @@ fn lane_state(state: queue::LaneState) -> LaneState {
 }
 
 fn log_failed(error: LogError) -> DeskError {
-    DeskError::Host { reason: with_sources(&error) }
+    let reason = with_sources(&error);
+    tracing::error!("a log cannot be read: {reason}");
+    DeskError::Host { reason }
 }
 
 impl From<QueueError> for DeskError {

@@ -41,10 +41,12 @@ pub struct QueuedBuild {
     /// The build.
     #[schema(value_type = String)]
     pub id: BuildId,
-    /// How many builds of its tenant begin before it.
-    pub ahead: usize,
-    /// What it waits for, in one sentence.
-    pub reason: String,
+    /// How many builds go before it for what it waits for; not known yet in its first second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ahead: Option<usize>,
+    /// What it waits for, in one sentence; not known yet in its first second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// The routes of this file.

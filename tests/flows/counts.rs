@@ -149,7 +149,7 @@ async fn what_is_counted_is_what_happened() {
     let late = scene.submit(NewBuild { limits, ..build(3) }).await;
     scene.end(&late, BuildState::TimedOut).await;
     let running = scene.submit(build(4)).await;
-    while scene.queue.report().await.expect("a report").running.is_empty() {
+    while scene.queue.report(None).await.expect("a report").running.is_empty() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     let latest = Supersede { key: "app".parse().expect("a key"), policy: SupersedePolicy::LatestOnly };

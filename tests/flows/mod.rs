@@ -15,6 +15,7 @@ mod hostile;
 mod orchestrator;
 mod portable;
 mod queue;
+mod queue_troubles;
 mod registry;
 mod registry_chunks;
 mod registry_faults;

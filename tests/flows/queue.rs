@@ -15,23 +15,23 @@ use polyarch::{
     },
 };
 
-const HOUR: Duration = Duration::from_hours(1);
+pub(super) const HOUR: Duration = Duration::from_hours(1);
 
 /// A folder for everything, with a context whose steps run something.
-struct Place(tempfile::TempDir);
+pub(super) struct Place(tempfile::TempDir);
 
 impl Place {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         fs::write(folder.path().join("Dockerfile"), "FROM busybox\nRUN make\n").expect("a Dockerfile");
         Self(folder)
     }
 
-    fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         self.0.path()
     }
 
-    async fn open(&self, backend: &ScriptedBackend, options: QueueOptions) -> BuildQueue {
+    pub(super) async fn open(&self, backend: &ScriptedBackend, options: QueueOptions) -> BuildQueue {
         let builder =
             Orchestrator::builder().store(self.path().join("store")).backend(Arc::new(backend.clone()));
         let orchestrator = builder.start().await.expect("it starts");
@@ -39,30 +39,30 @@ impl Place {
     }
 
     /// A build that no other one is the same as.
-    fn build(&self, number: usize) -> NewBuild {
+    pub(super) fn build(&self, number: usize) -> NewBuild {
         let mut spec = BuildSpec::new(self.path()).platforms([platform()]);
         spec.labels.insert("number".into(), number.to_string());
         NewBuild::new(spec)
     }
 }
 
-fn platform() -> Platform {
+pub(super) fn platform() -> Platform {
     "linux/amd64".parse().expect("a platform")
 }
 
-fn backend(acts: impl IntoIterator<Item = Act>) -> ScriptedBackend {
+pub(super) fn backend(acts: impl IntoIterator<Item = Act>) -> ScriptedBackend {
     ScriptedBackend::new("one", 4).on(&platform(), acts)
 }
 
-fn one_at_once() -> QueueOptions {
+pub(super) fn one_at_once() -> QueueOptions {
     QueueOptions { max_running: 1, ..QueueOptions::default() }
 }
 
-async fn state(queue: &BuildQueue, id: &BuildId) -> BuildState {
+pub(super) async fn state(queue: &BuildQueue, id: &BuildId) -> BuildState {
     queue.get(&Tenant::default(), id).await.expect("a record").state
 }
 
-async fn until(queue: &BuildQueue, id: &BuildId, wanted: BuildState) {
+pub(super) async fn until(queue: &BuildQueue, id: &BuildId, wanted: BuildState) {
     for _ in 0..2000 {
         if state(queue, id).await == wanted {
             return;
@@ -73,7 +73,7 @@ async fn until(queue: &BuildQueue, id: &BuildId, wanted: BuildState) {
 }
 
 /// The events of a build that has ended or ends.
-async fn events(queue: &BuildQueue, id: &BuildId) -> Vec<BuildEvent> {
+pub(super) async fn events(queue: &BuildQueue, id: &BuildId) -> Vec<BuildEvent> {
     let mut reader = queue.follow(&Tenant::default(), id, None).await.expect("a log");
     let mut events = Vec::new();
     while let Some(line) = reader.next().await {
@@ -99,7 +99,7 @@ async fn a_build_runs_when_it_is_its_turn_and_its_log_tells_all_of_it() {
     let events = events(&queue, &submitted.id).await;
     assert!(events.iter().any(|event| event.kind == EventKind::Started));
     assert_eq!(events.last().expect("an end").kind, EventKind::Finished { error: None });
-    let report = queue.report().await.expect("a report");
+    let report = queue.report(None).await.expect("a report");
     assert_eq!((report.waiting.len(), report.running.len(), report.tenants.len()), (0, 0, 0));
 }
 
@@ -336,7 +336,7 @@ async fn a_tenant_may_have_only_so_many_builds_waiting() {
     assert_eq!(full, "tenant default has 2 builds waiting, and may not have more");
     let other = NewBuild { tenant: "other".parse().expect("a tenant"), ..place.build(3) };
     let other = queue.submit(other).await.expect("taken").id;
-    let report = queue.report().await.expect("a report");
+    let report = queue.report(None).await.expect("a report");
     assert_eq!((report.waiting.len(), report.running), (3, vec![first]));
     assert!(report.waiting.iter().any(|build| build.id == other));
     queue.close(Duration::ZERO).await;

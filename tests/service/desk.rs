@@ -162,7 +162,7 @@ impl MemoryDesk {
             attempt: 0,
             attached: 0,
             cancelling: false,
-            waiting: Some(WaitingDocument { ahead: waiting, reason: "every slot is taken".into() }),
+            waiting: Some(WaitingDocument { ahead: waiting, reason: Some("every slot is taken".into()) }),
             lanes: order.spec.platforms.iter().map(lane).collect(),
             error: None,
             index: None,
@@ -326,7 +326,7 @@ impl Desk for MemoryDesk {
             let own = || builds.iter().map(|entry| &entry.document).filter(|build| build.tenant == *tenant);
             let queued = |(ahead, build): (usize, &BuildDocument)| QueuedBuild {
                 id: build.id.clone(),
-                ahead,
+                ahead: Some(ahead),
                 reason: "every slot is taken".into(),
             };
             let waiting: Vec<_> =

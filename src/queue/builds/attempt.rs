@@ -1,6 +1,7 @@
 //! One attempt of one build, from its turn to its end.
 
 use std::{
+    convert::Infallible,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -10,10 +11,7 @@ use polyarch_actors::{
     BuildError, BuildEvent, BuildId, EventKind, Fault, ProtocolVersion, TimedPart, Timestamp, queue::Share,
 };
 
-use super::{
-    error::QueueError,
-    stop::{Stop, Why},
-};
+use super::stop::{Stop, Why};
 use crate::{
     BuildHandle, Error, Orchestrator, Receipt,
     flow::as_build_error,
@@ -48,17 +46,26 @@ pub(super) struct Attempt {
     pub(super) require_resources: bool,
 }
 
+/// What the log of a build says when an attempt is over.
+pub(super) enum Said {
+    /// That the build has ended.
+    End,
+    /// Not yet what it is to say.
+    NotYet(Box<EventKind>),
+    /// All that there is to say, as the build has not ended.
+    Enough,
+}
+
 impl Attempt {
-    /// Runs the build and writes down how it ended; whether its log says that it has. Where it does not wait any more, somebody
-    /// did not want it any more while its turn came, and its log gets that end.
-    pub(super) async fn run(self) -> bool {
+    /// Runs the build and writes down how it ended. Where it does not wait any more, somebody did not want it any more while
+    /// its turn came, and its log gets that end.
+    pub(super) async fn run(self) -> Said {
         match self.lasting(|| self.records.begin(&self.record.id)).await {
             Some(true) => {}
             Some(false) => {
-                let end = EventKind::Finished { error: Some(BuildError::Cancelled) };
-                return note(&self.logs, &self.record.id, end).await;
+                return self.say(None, EventKind::Finished { error: Some(BuildError::Cancelled) }).await;
             }
-            None => return false,
+            None => return Said::Enough,
         }
         let began = Instant::now();
         if self.record.attempt == 0 {
@@ -69,53 +76,91 @@ impl Attempt {
                 let outcome = self.follow(&writer, build).await;
                 (Some(writer), outcome)
             }
-            Err(error) => {
-                let reason = crate::error::with_sources(&error);
-                let error = BuildError::Host { reason: reason.clone(), retryable: false };
-                (None, Some(End::Failed { error, reason }))
-            }
+            Err(outcome) => (None, outcome),
         };
-        let last = if let Some(end) = &outcome {
-            let lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner).get().to_vec();
-            let (state, error) = (end.state(), error_of(end));
-            match self.lasting(|| self.records.end(&self.record.id, end.clone(), lanes.clone())).await {
-                Some(true) => {
-                    let fault = error.as_ref().map(BuildError::fault);
-                    self.counts.ended(state, fault, Some(began.elapsed()));
-                }
-                Some(false) => {}
-                None => return false,
-            }
-            EventKind::Finished { error }
-        } else {
-            match self.lasting(|| self.records.requeue(&self.record.id)).await {
+        let Some(end) = outcome else {
+            return match self.lasting(|| self.records.requeue(&self.record.id)).await {
                 Some(Requeued::Queued) => {
-                    EventKind::Warned { message: "it was stopped, and is begun again".into() }
+                    let message = "it was stopped, and is begun again".into();
+                    self.say(writer, EventKind::Warned { message }).await
                 }
                 Some(Requeued::Ended(state)) => {
                     self.counts.ended(state, Some(Fault::Cancelled), Some(began.elapsed()));
-                    EventKind::Finished { error: Some(BuildError::Cancelled) }
+                    self.say(writer, EventKind::Finished { error: Some(BuildError::Cancelled) }).await
                 }
-                Some(Requeued::NotRunning) | None => return false,
-            }
+                Some(Requeued::NotRunning) | None => Said::Enough,
+            };
         };
+        let lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner).get().to_vec();
+        let (state, error) = (end.state(), error_of(&end));
+        match self.lasting(|| self.records.end(&self.record.id, end.clone(), lanes.clone())).await {
+            Some(true) => {
+                let fault = error.as_ref().map(BuildError::fault);
+                self.counts.ended(state, fault, Some(began.elapsed()));
+            }
+            Some(false) => {}
+            None => return Said::Enough,
+        }
         // The record says it already: whoever sees the end of the log finds the build ended.
-        drop(writer);
-        let is_end = matches!(last, EventKind::Finished { .. });
-        note(&self.logs, &self.record.id, last).await && is_end
+        self.say(writer, EventKind::Finished { error }).await
     }
 
-    async fn begin(&self) -> Result<(LogWriter, BuildHandle), QueueError> {
-        let BuildRecord { id, tenant, priority, submitted, limits, about, .. } = self.record.clone();
-        let writer = self.logs.writer(&id).await?;
-        let mut spec = self.records.spec(&tenant, &id).await?;
+    /// Writes the last event of the attempt.
+    async fn say(&self, writer: Option<LogWriter>, kind: EventKind) -> Said {
+        let id = &self.record.id;
+        let is_there = match writer {
+            Some(writer) => is_written(id, writer.append(vec![event(id, kind.clone())]).await),
+            None => note(&self.logs, id, kind.clone()).await,
+        };
+        match kind {
+            EventKind::Finished { .. } if is_there => Said::End,
+            EventKind::Finished { .. } => Said::NotYet(Box::new(kind)),
+            _ => Said::Enough,
+        }
+    }
+
+    /// Begins the build, as soon as its log and its spec can be had. Where that cannot be, how it ends; nothing where it is to
+    /// wait again.
+    async fn begin(&self) -> Result<(LogWriter, BuildHandle), Option<End>> {
+        let BuildRecord { id, tenant, priority, submitted, mut limits, about, .. } = self.record.clone();
+        let writer = self.had(|| self.logs.writer(&id), LogError::may_pass).await?;
+        let mut spec = self.had(|| self.records.spec(&tenant, &id), RecordsError::may_pass).await?;
         if self.scopes && spec.scope.is_none() {
             spec.scope = Some(tenant.clone());
         }
         spec.resources.required |= self.require_resources;
+        // What was begun before has had its turn in time.
+        limits.queue = limits.queue.filter(|_| self.record.attempt == 0);
         let waited = self.waited();
         let share = Share { tenant, priority, submitted };
         Ok((writer, self.orchestrator.begin(Begin { id, spec, limits, waited, share, trace: about.trace })))
+    }
+
+    /// Tries until something is there: what cannot be had now may be later, and fails no build.
+    async fn had<T, E, F>(&self, get: impl Fn() -> F, may_pass: fn(&E) -> bool) -> Result<T, Option<End>>
+    where
+        E: std::error::Error,
+        F: Future<Output = Result<T, E>>,
+    {
+        loop {
+            let error = match get().await {
+                Ok(got) => return Ok(got),
+                Err(error) => error,
+            };
+            let reason = crate::error::with_sources(&error);
+            if !may_pass(&error) {
+                let error = BuildError::Host { reason: reason.clone(), retryable: false };
+                return Err(Some(End::Failed { error, reason }));
+            }
+            tracing::error!(build = %self.record.id, "it cannot begin: {reason}");
+            if self.orchestrator.is_ending() {
+                return Err(self.outcome(Err(Error::Cancelled)));
+            }
+            tokio::select! {
+                () = tokio::time::sleep(PAUSE) => {}
+                () = self.stop.fired() => return Err(self.outcome(Err(Error::Cancelled))),
+            }
+        }
     }
 
     /// How long ago it was submitted.
@@ -140,12 +185,12 @@ impl Attempt {
         let stopped = async {
             self.stop.fired().await;
             cancel.cancel();
-            std::future::pending::<()>().await;
+            std::future::pending::<Infallible>().await
         };
         let work = async { futures::join!(build, told).0 };
         let result = tokio::select! {
             result = work => result,
-            () = stopped => return None,
+            never = stopped => match never {},
         };
         self.outcome(result)
     }
@@ -166,8 +211,12 @@ impl Attempt {
             Err(error) => error,
         };
         let reason = crate::error::with_sources(&error);
+        let is_stopped =
+            matches!(error, Error::Gone { .. }) || as_build_error(&error).fault() == Fault::Cancelled;
+        if is_stopped && (why == Some(Why::Closing) || why.is_none() && self.orchestrator.is_ending()) {
+            return None;
+        }
         Some(match (error, why) {
-            (Error::Cancelled | Error::Gone { .. }, Some(Why::Closing)) => return None,
             (Error::Cancelled, Some(Why::Deadline)) => End::TimedOut {
                 error: BuildError::TimedOut { part: TimedPart::Deadline, limit_ms: 0 },
                 reason: "its deadline passed".into(),
@@ -189,7 +238,7 @@ impl Attempt {
                 Ok(done) => return Some(done),
                 Err(error) => tracing::error!(build = %self.record.id, %error, "a record was not written"),
             }
-            if self.stop.why() == Some(Why::Closing) {
+            if self.stop.is_closing() || self.orchestrator.is_ending() {
                 return None;
             }
             tokio::time::sleep(PAUSE).await;
@@ -232,6 +281,10 @@ pub(super) async fn note(logs: &Logs, build: &BuildId, kind: EventKind) -> bool 
         Ok(writer) => writer.append(vec![event(build, kind)]).await,
         Err(error) => Err(error),
     };
+    is_written(build, written)
+}
+
+fn is_written(build: &BuildId, written: Result<(), LogError>) -> bool {
     match written {
         Ok(()) | Err(LogError::Ended { .. }) => true,
         Err(error) => {

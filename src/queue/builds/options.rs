@@ -6,7 +6,7 @@ use polyarch_actors::queue::{Fairness, Limits, Refusal, Resource, Tenant};
 
 use crate::queue::Retention;
 
-/// How the builds of a folder are run.
+/// How the builds of a folder are run. `fairness`, `min_free` and `log_bytes` are those with which the folder is opened.
 #[derive(Clone, Debug)]
 pub struct QueueOptions {
     /// How many builds run at once; twice the number of CPUs by default, and at least 4.

@@ -84,20 +84,29 @@ impl BuildQueue {
             let seat = room.take(&record.tenant, usize::MAX);
             runner.recorded(record, seat).await;
         }
-        let held = Arc::clone(&lock);
-        let spawned = orchestrator.spawn(async move {
-            runner.run(to_runner).await;
-            // Nobody else runs these builds before this one has stopped.
-            drop(held);
-        });
-        if spawned.is_none() {
-            return Err(QueueError::Closing);
-        }
+        let root = orchestrator.store().root().to_owned();
+        let free = free_at(root.clone(), &counts).await;
+        let is_full = free.is_some_and(|free| free < options.min_free);
+        runner.waiting.set_disk_is_full(is_full);
         orchestrator
             .set_limits(options.requests.clone(), options.weights())
             .await
             .map_err(|_| QueueError::Closing)?;
-        watch_disk(&orchestrator, options.min_free, notes.downgrade(), counts.clone());
+        let held = Arc::clone(&lock);
+        let spawned = orchestrator.spawn(async move {
+            let closed = runner.run(to_runner).await;
+            // Nobody else runs these builds before this one has stopped.
+            drop(held);
+            for done in closed {
+                // Whoever asked may have gone.
+                let _ = done.send(());
+            }
+        });
+        if spawned.is_none() {
+            return Err(QueueError::Closing);
+        }
+        let disk = Disk { root, least: options.min_free, is_full, notes: notes.downgrade() };
+        orchestrator.spawn(disk.watch(counts.clone()));
         let options = std::sync::RwLock::new(options);
         let closing = watch::Sender::new(false);
         let (ended, size) = (watched, StoreSize::default());
@@ -242,13 +251,14 @@ impl BuildQueue {
         Ok(self.inner.logs.text(id, follow)?)
     }
 
-    /// Which builds wait and run.
+    /// Which builds wait and run, of one tenant or of all.
     ///
     /// # Errors
     /// [`QueueError::Closing`].
-    pub async fn report(&self) -> Result<BuildsReport, QueueError> {
+    pub async fn report(&self, tenant: Option<&Tenant>) -> Result<BuildsReport, QueueError> {
         let (reply, report) = oneshot::channel();
-        self.inner.notes.send(Note::Report(reply)).map_err(|_| QueueError::Closing)?;
+        let note = Note::Report(tenant.cloned(), reply);
+        self.inner.notes.send(note).map_err(|_| QueueError::Closing)?;
         report.await.map_err(|_| QueueError::Closing)
     }
 
@@ -320,8 +330,8 @@ impl BuildQueue {
     }
 
     async fn whether_to_follow(&self, tenant: &Tenant, id: &BuildId) -> Result<Follow, QueueError> {
-        let record = self.get(tenant, id).await?;
-        Ok(if record.state.is_final() { Follow::No } else { Follow::UntilEnd })
+        let has_ended = self.get(tenant, id).await?.state.is_final();
+        Ok(if has_ended && self.inner.records.is_told(id).await? { Follow::No } else { Follow::UntilEnd })
     }
 
     fn with_options<T>(&self, read: impl FnOnce(&QueueOptions) -> T) -> T {
@@ -329,33 +339,35 @@ impl BuildQueue {
     }
 }
 
-/// Tells the runner when there is too little disk, and when there is enough again, for as long as it goes on.
-fn watch_disk(
-    orchestrator: &Orchestrator,
+/// Tells the runner when there is too little disk, and when there is enough again.
+struct Disk {
+    root: PathBuf,
     least: u64,
+    is_full: bool,
     notes: mpsc::WeakUnboundedSender<Note>,
-    counts: Counts,
-) {
-    let root = orchestrator.store().root().to_owned();
-    orchestrator.spawn(async move {
-        let mut was_full = false;
+}
+
+impl Disk {
+    /// For as long as the runner goes on.
+    async fn watch(mut self, counts: Counts) {
         loop {
-            let root = root.clone();
-            let free = tokio::task::spawn_blocking(move || fs4::available_space(root)).await;
-            if let Ok(Ok(free)) = free {
-                counts.free(free);
-            }
+            tokio::time::sleep(LOOK).await;
             // What cannot be found out keeps nobody waiting.
-            let is_full = matches!(free, Ok(Ok(free)) if free < least);
-            let Some(notes) = notes.upgrade() else { return };
-            if is_full != was_full && notes.send(Note::Disk(is_full)).is_err() {
+            let is_full = free_at(self.root.clone(), &counts).await.is_some_and(|free| free < self.least);
+            let Some(notes) = self.notes.upgrade() else { return };
+            if is_full != self.is_full && notes.send(Note::Disk(is_full)).is_err() {
                 return;
             }
-            was_full = is_full;
-            drop(notes);
-            tokio::time::sleep(LOOK).await;
+            self.is_full = is_full;
         }
-    });
+    }
+}
+
+/// How much is free where the store is, in bytes, if that can be found out.
+async fn free_at(root: PathBuf, counts: &Counts) -> Option<u64> {
+    let free = tokio::task::spawn_blocking(move || fs4::available_space(root)).await.ok()?.ok()?;
+    counts.free(free);
+    Some(free)
 }
 
 /// The builds that wait, with those that ran when the last process ended. What has been begun too often is lost.

@@ -8,7 +8,7 @@ use polyarch_actors::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Which builds wait and run.
+/// Which builds wait and run, of one tenant or of all.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BuildsReport {
     /// The builds that wait, the next one first.
@@ -39,6 +39,6 @@ pub struct WaitingBuild {
     pub priority: Priority,
     /// Since when it waits.
     pub submitted: Timestamp,
-    /// Where it is and what it waits for.
-    pub place: Place,
+    /// Where it is and what it waits for; not known yet in its first second.
+    pub place: Option<Place>,
 }

@@ -8,7 +8,7 @@ use std::{
 
 use polyarch_actors::{
     BuildError, BuildId, EventKind, Fault, TimedPart, Timestamp,
-    queue::{Place, Refusal},
+    queue::{Place, Refusal, Tenant},
 };
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use super::{
-    attempt::{Attempt, note},
+    attempt::{Attempt, Said, note},
     options::QueueOptions,
     report::{BuildsLoad, BuildsReport},
     room::Seat,
@@ -41,6 +41,8 @@ const TICK: Duration = Duration::from_secs(1);
 const MOST_TOLD: usize = 100;
 /// How often is looked what of ended builds may go.
 const CLEAN: Duration = Duration::from_mins(10);
+/// The longest that anybody waits for builds that run.
+const LONGEST_GRACE: Duration = Duration::from_hours(365 * 24);
 
 /// What the runner is told.
 pub(super) enum Note {
@@ -59,8 +61,8 @@ pub(super) enum Note {
     Ended(BuildId),
     /// The record of a build that runs says that it is to end.
     Cancel(BuildId),
-    /// Asks what waits and runs.
-    Report(oneshot::Sender<BuildsReport>),
+    /// Asks what waits and runs, of a tenant or of all.
+    Report(Option<Tenant>, oneshot::Sender<BuildsReport>),
     /// Asks how much waits and runs.
     Load(oneshot::Sender<BuildsLoad>),
     /// Asks how far the platforms of a build are; nothing where it does not run.
@@ -99,9 +101,12 @@ pub(super) struct Runner {
     counts: Counts,
     pub(super) waiting: Waiting,
     running: HashMap<BuildId, Running>,
-    /// Each returns whether the log of its build says that it has ended.
-    attempts: JoinSet<bool>,
+    attempts: JoinSet<Said>,
     tasks: HashMap<Id, BuildId>,
+    /// Builds that have ended, and whose records could not be told.
+    unended: Vec<(BuildId, End)>,
+    /// What logs are to say that could not be written: that their builds have ended.
+    unsaid: Vec<(BuildId, EventKind)>,
     /// Builds whose logs say that they have ended, and whose records do not know that yet.
     told: Vec<BuildId>,
     ended: watch::Sender<u64>,
@@ -128,6 +133,8 @@ impl Runner {
             running: HashMap::new(),
             attempts: JoinSet::new(),
             tasks: HashMap::new(),
+            unended: Vec::new(),
+            unsaid: Vec::new(),
             told: Vec::new(),
             ended,
             closing: None,
@@ -135,14 +142,17 @@ impl Runner {
         }
     }
 
-    /// Runs builds until it is closed, or until nobody has a handle of the queue any more.
-    pub(super) async fn run(mut self, mut notes: mpsc::UnboundedReceiver<Note>) {
+    /// Runs builds until it is closed, or until nobody has a handle of the queue any more. Returns who waits for that.
+    pub(super) async fn run(mut self, mut notes: mpsc::UnboundedReceiver<Note>) -> Vec<oneshot::Sender<()>> {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut clean = interval(CLEAN);
         clean.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut open = true;
         loop {
+            if self.orchestrator.is_ending() && self.closing.is_none() {
+                self.closing = Some(Instant::now() + LONGEST_GRACE);
+            }
             self.start_what_may();
             if self.closing.is_some() && self.attempts.is_empty() {
                 break;
@@ -156,7 +166,7 @@ impl Runner {
                     self.stop_all();
                 },
                 Some(ended) = self.attempts.join_next_with_id() => match ended {
-                    Ok((task, is_told)) => self.attempt_ended(task, Ok(is_told)).await,
+                    Ok((task, said)) => self.attempt_ended(task, Ok(said)).await,
                     Err(error) => self.attempt_ended(error.id(), Err(error.to_string())).await,
                 },
                 _ = tick.tick() => self.look().await,
@@ -164,10 +174,7 @@ impl Runner {
             }
         }
         self.remember_told().await;
-        for done in self.closed {
-            // Whoever asked may have gone.
-            let _ = done.send(());
-        }
+        self.closed
     }
 
     async fn take(&mut self, note: Note) {
@@ -183,10 +190,14 @@ impl Runner {
             }
             Note::Ended(id) => self.has_ended(&id, BuildState::Cancelled).await,
             Note::Cancel(id) => self.stop(&id, Why::Cancelled),
-            Note::Report(reply) => {
-                let mut running: Vec<BuildId> = self.running.keys().cloned().collect();
+            Note::Report(tenant, reply) => {
+                let wanted = |running: &&Running| {
+                    tenant.as_ref().is_none_or(|tenant| running.record.tenant == *tenant)
+                };
+                let running = self.running.values().filter(wanted).map(|running| running.record.id.clone());
+                let mut running: Vec<BuildId> = running.collect();
                 running.sort();
-                let (waiting, tenants) = (self.waiting.report(), self.waiting.counts());
+                let (waiting, tenants) = (self.waiting.report(tenant.as_ref()), self.waiting.counts());
                 let _ = reply.send(BuildsReport { waiting, running, tenants });
             }
             Note::Load(reply) => {
@@ -205,15 +216,14 @@ impl Runner {
             }
             Note::Disk(is_full) => self.waiting.set_disk_is_full(is_full),
             Note::Options(options) => {
-                self.waiting.set_options(&options);
-                for (id, refusal) in self.waiting.too_large() {
-                    self.waiting.remove(&id);
+                for (id, refusal) in self.waiting.set_options(&options, Timestamp::now()) {
                     self.refuse(&id, refusal).await;
                 }
             }
             Note::Close { grace, done } => {
                 self.closed.push(done);
-                self.closing.get_or_insert(Instant::now() + grace);
+                let when = Instant::now() + grace.min(LONGEST_GRACE);
+                self.closing = Some(self.closing.map_or(when, |before| before.min(when)));
                 if grace.is_zero() {
                     self.stop_all();
                 }
@@ -221,9 +231,13 @@ impl Runner {
         }
     }
 
-    /// Takes in a build that waits, or what has changed of it. One that runs meanwhile goes on as it is.
+    /// Takes in a build that waits, or what has changed of it.
     pub(super) async fn recorded(&mut self, record: BuildRecord, seat: Option<Seat>) {
-        if record.state != BuildState::Queued || self.running.contains_key(&record.id) {
+        if let Some(running) = self.running.get_mut(&record.id) {
+            running.record.serve_as_well(&record);
+            return;
+        }
+        if record.state != BuildState::Queued {
             return;
         }
         let id = record.id.clone();
@@ -269,14 +283,15 @@ impl Runner {
     }
 
     /// Gives the turn of a build back, however its attempt ended.
-    async fn attempt_ended(&mut self, task: Id, ended: Result<bool, String>) {
+    async fn attempt_ended(&mut self, task: Id, ended: Result<Said, String>) {
         let Some(id) = self.tasks.remove(&task) else { return };
         if let Some(running) = self.running.remove(&id) {
             self.waiting.release(&running.record, Timestamp::now());
         }
         match ended {
-            Ok(true) => self.told.push(id),
-            Ok(false) => {}
+            Ok(Said::End) => self.told.push(id),
+            Ok(Said::NotYet(kind)) => self.unsaid.push((id, *kind)),
+            Ok(Said::Enough) => {}
             Err(reason) => {
                 let error = BuildError::Host { reason: reason.clone(), retryable: false };
                 self.end(&id, End::Failed { error, reason }).await;
@@ -298,21 +313,30 @@ impl Runner {
     /// Ends a build that does not run.
     async fn end(&mut self, id: &BuildId, end: End) {
         let (state, error) = (end.state(), super::attempt::error_of(&end));
-        match self.records.end(id, end, Vec::new()).await {
+        match self.records.end(id, end.clone(), Vec::new()).await {
             Ok(true) => {
                 self.counts.ended(state, error.as_ref().map(BuildError::fault), None);
                 self.tell_end(id, error).await;
             }
             Ok(false) => {}
-            // It is found when the queue is opened again.
-            Err(error) => tracing::error!(build = %id, %error, "the end of a build was not recorded"),
+            Err(error) => {
+                tracing::error!(build = %id, %error, "the end of a build was not recorded");
+                self.unended.push((id.clone(), end));
+            }
         }
         self.ended.send_modify(|ended| *ended += 1);
     }
 
     async fn tell_end(&mut self, id: &BuildId, error: Option<BuildError>) {
-        if note(&self.logs, id, EventKind::Finished { error }).await {
-            self.told.push(id.clone());
+        self.say(id.clone(), EventKind::Finished { error }).await;
+    }
+
+    /// Writes the end of a build into its log, now or later.
+    async fn say(&mut self, id: BuildId, end: EventKind) {
+        if note(&self.logs, &id, end.clone()).await {
+            self.told.push(id);
+        } else {
+            self.unsaid.push((id, end));
         }
     }
 
@@ -339,9 +363,15 @@ impl Runner {
         self.running.values().for_each(|running| running.stop.fire(Why::Closing));
     }
 
-    /// Ends what is late and tells places.
+    /// Ends what is late, tells places, and tries again what could not be written down.
     async fn look(&mut self) {
         let now = Timestamp::now();
+        for (id, end) in std::mem::take(&mut self.unended) {
+            self.end(&id, end).await;
+        }
+        for (id, end) in std::mem::take(&mut self.unsaid) {
+            self.say(id, end).await;
+        }
         if self.closing.is_some_and(|when| when <= Instant::now()) {
             self.stop_all();
         }

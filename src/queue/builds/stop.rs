@@ -1,6 +1,9 @@
 //! Ending a build that runs.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicBool, Ordering},
+};
 
 use tokio_util::sync::CancellationToken;
 
@@ -20,16 +23,23 @@ pub(super) enum Why {
 pub(super) struct Stop {
     token: CancellationToken,
     why: Arc<OnceLock<Why>>,
+    closing: Arc<AtomicBool>,
 }
 
 impl Stop {
     pub(super) fn fire(&self, why: Why) {
         let _ = self.why.set(why);
+        self.closing.fetch_or(why == Why::Closing, Ordering::Release);
         self.token.cancel();
     }
 
     pub(super) fn why(&self) -> Option<Why> {
         self.why.get().copied()
+    }
+
+    /// Whether the queue closes, whatever came before.
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
     }
 
     pub(super) async fn fired(&self) {

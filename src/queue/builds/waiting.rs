@@ -10,7 +10,7 @@ use polyarch_actors::{
 use super::{options::QueueOptions, report::WaitingBuild, room::Seat};
 use crate::queue::{SupersedePolicy, records::BuildRecord};
 
-/// The order of builds: the number of a record, so that of two that are equal in all else the older goes first.
+/// The order of builds: of two that are equal in all else the older goes first.
 type Ticket = (Timestamp, BuildId);
 
 /// What waits and what has its turn.
@@ -31,6 +31,8 @@ struct Build {
     seat: Option<Seat>,
     /// As of the last time that places were looked at.
     place: Option<Place>,
+    /// How many of all would go first then.
+    order: usize,
     told: Option<Place>,
 }
 
@@ -43,12 +45,26 @@ impl Waiting {
             changed: false,
             behind: false,
         };
-        waiting.set_options(options);
+        waiting.set_limits(options);
         waiting
     }
 
-    pub(super) fn set_options(&mut self, options: &QueueOptions) {
-        self.options = options.clone();
+    /// Other options count from now on. The builds that could not run with them any more do not wait any more.
+    pub(super) fn set_options(&mut self, options: &QueueOptions, now: Timestamp) -> Vec<(BuildId, Refusal)> {
+        let before = std::mem::replace(&mut self.options, options.clone());
+        self.set_limits(options);
+        let is_other = |record: &BuildRecord| {
+            let memory = record.about.memory;
+            let asked = options.memory_of(memory);
+            asked != before.memory_of(memory) || options.refusal(asked).is_some()
+        };
+        let all = self.builds.values().map(|build| &build.record);
+        let others: Vec<BuildRecord> = all.filter(|record| is_other(record)).cloned().collect();
+        let refusal = |record: BuildRecord| Some((record.id.clone(), self.push(record, None, now).err()?));
+        others.into_iter().filter_map(refusal).collect()
+    }
+
+    fn set_limits(&mut self, options: &QueueOptions) {
         let mut limits = Limits::default().with(Resource::Slots, options.max_running);
         limits.set(Resource::Memory, options.memory);
         if let Some(most) = options.max_running_each {
@@ -75,17 +91,22 @@ impl Waiting {
         &self.options
     }
 
-    /// Takes a build in, or its new priority.
+    /// Takes a build in, or what has changed of it. One that is refused does not wait any more.
     pub(super) fn push(
         &mut self,
-        record: BuildRecord,
+        mut record: BuildRecord,
         seat: Option<Seat>,
         now: Timestamp,
     ) -> Result<(), Refusal> {
         let ticket = ticket(&record);
         let known = self.queue.remove(&ticket).then(|| self.builds.remove(&record.id)).flatten();
-        let (seat, place, told) =
-            known.map_or((seat, None, None), |known| (known.seat, known.place, known.told));
+        let (seat, place, order, told) = match known {
+            Some(known) => {
+                record.serve_as_well(&known.record);
+                (known.seat, known.place, known.order, known.told)
+            }
+            None => (seat, None, usize::MAX, None),
+        };
         let entry = Entry {
             tenant: record.tenant.clone(),
             priority: record.priority,
@@ -97,7 +118,7 @@ impl Waiting {
             return Err(refusal);
         }
         self.queue.push(ticket, entry, now)?;
-        self.builds.insert(record.id.clone(), Build { record, seat, place, told });
+        self.builds.insert(record.id.clone(), Build { record, seat, place, order, told });
         self.changed = true;
         Ok(())
     }
@@ -129,21 +150,12 @@ impl Waiting {
         self.builds.values().filter_map(late).collect()
     }
 
-    /// The builds that take more than there is since the options are others, and why they cannot run.
-    pub(super) fn too_large(&self) -> Vec<(BuildId, Refusal)> {
-        let refusal = |build: &Build| {
-            let memory = self.options.memory_of(build.record.about.memory);
-            self.options.refusal(memory).map(|refusal| (build.record.id.clone(), refusal))
-        };
-        self.builds.values().filter_map(refusal).collect()
-    }
-
     /// The places that are others than were told, the next to go first, at most `most`; all of them in time.
     pub(super) fn news(&mut self, most: usize, now: Timestamp) -> Vec<(BuildId, Place)> {
         if std::mem::take(&mut self.changed) {
-            for ((_, id), place) in self.queue.places(now) {
+            for (order, ((_, id), place)) in self.queue.places(now).into_iter().enumerate() {
                 if let Some(build) = self.builds.get_mut(&id) {
-                    build.place = Some(place);
+                    (build.place, build.order) = (Some(place), order);
                 }
             }
         } else if !self.behind {
@@ -162,20 +174,24 @@ impl Waiting {
         told.collect()
     }
 
-    /// The place of a build that waits, as of about a second ago.
+    /// The place of a build that waits, as of about a second ago; nothing where it came later.
     pub(super) fn place(&self, id: &BuildId) -> Option<Place> {
-        self.builds.get(id).map(|build| build.place.clone().unwrap_or_default())
+        self.builds.get(id)?.place.clone()
     }
 
-    /// All that waits, the next to go first, as of about a second ago.
-    pub(super) fn report(&self) -> Vec<WaitingBuild> {
-        let one = |build: &Build| {
-            let BuildRecord { id, tenant, priority, submitted, .. } = build.record.clone();
-            WaitingBuild { id, tenant, priority, submitted, place: build.place.clone().unwrap_or_default() }
+    /// All that waits of a tenant, or of all, the next to go first, as of about a second ago.
+    pub(super) fn report(&self, tenant: Option<&Tenant>) -> Vec<WaitingBuild> {
+        let one = |Build { record, place, .. }: &Build| WaitingBuild {
+            id: record.id.clone(),
+            tenant: record.tenant.clone(),
+            priority: record.priority,
+            submitted: record.submitted,
+            place: place.clone(),
         };
-        let mut waiting: Vec<_> = self.builds.values().map(one).collect();
-        waiting.sort_by_cached_key(|build| (build.place.ahead, build.submitted, build.id.clone()));
-        waiting
+        let wanted = |build: &&Build| tenant.is_none_or(|tenant| build.record.tenant == *tenant);
+        let mut waiting: Vec<&Build> = self.builds.values().filter(wanted).collect();
+        waiting.sort_by_key(|build| (build.order, build.record.submitted, &build.record.id));
+        waiting.into_iter().map(one).collect()
     }
 
     /// When the build was submitted that waits for longest.
@@ -199,8 +215,10 @@ pub(super) fn overdue(record: &BuildRecord, now: Timestamp) -> Option<TimedPart>
     if record.deadline.is_some_and(|deadline| deadline <= now) {
         return Some(TimedPart::Deadline);
     }
+    // What was begun before has had its turn in time.
+    let limit = record.limits.queue.filter(|_| record.attempt == 0)?;
     let waited = u128::from(now.0.saturating_sub(record.submitted.0));
-    record.limits.queue.is_some_and(|limit| limit.as_millis() <= waited).then_some(TimedPart::Queue)
+    (limit.as_millis() <= waited).then_some(TimedPart::Queue)
 }
 
 fn ticket(record: &BuildRecord) -> Ticket {

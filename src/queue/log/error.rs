@@ -43,6 +43,11 @@ pub enum LogError {
 }
 
 impl LogError {
+    /// Whether it may be otherwise later, with nobody asking for something else.
+    pub(in crate::queue) fn may_pass(&self) -> bool {
+        matches!(self, Self::NoSpace { .. } | Self::Io { .. } | Self::InUse { .. })
+    }
+
     pub(super) fn io(path: &std::path::Path, source: io::Error) -> Self {
         let path = path.to_owned();
         match source.kind() {

@@ -92,6 +92,13 @@ pub enum RecordsError {
     Closed,
 }
 
+impl RecordsError {
+    /// Whether it may be otherwise later, with nobody asking for something else.
+    pub(in crate::queue) fn may_pass(&self) -> bool {
+        !matches!(self, Self::NotFound { .. } | Self::Malformed { .. } | Self::Spec(_))
+    }
+}
+
 impl From<rusqlite::Error> for RecordsError {
     fn from(error: rusqlite::Error) -> Self {
         let reason = error.to_string();

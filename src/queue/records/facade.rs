@@ -153,6 +153,12 @@ impl RecordsReader {
         self.read(read::untold).await
     }
 
+    /// Whether the log of a build that has ended says so.
+    pub async fn is_told(&self, id: &BuildId) -> Result<bool, RecordsError> {
+        let id = id.clone();
+        self.read(move |connection| read::is_told(connection, &id)).await
+    }
+
     /// Some records, the newest first.
     pub async fn list(&self, list: List) -> Result<Page, RecordsError> {
         self.read(move |connection| read::list(connection, &list)).await

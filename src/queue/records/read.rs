@@ -102,6 +102,15 @@ pub(super) fn untold(connection: &Connection) -> Result<Vec<BuildRecord>, Record
     those(connection, "number IN (SELECT build FROM untold)")
 }
 
+pub(super) fn is_told(connection: &Connection, id: &BuildId) -> Result<bool, RecordsError> {
+    let told = connection
+        .prepare_cached(
+            "SELECT NOT EXISTS (SELECT 1 FROM untold JOIN builds ON number = build WHERE id = ?1)",
+        )?
+        .query_row([id.as_str()], |row| row.get(0))?;
+    Ok(told)
+}
+
 fn those(connection: &Connection, which: &str) -> Result<Vec<BuildRecord>, RecordsError> {
     let mut statement =
         connection.prepare_cached(&format!("SELECT {COLUMNS} FROM builds WHERE {which} ORDER BY number"))?;

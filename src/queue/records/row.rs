@@ -75,6 +75,14 @@ pub struct BuildRecord {
 }
 
 impl BuildRecord {
+    /// Takes over what a later record of the same build has: it serves all who asked for it, so it is as urgent as the most
+    /// urgent wants, and of use for as long as the most patient waits.
+    pub(in crate::queue) fn serve_as_well(&mut self, other: &Self) {
+        self.priority = self.priority.max(other.priority);
+        self.deadline = self.deadline.zip(other.deadline).map(|(one, other)| one.max(other));
+        self.submissions = self.submissions.max(other.submissions);
+    }
+
     /// Reads a row of [`COLUMNS`].
     pub(super) fn read(row: &Row<'_>) -> Result<Self, RecordsError> {
         let id = build_id(&row.get::<_, String>(0)?);

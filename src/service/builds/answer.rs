@@ -89,7 +89,7 @@ impl StateName {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = Waiting)]
 pub struct WaitingDocument {
-    /// How many builds of its tenant begin before it.
+    /// How many builds go before it for what it waits for.
     pub ahead: usize,
     /// What it waits for, in one sentence.
     pub reason: String,

@@ -29,17 +29,16 @@ export function showQueue(page) {
     const busy = queue.running === 0 ? "No build runs" : count(queue.running, "build runs", "builds run");
     const idle = queue.running === 0 ? "and none waits" : "and no other waits";
     setText(summary, `${busy}, ${queue.waiting === 0 ? idle : `and ${count(queue.waiting, "waits", "wait")}`}.`);
-    builds.sort((one, other) => one.ahead - other.ahead);
     waiting.hidden = builds.length === 0;
     patch(body, builds, {
       key: (build) => build.id,
       create: createWaiting,
       update: (line, build) => {
-        setText(line.parts.position, String(build.ahead + 1));
+        setText(line.parts.position, build.ahead === undefined ? "" : String(build.ahead + 1));
         const record = found.get(build.id);
         setText(line.parts.link, record ? title(record) : shortId(build.id));
         setText(line.parts.about, record ? record.platforms.join(", ") : "");
-        setText(line.parts.reason, sentence(build.reason));
+        setText(line.parts.reason, sentence(build.reason ?? "it has just come"));
       },
       known,
     });
