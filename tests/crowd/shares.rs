@@ -5,15 +5,13 @@ use std::{
     fs,
     io::Write as _,
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use polyarch::{actors::queue::Tenant, queue::BuildQueue};
 
-/// How often is looked who has slots.
-const LOOK: Duration = Duration::from_millis(10);
 /// How often is written down who had how much.
-const WRITE: Duration = Duration::from_millis(200);
+const LOOK: Duration = Duration::from_millis(200);
 
 /// Milliseconds of slots, by tenant.
 pub(super) type Had = BTreeMap<Tenant, f64>;
@@ -26,26 +24,15 @@ pub(super) fn file(folder: &Path, seed: u64) -> PathBuf {
 /// Writes lines of who had how much from now on, for as long as everybody has something waiting.
 pub(super) async fn watch(queue: BuildQueue, path: PathBuf) {
     let mut file = fs::File::create(path).expect("a file");
-    let mut had: BTreeMap<String, f64> = BTreeMap::new();
-    let (mut looked, mut written) = (Instant::now(), Instant::now());
     loop {
         tokio::time::sleep(LOOK).await;
         let Ok(load) = queue.load().await else { return };
-        let passed = looked.elapsed();
-        looked = Instant::now();
-        if load.tenants.len() < super::orders::TENANTS
-            || load.tenants.values().any(|counts| counts.waiting == 0)
-        {
+        let tenants = load.tenants;
+        if tenants.len() < super::orders::TENANTS || tenants.values().any(|counts| counts.waiting == 0) {
             return;
         }
-        for (tenant, counts) in load.tenants {
-            let running = f64::from(u32::try_from(counts.running).expect("few"));
-            *had.entry(tenant.to_string()).or_default() += running * passed.as_secs_f64() * 1000.0;
-        }
-        if written.elapsed() >= WRITE {
-            written = Instant::now();
-            writeln!(file, "{}", serde_json::json!(had)).expect("written");
-        }
+        let had: BTreeMap<_, _> = tenants.iter().map(|(tenant, counts)| (tenant, counts.ran_ms)).collect();
+        writeln!(file, "{}", serde_json::json!(had)).expect("written");
     }
 }
 
@@ -55,8 +42,19 @@ pub(super) fn read(path: &Path) -> Vec<Had> {
     text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 
-/// By how much the share of each tenant differs from its weight: 0.1 is a tenth more than its due.
-pub(super) fn deviations(had: &Had, weights: &BTreeMap<Tenant, u32>) -> Had {
+/// By how much the share of each tenant differs from its weight, in the middle of many moments: 0.1 is a tenth more than its
+/// due.
+pub(super) fn usual(moments: &[Had], weights: &BTreeMap<Tenant, u32>) -> Had {
+    let moments: Vec<Had> = moments.iter().map(|had| deviations(had, weights)).collect();
+    let of = |tenant: &Tenant| {
+        let mut shares: Vec<f64> = moments.iter().map(|shares| shares[tenant]).collect();
+        shares.sort_by(f64::total_cmp);
+        shares[shares.len() / 2]
+    };
+    weights.keys().map(|tenant| (tenant.clone(), of(tenant))).collect()
+}
+
+fn deviations(had: &Had, weights: &BTreeMap<Tenant, u32>) -> Had {
     let all: f64 = had.values().sum();
     let weight: u32 = weights.values().sum();
     let due = |tenant: &Tenant| all * f64::from(weights[tenant]) / f64::from(weight);

@@ -42,6 +42,8 @@ struct Account {
     charged: Level,
     /// What this tenant's entries took lately, in milliseconds; nothing before one has ended.
     took: Option<u64>,
+    /// What they took altogether.
+    ran: u64,
     waits: bool,
     /// When what runs began, and how many then.
     begun: BTreeMap<Timestamp, u64>,
@@ -101,7 +103,7 @@ impl Accounts {
         let waiting = others().filter(|(_, account)| account.waits).map(had).min();
         let least = active.unwrap_or(0).max(waiting.unwrap_or(0).saturating_sub(self.credit));
         let charged = self.average;
-        let fresh = || Account { charged, took: None, waits: false, begun: BTreeMap::new() };
+        let fresh = || Account { charged, took: None, ran: 0, waits: false, begun: BTreeMap::new() };
         self.accounts.entry(tenant.clone()).or_insert_with(fresh).waits = true;
         self.lift(tenant, least, now);
     }
@@ -144,6 +146,7 @@ impl Accounts {
         self.took = Some(lately(self.took, took));
         if let Some(account) = self.accounts.get_mut(tenant) {
             account.charged += charge;
+            account.ran += took;
             account.took = Some(lately(account.took, took));
             if let Some(count) = account.begun.get_mut(&begun) {
                 *count -= 1;
@@ -153,6 +156,14 @@ impl Accounts {
             }
         }
         self.forget();
+    }
+
+    /// For how long the tenant's entries ran, since its account was opened, in milliseconds.
+    pub(super) fn ran(&self, tenant: &Tenant, now: Timestamp) -> u64 {
+        let ran = |account: &Account| {
+            account.ran.saturating_add(u64::try_from(account.running(now, 0)).unwrap_or(u64::MAX))
+        };
+        self.accounts.get(tenant).map_or(0, ran)
     }
 
     #[cfg(test)]

@@ -81,4 +81,7 @@ pub struct Counts {
     pub waiting: usize,
     /// How many of its entries run.
     pub running: usize,
+    /// For how long its entries ran since it came, those that still run included, in milliseconds: what its share is judged
+    /// by.
+    pub ran_ms: u64,
 }

@@ -158,7 +158,12 @@ impl<T: Ord + Clone> FairQueue<T> {
     /// How much of each tenant waits and runs, for those that have anything here.
     pub fn counts(&self) -> BTreeMap<Tenant, Counts> {
         let mut counts: BTreeMap<Tenant, Counts> = BTreeMap::new();
-        let none = |tenant: &Tenant| Counts { weight: self.accounts.weight(tenant), waiting: 0, running: 0 };
+        let none = |tenant: &Tenant| Counts {
+            weight: self.accounts.weight(tenant),
+            waiting: 0,
+            running: 0,
+            ran_ms: self.accounts.ran(tenant, self.now),
+        };
         for (tenant, line) in &self.lines {
             counts.entry(tenant.clone()).or_insert_with(|| none(tenant)).waiting = line.len();
         }
