@@ -2,6 +2,7 @@
 
 use std::{
     net::SocketAddr,
+    num::NonZeroU64,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -36,8 +37,8 @@ pub(super) struct ServeArgs {
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Whose builds there are, in TOML: "[tenant.NAME]" with tokens, weight, max_running, max_waiting, max_memory,
-    /// max_cpus, max_pids, secrets, paths, authfile and fetch_private; SIGHUP has it read again. Without it there is one tenant
-    /// and no token, on this machine alone
+    /// max_cpus, max_pids, max_time, secrets, paths, authfile, fetch_private and network; SIGHUP has it read again. Without it there is
+    /// one tenant and no token, on this machine alone
     #[arg(long, value_name = "FILE")]
     tenants: Option<PathBuf>,
     /// The certificate of this server and those that vouch for it, in PEM form
@@ -50,8 +51,8 @@ pub(super) struct ServeArgs {
     #[arg(long, conflicts_with = "tls_cert")]
     insecure_http: bool,
     /// How many builds run at once [default: twice the number of CPUs, and at least 4]
-    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
-    max_running: Option<u64>,
+    #[arg(long, value_name = "NUMBER")]
+    max_running: Option<NonZeroU64>,
     /// How many builds of one tenant may wait
     #[arg(long, value_name = "NUMBER", default_value_t = 10_000)]
     max_waiting: usize,
@@ -137,7 +138,7 @@ impl ServeArgs {
     fn options(&self) -> QueueOptions {
         let usual = QueueOptions::default();
         QueueOptions {
-            max_running: self.max_running.unwrap_or(usual.max_running),
+            max_running: self.max_running.map_or(usual.max_running, NonZeroU64::get),
             max_waiting_each: self.max_waiting,
             // With one tenant, the store is that of the other commands.
             scopes: self.tenants.is_some(),

@@ -5,6 +5,7 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 pub use polyarch_actors::queue::{Tenant as TenantName, TenantError as TenantNameError};
@@ -12,6 +13,7 @@ use polyarch_actors::{BuildResources, SecretRef, SecretSource};
 use serde::Deserialize;
 
 use super::{resources, token::TokenHash};
+use crate::quantity;
 
 /// The largest share of a tenant.
 const MOST_WEIGHT: u32 = 1000;
@@ -31,6 +33,8 @@ pub struct Tenant {
     pub max_waiting: Option<usize>,
     /// What one of its builds may take at most, and what a build gets that does not say.
     pub most: BuildResources,
+    /// How long one of its builds may take from its beginning to its end.
+    pub max_time: Option<Duration>,
     /// What its builds may mount as secrets, by id.
     pub secrets: BTreeMap<String, SecretSource>,
     /// The directories of this machine in which its contexts may be.
@@ -40,6 +44,8 @@ pub struct Tenant {
     pub authfile: Option<PathBuf>,
     /// Whether its contexts and what ADD names may be at addresses that are not public. Without tokens they may.
     pub fetch_private: bool,
+    /// Whether its steps reach the network of this machine: on it, also what listens on loopback.
+    pub network: bool,
 }
 
 impl Tenant {
@@ -51,10 +57,12 @@ impl Tenant {
             max_running: None,
             max_waiting: None,
             most: BuildResources::default(),
+            max_time: None,
             secrets: BTreeMap::new(),
             paths: Vec::new(),
             authfile: None,
             fetch_private: false,
+            network: true,
         }
     }
 
@@ -121,6 +129,7 @@ struct Entry {
     max_memory: Option<String>,
     max_cpus: Option<f64>,
     max_pids: Option<u64>,
+    max_time: Option<String>,
     #[serde(default)]
     tokens: Vec<String>,
     #[serde(default)]
@@ -130,6 +139,7 @@ struct Entry {
     authfile: Option<PathBuf>,
     #[serde(default)]
     fetch_private: bool,
+    network: Option<bool>,
 }
 
 impl Tenants {
@@ -148,7 +158,7 @@ impl Tenants {
         let file: File = toml::from_str(text).map_err(|error| {
             let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
             let line = before.matches('\n').count() + 1;
-            TenantsError::Text { path: path.to_owned(), line, reason: error.message().replace('\n', ", ") }
+            TenantsError::Text { path: path.to_owned(), line, reason: without_values(error.message()) }
         })?;
         let wrong =
             |(field, reason): (String, String)| TenantsError::Value { path: path.to_owned(), field, reason };
@@ -193,6 +203,7 @@ impl Tenants {
         }
         let amount = |field: &'static str| move |reason: String| (field.to_owned(), reason);
         let memory = entry.max_memory.as_deref().map(resources::memory).transpose();
+        let max_time = entry.max_time.as_deref().map(time).transpose();
         let millicpus = entry.max_cpus.map(resources::millicpus).transpose();
         let most = BuildResources {
             memory: memory.map_err(amount(".max_memory"))?,
@@ -223,10 +234,12 @@ impl Tenants {
             max_running: entry.max_running,
             max_waiting: entry.max_waiting,
             most,
+            max_time: max_time.map_err(amount(".max_time"))?,
             secrets: entry.secrets,
             paths: entry.paths,
             authfile: entry.authfile,
             fetch_private: entry.fetch_private,
+            network: entry.network.unwrap_or(true),
         });
         for (place, token) in entry.tokens.iter().enumerate() {
             let field = || format!(".tokens[{place}]");
@@ -244,6 +257,22 @@ impl Tenants {
         }
         self.tenants.push(tenant);
         Ok(())
+    }
+}
+
+/// How long a build may take.
+fn time(text: &str) -> Result<Duration, String> {
+    let time = quantity::duration(text)?;
+    if time.is_zero() { Err("nothing would ever be built".into()) } else { Ok(time) }
+}
+
+/// What is wrong, without what stands there instead: it may be a token or a secret by mistake.
+fn without_values(message: &str) -> String {
+    let names_a_field = message.starts_with("unknown field") || message.starts_with("duplicate");
+    match message.rfind("expected ") {
+        Some(expected) if !names_a_field => message[expected..].replace('\n', ", "),
+        _ if message.starts_with("invalid") && !names_a_field => "it cannot be used here".into(),
+        _ => message.replace('\n', ", "),
     }
 }
 

@@ -28,6 +28,8 @@ use crate::{
 
 const PATIENCE: Duration = Duration::from_mins(3);
 const TENANTS: [&str; 3] = ["blue", "green", "red"];
+/// The one whose steps have no network.
+const CONFINED: &str = TENANTS[2];
 
 /// A server of three tenants, whichever process it is at the moment.
 struct Serving {
@@ -48,9 +50,10 @@ impl Serving {
         let tokens: Vec<Token> = TENANTS.iter().map(|_| Token::generate().expect("a token")).collect();
         let entry = |(tenant, token): (&&str, &Token)| {
             format!(
-                "[tenant.{tenant}]\ntokens = ['{}']\npaths = ['{}']\n",
+                "[tenant.{tenant}]\ntokens = ['{}']\npaths = ['{}']\nnetwork = {}\n",
                 token.hash(),
-                desk.path("src").display()
+                desk.path("src").display(),
+                *tenant != CONFINED
             )
         };
         let entries: String = TENANTS.iter().zip(&tokens).map(entry).collect();
@@ -90,11 +93,15 @@ impl Serving {
         (status, serde_json::from_slice(&response.bytes().await.expect("a whole answer")).expect("JSON"))
     }
 
-    /// Asks for a build that runs `command`.
+    /// Asks for a build that runs `command`, which may begin with a flag of RUN.
     async fn submit(&self, tenant: usize, key: &str, command: &str) -> (u16, Value) {
+        let (flag, command) = match command.split_once(' ') {
+            Some((flag, command)) if flag.starts_with("--") => (flag, command),
+            _ => ("", command),
+        };
         let document = json!({
             "context": {"path": self.desk.path("src/app")},
-            "dockerfile": {"text": format!("FROM {}\nRUN : {}; {command}\n", self.base, self.mark)},
+            "dockerfile": {"text": format!("FROM {}\nRUN {flag} : {}; {command}\n", self.base, self.mark)},
             "platforms": ["linux/amd64"],
             "submission": {"idempotency_key": key},
         });
@@ -269,6 +276,34 @@ async fn a_server_that_ends_lets_builds_end_that_run_and_leaves_the_others_to_th
     for id in &ids {
         serving.until("it ends", async |serving| serving.build(0, id).await["state"] == "succeeded").await;
         assert_eq!(attempts_of(&serving.build(0, id).await), 1, "none was begun in vain");
+    }
+    assert_eq!(serving.end(Signal::SIGTERM), Some(0), "{}", serving.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn steps_of_a_tenant_without_network_are_not_in_that_of_the_server() {
+    let Some(mut serving) = Serving::begin(44) else { return };
+    let confined = TENANTS.len() - 1;
+    let network = fs::read_link("/proc/self/ns/net").expect("a network");
+    let reach = format!("[ $(readlink /proc/self/ns/net) = '{}' ]", network.display());
+    let attempts = [
+        (0, reach.clone(), "succeeded", ""),
+        (0, format!("--network=host {reach}"), "succeeded", ""),
+        (confined, format!("! {reach}"), "succeeded", ""),
+        (confined, format!("--network=host {reach}"), "failed", "Dockerfile:2: RUN --network=host asks for"),
+    ];
+    for (number, (tenant, command, state, words)) in attempts.into_iter().enumerate() {
+        let (_, build) = serving.submit(tenant, &format!("key-{number}"), &command).await;
+        let path = format!("/v1/builds/{}", build["id"].as_str().expect("an id"));
+        serving
+            .until("it ends", async |serving| {
+                let (_, build) = serving.ask(tenant, Method::GET, &path, None).await;
+                !["queued", "running"].contains(&build["state"].as_str().unwrap_or_default())
+            })
+            .await;
+        let (_, build) = serving.ask(tenant, Method::GET, &path, None).await;
+        assert_eq!(build["state"], state, "{command}: {build}");
+        assert!(build.to_string().contains(words), "{command}: {build}");
     }
     assert_eq!(serving.end(Signal::SIGTERM), Some(0), "{}", serving.log());
 }

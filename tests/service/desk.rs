@@ -14,7 +14,7 @@ use bytes::Bytes;
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture};
 use polyarch::{
     BuildSpec, ContextInput, Receipt,
-    actors::{BuildEvent, BuildId, EventKind, Timestamp},
+    actors::{BuildEvent, BuildId, EventKind, StepNetwork, Timestamp},
     service::{
         Answer, BackendDocument, BackendLoad, BuildDocument, Desk, DeskError, EventLines, How, LaneDocument,
         LaneState, ListFilter, ListPage, Load, Order, QueueDocument, QueuedBuild, StateName, Submission,
@@ -162,7 +162,7 @@ impl MemoryDesk {
             attempt: 0,
             attached: 0,
             cancelling: false,
-            waiting: Some(WaitingDocument { ahead: waiting, reason: Some("every slot is taken".into()) }),
+            waiting: Some(WaitingDocument { ahead: waiting, reason: "every slot is taken".into() }),
             lanes: order.spec.platforms.iter().map(lane).collect(),
             error: None,
             index: None,
@@ -223,6 +223,8 @@ fn check(order: &Order) {
     }
     assert!(spec.outputs.iter().all(|output| output.pushes() && output.path().is_none()));
     assert!(spec.secrets.iter().all(|secret| tenant.secrets.contains_key(&secret.id)));
+    let confined = (spec.steps.network == StepNetwork::None, spec.steps.refuse_host_network);
+    assert_eq!(confined, (!tenant.network, !tenant.network));
     assert!(spec.ssh.is_empty() && !spec.steps.allow_insecure && spec.build_contexts.is_empty());
     match (&spec.registry.authfile, &tenant.authfile) {
         // Nobody's credentials.
@@ -327,7 +329,7 @@ impl Desk for MemoryDesk {
             let queued = |(ahead, build): (usize, &BuildDocument)| QueuedBuild {
                 id: build.id.clone(),
                 ahead: Some(ahead),
-                reason: "every slot is taken".into(),
+                reason: Some("every slot is taken".into()),
             };
             let waiting: Vec<_> =
                 own().filter(|build| build.state == StateName::Queued).enumerate().map(queued).collect();

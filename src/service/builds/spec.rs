@@ -5,7 +5,9 @@ use std::{
     path::{Component, Path},
 };
 
-use polyarch_actors::{BuildResources, CachePolicy, Fetching, Platform, PullPolicy, SecretRef, Timestamp};
+use polyarch_actors::{
+    BuildResources, CachePolicy, Fetching, Platform, PullPolicy, SecretRef, StepNetwork, Timestamp,
+};
 
 use super::{
     context::ContextFound,
@@ -72,6 +74,9 @@ impl RequestDocument {
         wrong: &mut Wrong,
     ) -> (BuildSpec, Submission) {
         let mut spec = BuildSpec { fetching, ..BuildSpec::of(found.input.clone()) };
+        if !tenant.network {
+            (spec.steps.network, spec.steps.refuse_host_network) = (StepNetwork::None, true);
+        }
         if let Some(dockerfile) = self.dockerfile {
             spec.dockerfile = dockerfile_of(dockerfile, wrong);
         }
@@ -122,12 +127,13 @@ impl RequestDocument {
             }
             spec.outputs.push(Output::registry());
         }
-        self.submission.check(Timestamp::now(), wrong);
+        let mut submission = self.submission;
+        submission.check(Timestamp::now(), tenant.max_time, wrong);
         if wrong.0.is_empty() {
             let known = spec.epoch().and_then(|_| spec.each());
             wrong.take("", known);
         }
-        (spec, self.submission)
+        (spec, submission)
     }
 }
 

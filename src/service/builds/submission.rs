@@ -58,7 +58,7 @@ pub enum Policy {
     /// Nothing.
     #[default]
     Parallel,
-    /// They are built one after another.
+    /// No two of them are built together, but for those that are parallel.
     Serial,
     /// Those that wait end as superseded.
     LatestOnly,
@@ -93,8 +93,8 @@ fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration
 }
 
 impl Submission {
-    /// Notes what of it cannot be meant.
-    pub(super) fn check(&self, now: Timestamp, wrong: &mut Wrong) {
+    /// Notes what of it cannot be meant. Where builds may take `most` at most, one that says nothing of it gets that.
+    pub(super) fn check(&mut self, now: Timestamp, most: Option<Duration>, wrong: &mut Wrong) {
         if !PRIORITIES.contains(&self.priority) {
             wrong.note("/submission/priority", "it is a number from -100 to 100");
         }
@@ -115,6 +115,13 @@ impl Submission {
                 wrong.note(&format!("/submission/timeouts/{name}"), detail);
             }
         }
+        if let (Some(asked), Some(most)) = (total, most)
+            && asked > most
+        {
+            let detail = format!("a build of this tenant may take at most {} seconds", most.as_secs());
+            wrong.note("/submission/timeouts/total", detail);
+        }
+        self.timeouts.total = total.or(most);
     }
 }
 
