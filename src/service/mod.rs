@@ -41,7 +41,6 @@ pub use desk::{Answer, Desk, DeskError, EventLines, How, Load, Order, Taken, Tex
 pub use limits::ServiceLimits;
 pub use openapi::document;
 pub use over_queue::queue_options;
-pub use problem::{FieldProblem, Problem};
 pub use queue::{QueueDocument, QueuedBuild, TenantLoad};
 pub use router::router;
 pub use serve::serve;

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 /// Why a request was not served.
 #[derive(Clone, Debug)]
-pub struct Problem {
+pub(super) struct Problem {
     status: StatusCode,
     detail: String,
     errors: Vec<FieldProblem>,
@@ -22,11 +22,11 @@ pub struct Problem {
 
 /// What is wrong with one field of a document.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub struct FieldProblem {
+pub(super) struct FieldProblem {
     /// Where the field is, as a JSON Pointer: `/submission/priority`.
-    pub pointer: String,
+    pub(super) pointer: String,
     /// What is wrong with it.
-    pub detail: String,
+    pub(super) detail: String,
 }
 
 /// Why a request was not served (RFC 9457).
@@ -50,17 +50,17 @@ pub(super) struct ProblemDocument {
 
 impl Problem {
     /// A problem with one sentence that says what it is.
-    pub fn new(status: StatusCode, detail: impl fmt::Display) -> Self {
+    pub(super) fn new(status: StatusCode, detail: impl fmt::Display) -> Self {
         Self { status, detail: detail.to_string(), errors: Vec::new(), headers: Vec::new() }
     }
 
     /// Nothing there, or nothing that this tenant may know of.
-    pub fn not_found() -> Self {
+    pub(super) fn not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "there is nothing here")
     }
 
     /// A document whose fields are wrong.
-    pub fn fields(errors: Vec<FieldProblem>) -> Self {
+    pub(super) fn fields(errors: Vec<FieldProblem>) -> Self {
         let detail = match &errors[..] {
             [FieldProblem { pointer, detail }] if pointer.is_empty() => detail.clone(),
             [FieldProblem { pointer, detail }] => format!("{pointer}: {detail}"),
@@ -70,26 +70,21 @@ impl Problem {
     }
 
     /// Something that only the log of the server says more of.
-    pub fn internal() -> Self {
+    pub(super) fn internal() -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "the server failed; its log says more")
     }
 
     /// The same problem with a header.
     #[must_use]
-    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+    pub(super) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self
     }
 
     /// The same problem, which may be gone after some seconds.
     #[must_use]
-    pub fn retry_after(self, seconds: u32) -> Self {
+    pub(super) fn retry_after(self, seconds: u32) -> Self {
         self.header(header::RETRY_AFTER, seconds.into())
-    }
-
-    /// The status of the answer.
-    pub fn status(&self) -> StatusCode {
-        self.status
     }
 
     /// What is told to whoever made the request `request`.

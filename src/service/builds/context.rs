@@ -87,7 +87,11 @@ fn git(text: &str) -> Found {
 async fn path(text: String, allowed: Vec<PathBuf>) -> Result<Found, Problem> {
     // Whether a directory is there that the tenant may not use is not told.
     let found = blocking(move || Ok(resolve(&text, &allowed).map(|path| (path, text)))).await;
-    Ok(match found.map_err(|_| Problem::internal())? {
+    let failed = |error: crate::Error| {
+        tracing::error!("a directory could not be looked at: {error}");
+        Problem::internal()
+    };
+    Ok(match found.map_err(failed)? {
         Some((path, text)) => Ok(ContextFound {
             input: ContextInput::Enclosed(path),
             said: format!("path {text}"),

@@ -78,8 +78,7 @@ pub(super) struct RequestDocument {
 pub(super) enum ContextDocument {
     /// An archive that was sent before: its digest.
     Upload(String),
-    /// A git repository, as `polyarch build` takes it: `https://….git#REF:DIR`. It is reached over HTTP(S) or git's own
-    /// protocol.
+    /// A git repository, as `polyarch build` takes it: `https://….git#REF:DIR`. It is reached over HTTP or HTTPS.
     Git(String),
     /// A directory of the server that the tenant may use, absolute.
     Path(String),

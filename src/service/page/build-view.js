@@ -255,7 +255,8 @@ class BuildView {
       element("a", { href: address, download: `${this.build.id}.log` }).click();
       setTimeout(() => URL.revokeObjectURL(address), 60000);
     } catch (error) {
-      this.page.refused(error);
+      const told = error instanceof Refusal || this.page.signal.aborted;
+      this.page.refused(told ? error : new Refusal(0, "The log broke off."));
     }
   }
 }
