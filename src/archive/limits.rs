@@ -12,6 +12,7 @@ use std::{
     },
 };
 
+use polyarch_actors::Fetching;
 use serde::{Deserialize, Serialize};
 
 use super::reader::odd;
@@ -36,6 +37,15 @@ impl Limits {
     /// What no honest layer, context or archive comes near to.
     pub const USUAL: Self =
         Self { members: 2_000_000, bytes: 256 << 30, allowance: 4 << 30, ratio: 200, names: 512 << 20 };
+
+    /// What no honest context comes near to that somebody else sends or names.
+    pub const OF_OTHERS: Self =
+        Self { members: 1_000_000, bytes: 16 << 30, allowance: 1 << 30, ratio: 200, names: 256 << 20 };
+
+    /// How much what is fetched for a context may hold.
+    pub(crate) fn of(fetching: Fetching) -> Self {
+        if fetching.is_own() { Self::USUAL } else { Self::OF_OTHERS }
+    }
 }
 
 impl Default for Limits {

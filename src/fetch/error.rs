@@ -55,6 +55,16 @@ pub enum FetchError {
         /// The most that is fetched.
         limit: u64,
     },
+    /// It is a repository that holds more than anything that is fetched.
+    #[error("{repository} cannot be taken: with its submodules it has more than {limit} {what}")]
+    TooMuch {
+        /// The repository.
+        repository: String,
+        /// What there is too much of, in the plural.
+        what: &'static str,
+        /// The most that is taken.
+        limit: u64,
+    },
     /// It is at an address that somebody else's build must not reach.
     #[error(
         "{what} cannot be fetched: {host} has no public address, and builds of this service reach no others"

@@ -263,7 +263,7 @@ impl Gathering<'_> {
         place: &str,
     ) -> Result<Option<Unpacked>, Error> {
         let (store, digest, token) = (self.store.clone(), file.digest.clone(), self.cx.cancel_token());
-        let place = place.to_owned();
+        let (place, limits) = (place.to_owned(), Limits::of(self.access.fetching));
         blocking(move || {
             let mut head = Vec::new();
             let unreadable = |source| GatherError::Read { what: place.clone(), source };
@@ -272,7 +272,7 @@ impl Gathering<'_> {
             if !is_archive(&head) {
                 return Ok(None);
             }
-            let unpacked = unpack(store.open_blob(&digest)?, &folder, Limits::default(), &token);
+            let unpacked = unpack(store.open_blob(&digest)?, &folder, limits, &token);
             Ok(Some(unpacked.map_err(|source| GatherError::Unpack { what: place, source })?))
         })
         .await

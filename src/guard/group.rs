@@ -34,6 +34,25 @@ impl Programs {
         command: &Command,
         most: usize,
     ) -> Result<(Exit, Vec<u8>, Vec<u8>), GuardError> {
+        let mut stdout = Vec::new();
+        let mut take = |bytes: &[u8]| {
+            let room = most.saturating_sub(stdout.len()).min(bytes.len());
+            stdout.extend_from_slice(&bytes[..room]);
+            true
+        };
+        let ended = self.read(command, most, &mut take).await?;
+        let (exit, stderr) = ended.ok_or_else(|| GuardError::Run("it was not read to its end".into()))?;
+        Ok((exit, stdout, stderr))
+    }
+
+    /// Runs a program and gives `take` what it writes to its standard output; up to `most` bytes of its standard error
+    /// are collected. `None` when `take` wants no more: then the program has ended.
+    pub(crate) async fn read(
+        &mut self,
+        command: &Command,
+        most: usize,
+        take: &mut (dyn FnMut(&[u8]) -> bool + Send),
+    ) -> Result<Option<(Exit, Vec<u8>)>, GuardError> {
         self.kill().await;
         let mut process = command.to_std();
         process.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -49,10 +68,14 @@ impl Programs {
         let mut child = wrap.spawn().map_err(failed)?;
         let (stdout, stderr) = (child.stdout().take(), child.stderr().take());
         let child = self.running.insert(child);
-        let (status, stdout, stderr) =
-            tokio::join!(child.wait(), collect(stdout, most), collect(stderr, most));
+        let all = async { tokio::join!(child.wait(), collect(stderr, most)) };
+        let ended = tokio::try_join!(async { Ok(all.await) }, feed(stdout, take));
+        let Ok(((status, stderr), ())) = ended else {
+            self.kill().await;
+            return Ok(None);
+        };
         self.running = None;
-        Ok((Exit::from(status.map_err(failed)?), stdout, stderr))
+        Ok(Some((Exit::from(status.map_err(failed)?), stderr)))
     }
 
     /// Ends what runs. Nothing does any more when this returns.
@@ -67,6 +90,26 @@ impl Programs {
             tracing::debug!(%error, "a program cannot be ended");
         }
     }
+}
+
+/// `take` wants no more.
+struct Enough;
+
+/// Gives `take` everything, unless it wants no more.
+async fn feed(
+    stream: Option<impl AsyncRead + Unpin>,
+    take: &mut (dyn FnMut(&[u8]) -> bool + Send),
+) -> Result<(), Enough> {
+    let Some(mut stream) = stream else { return Ok(()) };
+    let mut buffer = vec![0; 32 << 10];
+    while let Ok(read) = stream.read(&mut buffer).await
+        && read > 0
+    {
+        if !take(&buffer[..read]) {
+            return Err(Enough);
+        }
+    }
+    Ok(())
 }
 
 /// Reads to the end and keeps no more than `most` bytes.

@@ -40,13 +40,7 @@ impl Default for ServiceLimits {
         Self {
             document: 4 << 20,
             context: 2 << 30,
-            archive: Limits {
-                members: 1_000_000,
-                bytes: 16 << 30,
-                allowance: 1 << 30,
-                ratio: 200,
-                names: 256 << 20,
-            },
+            archive: Limits::OF_OTHERS,
             contexts: 8 << 30,
             kept: Duration::from_hours(1),
             uploads: 4,

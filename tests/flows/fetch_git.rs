@@ -15,14 +15,14 @@ use crate::support::{
     web::{LOGIN, Web},
 };
 
-struct Scene {
-    server: GitServer,
-    store: Store,
+pub(super) struct Scene {
+    pub(super) server: GitServer,
+    pub(super) store: Store,
     _folder: tempfile::TempDir,
 }
 
 impl Scene {
-    fn set() -> Option<Self> {
+    pub(super) fn set() -> Option<Self> {
         let server = GitServer::start()?;
         let folder = tempfile::tempdir().expect("a folder");
         let store = Store::open(folder.path().join("store")).expect("a store");
@@ -35,13 +35,13 @@ impl Scene {
         git(&source, keep, &access, &self.store, &TransferCx::unwatched()).await
     }
 
-    async fn get(&self, rest: &str) -> FetchedTree {
+    pub(super) async fn get(&self, rest: &str) -> FetchedTree {
         let address = self.server.url(rest);
         self.fetch(&address, false).await.unwrap_or_else(|error| panic!("{address}: {error}"))
     }
 }
 
-fn names(folder: &Path) -> Vec<String> {
+pub(super) fn names(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).expect("list").flatten();
     let mut names: Vec<String> =
         entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();

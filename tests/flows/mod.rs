@@ -9,6 +9,8 @@ mod buildah_ends;
 mod counts;
 #[cfg(target_os = "linux")]
 mod fetch_git;
+#[cfg(target_os = "linux")]
+mod fetch_git_limits;
 mod fetch_http;
 #[cfg(target_os = "linux")]
 mod hostile;

@@ -66,6 +66,43 @@ impl GitServer {
     }
 }
 
+/// Makes a repository of a few KB that holds `levels` levels of ten directories, and in each of the last ones ten times
+/// what `leaf` says: a file, or an empty directory.
+pub(crate) fn make_bomb(repository: &Path, levels: usize, leaf: Leaf) {
+    fs::create_dir(repository).expect("made");
+    git(repository, &["init", "--quiet", "--initial-branch=main"]);
+    let mut inner = match leaf {
+        Leaf::File => {
+            fs::write(repository.join("file"), "x\n").expect("written");
+            format!("100644 blob {}", git(repository, &["hash-object", "-w", "file"]))
+        }
+        Leaf::Directory => format!("040000 tree {}", make_tree(repository, "")),
+    };
+    for _ in 0..levels {
+        let entries: Vec<String> = (0..10).map(|number| format!("{inner}\t{number}\n")).collect();
+        inner = format!("040000 tree {}", make_tree(repository, &entries.concat()));
+    }
+    let tree = inner.rsplit(' ').next().expect("its digest");
+    let commit = git(repository, &["commit-tree", "-m", "bomb", tree]);
+    git(repository, &["update-ref", "refs/heads/main", &commit]);
+}
+
+/// What is at the bottom of a repository that holds itself again and again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Leaf {
+    File,
+    Directory,
+}
+
+/// The digest of a directory with these entries, as `git ls-tree` lists them.
+fn make_tree(repository: &Path, entries: &str) -> String {
+    let list = repository.join(".git/entries");
+    fs::write(&list, entries).expect("written");
+    let mut command = Command::new("git");
+    command.current_dir(repository).arg("mktree").stdin(fs::File::open(list).expect("opened"));
+    run(&mut command).trim().to_owned()
+}
+
 /// Runs git in a repository, as nobody in particular and always at the same time.
 pub(crate) fn git(repository: &Path, arguments: &[&str]) -> String {
     let mut command = Command::new("git");

@@ -5,13 +5,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use futures::FutureExt as _;
+
 use super::{
     fault::Refusal,
-    program::{Git, GitAccess},
+    program::{Call, Git, GitAccess},
     refs,
+    submodules::submodules,
+    tally::{Excess, Tally, flooded},
     url::GitSource,
 };
 use crate::{
+    archive::Limits,
     context::{Context, Entry, Ignore, Kind, RelPath},
     fetch::error::FetchError,
     folder::{Finish, Folder, Refused, name_of},
@@ -43,9 +48,11 @@ impl FetchedTree {
 ///
 /// No more of the history is fetched than that commit where the server allows it. `.git` is removed unless
 /// `keep_git_dir` or the source asks for it and all of the repository is wanted, as in BuildKit. Every file has
-/// mode 0644 or 0755, and the time of the commit, so that equal commits give equal images.
+/// mode 0644 or 0755, and the time of the commit, so that equal commits give equal images. How much is taken has
+/// limits, and nothing is checked out that was not counted.
 ///
 /// # Errors
+/// [`FetchError::TooMuch`] when there is more of the repository than is taken,
 /// [`FetchError::NoReference`] when the repository has no such branch, tag or commit, [`FetchError::Checksum`]
 /// when the commit is another than the source demands, [`FetchError::Git`] for what git complains about.
 pub async fn git(
@@ -61,7 +68,14 @@ pub async fn git(
         fs::create_dir(folder).map_err(|source| FetchError::io("make", folder, source))?;
     }
     let git = Git::start(source, access, &tree, &home).await?;
-    let fetched = cx.until_cancelled(async { Ok(check_out(&git, source, cx).await) }).await;
+    let limits = Limits::of(access.fetching);
+    let work = async {
+        tokio::select! {
+            done = check_out(&git, source, limits, cx).boxed() => done,
+            excess = flooded(tree.join(".git"), limits.bytes) => Err(said(source, Refusal::Excess(excess))),
+        }
+    };
+    let fetched = cx.until_cancelled(async { Ok(work.await) }).await;
     git.end().await;
     let (commit, time) = fetched??;
     let wanted = RelPath::clean(source.subdirectory.as_deref().unwrap_or_default().as_bytes());
@@ -78,7 +92,12 @@ pub async fn git(
 }
 
 /// Fetches and checks out. Returns the digest of the commit and when it was made, in seconds since 1970.
-async fn check_out(git: &Git, source: &GitSource, cx: &TransferCx) -> Result<(String, i64), FetchError> {
+async fn check_out(
+    git: &Git,
+    source: &GitSource,
+    limits: Limits,
+    cx: &TransferCx,
+) -> Result<(String, i64), FetchError> {
     let said = |refusal| said(source, refusal);
     git.run(&["init", "--quiet", "--template="]).await.map_err(said)?;
     git.run(&["remote", "add", "--", "origin", &git.remote]).await.map_err(said)?;
@@ -88,6 +107,7 @@ async fn check_out(git: &Git, source: &GitSource, cx: &TransferCx) -> Result<(St
         _ => {
             let mut listing = vec!["ls-remote", "--symref", "--", "origin"];
             listing.push(wanted.unwrap_or("HEAD"));
+            let listing = Call { folder: &git.tree, settings: &[], arguments: &listing };
             let listing = patiently(git, cx, &listing).await?.map_err(said)?;
             let missing = || FetchError::NoReference {
                 repository: source.to_string(),
@@ -107,9 +127,11 @@ async fn check_out(git: &Git, source: &GitSource, cx: &TransferCx) -> Result<(St
         let (what, expected) = (source.to_string(), expected.clone());
         return Err(FetchError::Checksum { what, expected, found: commit });
     }
+    let mut tally = Tally::new(limits);
+    let found = tally.count(git, &git.tree, &commit).await.map_err(said)?;
     git.run(&["checkout", "--quiet", "--force", "--detach", &commit]).await.map_err(said)?;
     if source.submodules.unwrap_or(true) {
-        submodules(git, source, cx).await?;
+        submodules(git, source, found, &mut tally, cx).await?;
     }
     let time = git.run(&["log", "-1", "--format=%ct", &commit]).await.map_err(said)?;
     // What fetching leaves says when it was done.
@@ -135,9 +157,10 @@ async fn fetch(
         Some(_) => [&base[..], &["--", "origin", what]].concat(),
         None => [&base[..], &["--", "origin"], &everything].concat(),
     };
+    let shallow = Call { folder: &git.tree, settings: &[], arguments: &shallow };
     let mut end = patiently(git, cx, &shallow).await?;
     if matches!(end, Err(Refusal::Said { whole_may_work: true, .. })) {
-        end = patiently(git, cx, &whole).await?;
+        end = patiently(git, cx, &Call { arguments: &whole, ..shallow }).await?;
         if name.is_none() && end.is_ok() {
             let there = git.run(&["cat-file", "-e", &format!("{commit}^{{commit}}")]).await;
             let missing =
@@ -153,33 +176,14 @@ async fn fetch(
     })
 }
 
-async fn submodules(git: &Git, source: &GitSource, cx: &TransferCx) -> Result<(), FetchError> {
-    let listed = git.run(&["ls-files", "--error-unmatch", "--", ".gitmodules"]).await.is_ok();
-    if !listed {
-        return Ok(());
-    }
-    let update = ["submodule", "--quiet", "update", "--init", "--recursive", "--force"];
-    let shallow = [&update[..], &["--depth=1"]].concat();
-    let mut end = patiently(git, cx, &shallow).await?;
-    if matches!(end, Err(Refusal::Said { whole_may_work: true, .. })) {
-        end = patiently(git, cx, &update).await?;
-    }
-    end.map(|_| ()).map_err(|refusal| match said(source, refusal) {
-        FetchError::Git { repository, fault, reason } => {
-            FetchError::Git { repository, fault, reason: format!("a submodule: {reason}") }
-        }
-        error => error,
-    })
-}
-
 /// Runs a command that reaches out, again while that may help.
-async fn patiently(
+pub(super) async fn patiently(
     git: &Git,
     cx: &TransferCx,
-    arguments: &[&str],
+    call: &Call<'_>,
 ) -> Result<Result<String, Refusal>, RegistryError> {
     cx.retrying(&git.host, || async {
-        match git.run(arguments).await {
+        match git.call(call).await {
             Err(Refusal::Said { passing: true, reason, .. }) => {
                 Err(RegistryError::Interrupted { registry: git.host.clone(), reason })
             }
@@ -189,12 +193,16 @@ async fn patiently(
     .await
 }
 
-fn said(source: &GitSource, refusal: Refusal) -> FetchError {
+/// What it means for whoever wants the repository.
+pub(super) fn said(source: &GitSource, refusal: Refusal) -> FetchError {
     match refusal {
         Refusal::Said { fault, reason, .. } => {
             FetchError::Git { repository: source.to_string(), fault, reason }
         }
         Refusal::Fenced(error) => error,
+        Refusal::Excess(Excess { what, limit }) => {
+            FetchError::TooMuch { repository: source.to_string(), what, limit }
+        }
         Refusal::Guard(error) => error.into(),
     }
 }

@@ -1,5 +1,6 @@
 //! What git's complaints mean.
 
+use super::tally::Excess;
 use crate::{
     fetch::error::{FetchError, GitFault},
     guard::GuardError,
@@ -21,6 +22,8 @@ pub(super) enum Refusal {
     },
     /// It was not let out.
     Fenced(FetchError),
+    /// There is too much, and git was not let go on.
+    Excess(Excess),
     /// The guard failed.
     Guard(GuardError),
 }

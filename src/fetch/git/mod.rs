@@ -5,10 +5,13 @@
 //! with this process.
 
 mod checkout;
+mod credentials;
 mod fault;
 mod form;
 mod program;
 mod refs;
+mod submodules;
+mod tally;
 mod url;
 
 pub use checkout::{FetchedTree, git};

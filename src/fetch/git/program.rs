@@ -6,22 +6,21 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use polyarch_actors::{Fetching, SecretRef, SshRef};
 use tokio::sync::Mutex;
 
 use super::{
+    credentials::{authorization, scope, ssh},
     fault::{self, Refusal},
+    tally::Excess,
     url::{GitSource, without_credentials},
 };
 use crate::{
-    agent,
     fetch::{
         error::FetchError,
         fence::{Fence, fence},
-        secret,
     },
-    guard::{Command, Programs},
+    guard::{Command, Exit, Programs},
     helper,
     sources::is_http,
 };
@@ -32,9 +31,9 @@ const MOST: usize = 1 << 20;
 const PROTOCOLS: &str = "https:http:ssh:git";
 /// The same for somebody else, who may not be taken for the user of this machine.
 const PROTOCOLS_FOR_OTHERS: &str = "https:http";
-/// ssh without the user's configuration, and without questions: an unknown host is an error.
-const SSH: &str = "ssh -F /dev/null -o BatchMode=yes";
-
+/// The most memory that git takes at once for somebody else. It takes files in pieces that are larger than half of that,
+/// unless an attribute has it change them.
+const LARGEST_PIECE: &str = "1g";
 /// Configuration that counts for every command, submodules included.
 const SETTINGS: [(&str, &str); 13] = [
     ("core.hooksPath", "/dev/null"),
@@ -79,11 +78,26 @@ pub struct GitAccess {
     pub fetching: Fetching,
 }
 
+/// One run of git.
+#[derive(Clone, Copy)]
+pub(super) struct Call<'c> {
+    /// Where.
+    pub(super) folder: &'c Path,
+    /// Configuration that counts for it alone.
+    pub(super) settings: &'c [(String, String)],
+    /// What it is to do.
+    pub(super) arguments: &'c [&'c str],
+}
+
 /// git for one repository, under a guard.
 pub(super) struct Git {
     programs: Mutex<Programs>,
     fence: Option<Fence>,
     template: Command,
+    /// How many settings the template has.
+    settings: usize,
+    /// The folder that the repository is checked out in.
+    pub(super) tree: PathBuf,
     /// The repository's address, without credentials.
     pub(super) remote: String,
     /// The repository's host.
@@ -115,6 +129,8 @@ impl Git {
         template.env_remove.extend(["SSH_ASKPASS".to_owned(), "XDG_CONFIG_HOME".to_owned()]);
         if !own {
             template.env_remove.push("SSH_AUTH_SOCK".to_owned());
+            // A few bytes that say how to make an object from another one can make one of any size.
+            template.env.insert("GIT_ALLOC_LIMIT".to_owned(), LARGEST_PIECE.into());
         }
         if fence.is_some() {
             // A proxy of this machine would reach what this machine does, and a host without one would be reached past the fence.
@@ -137,34 +153,67 @@ impl Git {
         if let Some(agent) = agent {
             set("SSH_AUTH_SOCK", agent.into());
         }
-        // In the environment, as arguments can be seen by everybody.
         let settings = SETTINGS.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
         let header = authorization(access, &host, credentials)?;
         let header = header.map(|header| (format!("http.{}.extraHeader", scope(&remote)), header));
         let proxy = fence.as_ref().map(|fence| ("http.proxy".to_owned(), fence.proxy()));
-        let mut count = 0_usize;
-        for (key, value) in settings.chain(header).chain(proxy) {
-            set(&format!("GIT_CONFIG_KEY_{count}"), key.into());
-            set(&format!("GIT_CONFIG_VALUE_{count}"), value.into());
-            count += 1;
-        }
-        set("GIT_CONFIG_COUNT", count.to_string().into());
+        let settings: Vec<(String, String)> = settings.chain(header).chain(proxy).collect();
+        configure(&mut template, 0, &settings);
 
         let programs = Mutex::new(Programs::start(helper, tree).await?);
-        Ok(Self { programs, fence, template, remote, host })
+        let (settings, tree) = (settings.len(), tree.to_owned());
+        Ok(Self { programs, fence, template, settings, tree, remote, host })
+    }
+
+    /// Runs git in the tree to its end and returns what it printed.
+    pub(super) async fn run(&self, arguments: &[&str]) -> Result<String, Refusal> {
+        self.call(&Call { folder: &self.tree, settings: &[], arguments }).await
     }
 
     /// Runs git to its end and returns what it printed.
-    pub(super) async fn run(&self, arguments: &[&str]) -> Result<String, Refusal> {
-        let mut command = self.template.clone();
-        command.args(arguments.iter().copied());
+    pub(super) async fn call(&self, call: &Call<'_>) -> Result<String, Refusal> {
+        let command = self.command(call);
         let (exit, stdout, stderr) = self.programs.lock().await.output(&command, MOST).await?;
+        self.judged(exit, &stderr)?;
+        Ok(String::from_utf8_lossy(&stdout).into_owned())
+    }
+
+    /// Runs git and gives `take` what it prints. Once that has failed, git only waits to be ended.
+    pub(super) async fn read(
+        &self,
+        call: &Call<'_>,
+        mut take: impl FnMut(&[u8]) -> Result<(), Excess> + Send,
+    ) -> Result<(), Refusal> {
+        let command = self.command(call);
+        let mut failed = None;
+        let mut each = |bytes: &[u8]| {
+            failed = take(bytes).err();
+            failed.is_none()
+        };
+        let ended = self.programs.lock().await.read(&command, MOST, &mut each).await?;
+        match (ended, failed) {
+            (Some((exit, stderr)), None) => self.judged(exit, &stderr),
+            (_, Some(excess)) => Err(Refusal::Excess(excess)),
+            (None, None) => Ok(()),
+        }
+    }
+
+    fn command(&self, call: &Call<'_>) -> Command {
+        let mut command = self.template.clone();
+        command.args(call.arguments.iter().copied());
+        command.cwd = Some(call.folder.to_owned());
+        configure(&mut command, self.settings, call.settings);
+        command
+    }
+
+    /// What the end of git means.
+    fn judged(&self, exit: Exit, stderr: &[u8]) -> Result<(), Refusal> {
         if exit.code == Some(0) {
-            return Ok(String::from_utf8_lossy(&stdout).into_owned());
+            return Ok(());
         }
         match self.fence.as_ref().and_then(|fence| fence.refusal(&self.remote)) {
             Some(refused) => Err(Refusal::Fenced(refused)),
-            None => Err(fault::refusal(&String::from_utf8_lossy(&stderr))),
+            None => Err(fault::refusal(&String::from_utf8_lossy(stderr))),
         }
     }
 
@@ -174,88 +223,21 @@ impl Git {
     }
 }
 
+/// Adds settings to those that git is given, of which there are `known`. In the environment, as arguments can be seen by
+/// everybody; those of submodules get them too.
+fn configure(command: &mut Command, known: usize, settings: &[(String, String)]) {
+    let mut set = |name: String, value: OsString| _ = command.env.insert(name, value);
+    for (number, (key, value)) in settings.iter().enumerate() {
+        set(format!("GIT_CONFIG_KEY_{}", known + number), key.into());
+        set(format!("GIT_CONFIG_VALUE_{}", known + number), value.into());
+    }
+    set("GIT_CONFIG_COUNT".to_owned(), (known + settings.len()).to_string().into());
+}
+
 /// Where git is.
 fn program() -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
     env::split_paths(&path)
         .map(|folder| folder.join(format!("git{}", env::consts::EXE_SUFFIX)))
         .find(|path| path.is_file())
-}
-
-/// How ssh is called, and the agent it asks.
-fn ssh(access: &GitAccess) -> (String, Option<PathBuf>) {
-    let mut ssh = SSH.to_owned();
-    let mut agent = None;
-    let paths = access.ssh.iter().filter(|one| one.id == "default").flat_map(|one| &one.paths);
-    for path in paths {
-        if agent::is_agent(path) {
-            agent = Some(path.clone());
-        } else {
-            let quoted = path.display().to_string().replace('\'', r"'\''");
-            ssh = format!("{ssh} -i '{quoted}'");
-        }
-    }
-    (ssh, agent)
-}
-
-/// The header that says who asks, where the address or a secret of the build tells.
-///
-/// Source: BuildKit, `source/git/source.go` (`authSecretNames`, `getAuthToken`).
-fn authorization(
-    access: &GitAccess,
-    host: &str,
-    credentials: Option<(String, String)>,
-) -> Result<Option<String>, FetchError> {
-    let basic = |user: &str, password: &str| {
-        format!("Authorization: basic {}", STANDARD.encode(format!("{user}:{password}")))
-    };
-    if let Some((user, password)) = credentials {
-        return Ok(Some(basic(&user, &password)));
-    }
-    let of_host = [format!("GIT_AUTH_HEADER.{host}"), format!("GIT_AUTH_TOKEN.{host}")];
-    let names = of_host.into_iter().chain(["GIT_AUTH_HEADER".to_owned(), "GIT_AUTH_TOKEN".to_owned()]);
-    for name in names {
-        let Some(found) = access.secrets.iter().find(|one| one.id == name) else { continue };
-        let value = secret::value(found)?;
-        let is_token = name.starts_with("GIT_AUTH_TOKEN");
-        let header =
-            if is_token { basic("x-access-token", &value) } else { format!("Authorization: {value}") };
-        return Ok(Some(header));
-    }
-    Ok(None)
-}
-
-/// Which addresses get the header: the repository's own, and everything of GitHub, whose submodules are often
-/// private too.
-fn scope(remote: &str) -> &str {
-    let github = ["https://github.com/", "https://www.github.com/"];
-    github.into_iter().find(|prefix| remote.starts_with(prefix)).unwrap_or(remote)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use polyarch_actors::SecretSource;
-
-    use super::*;
-
-    #[test]
-    fn a_secret_of_the_host_comes_before_one_for_all() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let secret = |id: &str, text: &str| {
-            let path = folder.path().join(id);
-            fs::write(&path, text).expect("written");
-            SecretRef { id: id.into(), source: SecretSource::File(path) }
-        };
-        let secrets = vec![secret("GIT_AUTH_TOKEN", "all\n"), secret("GIT_AUTH_TOKEN.h", "one\n")];
-        let access = GitAccess { secrets, ..GitAccess::default() };
-        let header = |host, given| authorization(&access, host, given).expect("readable").expect("a header");
-        let of = |text: &str| format!("Authorization: basic {}", STANDARD.encode(text));
-        assert_eq!(header("h", None), of("x-access-token:one"));
-        assert_eq!(header("other", None), of("x-access-token:all"));
-        assert_eq!(header("h", Some(("me".into(), "x".into()))), of("me:x"));
-        assert_eq!(scope("https://github.com/a/b.git"), "https://github.com/");
-        assert_eq!(scope("https://h/a.git"), "https://h/a.git");
-    }
 }

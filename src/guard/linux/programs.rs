@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{
-    client::{Guard, Launch},
+    client::{Guard, Launch, Message},
     command::{Command, Exit, GuardError},
     protocol::{Cleanup, Emptied},
 };
@@ -29,6 +29,29 @@ impl Programs {
         most: usize,
     ) -> Result<(Exit, Vec<u8>, Vec<u8>), GuardError> {
         self.0.output(command, most).await
+    }
+
+    /// Runs a program and gives `take` what it writes to its standard output; up to `most` bytes of its standard error
+    /// are collected. `None` when `take` wants no more: then nothing can be run any more, and the program ends with this.
+    pub(crate) async fn read(
+        &mut self,
+        command: &Command,
+        most: usize,
+        take: &mut (dyn FnMut(&[u8]) -> bool + Send),
+    ) -> Result<Option<(Exit, Vec<u8>)>, GuardError> {
+        self.0.run(command).await?;
+        let mut stderr = Vec::new();
+        loop {
+            match self.0.next().await? {
+                Message::Stdout(bytes) if take(&bytes) => {}
+                Message::Stdout(_) => return Ok(None),
+                Message::Stderr(bytes) => {
+                    let room = most.saturating_sub(stderr.len()).min(bytes.len());
+                    stderr.extend_from_slice(&bytes[..room]);
+                }
+                Message::Exited(exit) => return Ok(Some((exit, stderr))),
+            }
+        }
     }
 
     /// Ends what runs. Nothing does any more when this returns.
