@@ -14,7 +14,7 @@ use polyarch_actors::{
 use crate::{
     cache::{CacheExport, CachePlace},
     check::found,
-    context::{Context, ContextError, Ignore},
+    context::{Context, ContextError},
     dockerfile::{
         Dockerfile, DockerfileError, ErrorKind, Plan, PlanOptions, Span, first_unfit_run, lint::Rule, plan,
         stage_number,
@@ -37,7 +37,7 @@ pub(crate) struct Parsed<'g> {
     /// The platforms it is for; there is at least one.
     pub(crate) parts: Vec<&'g Part>,
     /// The context.
-    pub(crate) context: &'g Path,
+    pub(crate) context: &'g ContextSource,
     host: Platform,
 }
 
@@ -55,12 +55,7 @@ impl<'g> Parsed<'g> {
 
     /// Opens the context as the build does.
     pub(crate) fn open_context(&self) -> Result<Context, ContextError> {
-        let is_own = self.parts.iter().all(|part| part.spec.fetching.is_own());
-        if is_own {
-            Context::open(self.context, Ignore::default())
-        } else {
-            Context::open_exact(self.context, Ignore::default())
-        }
+        Context::of(self.context)
     }
 
     /// What is asked of the file for one platform.
@@ -103,8 +98,8 @@ impl<'g> Parsed<'g> {
         let anew = part.spec.no_cache_stages.iter().map(|name| {
             stage_number(&self.dockerfile, &self.options(part), name).map_err(|error| self.mistake(error))
         });
-        let context = ContextSource::Directory(self.context.to_owned());
-        let request = BuildRequest::new(build.clone(), part.platform.clone(), self.source.clone(), context);
+        let (platform, source, context) = (part.platform.clone(), self.source.clone(), self.context.clone());
+        let request = BuildRequest::new(build.clone(), platform, source, context);
         Ok(BuildRequest { anew: anew.collect::<Result<_, _>>()?, ..filled(request, part, plan) })
     }
 }

@@ -18,8 +18,8 @@ use crate::{
 pub enum ContextInput {
     /// In a directory.
     Directory(PathBuf),
-    /// In a directory that somebody else names: no part of its path may be a symbolic link when the build begins, and the
-    /// Dockerfile is in it.
+    /// In a directory that somebody else names, and the Dockerfile is in it. A part of its path that is a symbolic link, at
+    /// whatever time of the build, is an error; so a backend that may follow one does not build it.
     Enclosed(PathBuf),
     /// In a tar archive on this machine, compressed or not, which holds the Dockerfile too.
     Archive(PathBuf),

@@ -64,7 +64,8 @@ pub struct Capabilities {
     /// again stage by stage.
     #[serde(default)]
     pub knows_steps: bool,
-    /// Whether it fetches for others as [`BuildRequest::fetching`] says, and takes no more than that for their context.
+    /// Whether it builds for others: fetches as [`BuildRequest::fetching`] says, and opens an enclosed context
+    /// ([`ContextSource::Enclosed`](crate::ContextSource::Enclosed)) through no symbolic link.
     #[serde(default)]
     pub fetches_for_others: bool,
     /// How many builds it runs at once.

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
@@ -57,7 +57,7 @@ pub struct BuildRequest {
     pub ssh: Vec<SshRef>,
     /// How registries are reached.
     pub registry: RegistryAccess,
-    /// On whose behalf what ADD names is fetched. For others, no part of the path of the context may be a symbolic link.
+    /// On whose behalf what ADD names is fetched.
     #[serde(default, skip_serializing_if = "Fetching::is_own")]
     pub fetching: Fetching,
     /// The platforms on which the plan runs commands; empty when no machine of any kind is needed.
@@ -108,6 +108,18 @@ impl DockerfileSource {
 pub enum ContextSource {
     /// A directory of this machine, absolute.
     Directory(PathBuf),
+    /// The same, found for somebody else: a part of its path that is a symbolic link by the time when it is opened is an
+    /// error.
+    Enclosed(PathBuf),
+}
+
+impl ContextSource {
+    /// The directory.
+    pub fn folder(&self) -> &Path {
+        match self {
+            Self::Directory(folder) | Self::Enclosed(folder) => folder,
+        }
+    }
 }
 
 /// What `--build-context name=…` stands for.

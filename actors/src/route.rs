@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Availability, BackendId, BuildError, BuildRequest, Capabilities, Emulation, ImageOs, Platform, RuledOut,
-    StepNeed, resources::unheld,
+    Availability, BackendId, BuildError, BuildRequest, Capabilities, ContextSource, Emulation, ImageOs,
+    Platform, RuledOut, StepNeed, resources::unheld,
 };
 
 /// A backend and what it can do here.
@@ -126,6 +126,11 @@ fn fit(report: &BackendReport, request: &BuildRequest) -> Result<Fit, String> {
     if !request.fetching.is_own() && !can.fetches_for_others {
         return Err("fetches what ADD names from anywhere, which a build of somebody else may not".into());
     }
+    if matches!(request.context, ContextSource::Enclosed(_)) && !can.fetches_for_others {
+        return Err(
+            "may follow a link in the path of the context, which somebody else may have put there".into()
+        );
+    }
     if !can.knows_steps {
         if !request.imports.is_empty() || request.notes_steps {
             return Err("keeps no steps that a cache elsewhere could give or take".into());
@@ -204,7 +209,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::{BuildId, ContextSource, DockerfileSource, Fetching, ImportedSteps, LayerSource};
+    use crate::{BuildId, DockerfileSource, Fetching, ImportedSteps, LayerSource};
     use proptest::prelude::*;
 
     fn platform(text: &str) -> Platform {
@@ -270,6 +275,16 @@ mod tests {
             let forced = BuildRequest { backend: Some(BackendId::new("buildah")), ..request };
             assert!(table().route(&forced).is_err());
         }
+    }
+
+    #[test]
+    fn an_enclosed_context_goes_where_no_link_in_its_path_is_followed() {
+        let context = ContextSource::Enclosed("/context".into());
+        let enclosed = BuildRequest { context, ..request("linux/amd64", &["linux/amd64"]) };
+        assert_eq!(chosen(&enclosed), ("sandbox".into(), false));
+        let forced = BuildRequest { backend: Some(BackendId::new("buildah")), ..enclosed };
+        let error = table().route(&forced).expect_err("it follows links").to_string();
+        assert!(error.contains("may follow a link"), "{error}");
     }
 
     #[test]

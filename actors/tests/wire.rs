@@ -321,6 +321,14 @@ fn an_event_of_an_older_sender_says_no_more_than_it_did() {
 }
 
 #[test]
+fn an_enclosed_context_is_written_as_no_other() {
+    let context = ContextSource::Enclosed("/c".into());
+    let value = serde_json::to_value(&context).expect("written");
+    assert_eq!(value, serde_json::json!({"enclosed": "/c"}));
+    assert_eq!(serde_json::from_value::<ContextSource>(value).expect("read"), context);
+}
+
+#[test]
 fn a_request_with_an_unknown_field_or_version_is_refused() {
     let dockerfile = DockerfileSource::new("Dockerfile", "");
     let request = BuildRequest::new(build(), platform(), dockerfile, ContextSource::Directory("/c".into()));

@@ -9,6 +9,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use polyarch_actors::ContextSource;
+
 use super::{
     entry::{Entry, Kind},
     ignore::{Ignore, Rule, Within},
@@ -67,6 +69,14 @@ impl Context {
     /// Opens the directory at an absolute path without symbolic links: one that is there by now is an error.
     pub(crate) fn open_exact(folder: impl Into<PathBuf>, ignore: Ignore) -> Result<Self, ContextError> {
         Self::opened(folder.into(), Folder::open_exact, ignore)
+    }
+
+    /// Opens the context of a build, as it is to be opened.
+    pub(crate) fn of(source: &ContextSource) -> Result<Self, ContextError> {
+        match source {
+            ContextSource::Directory(folder) => Self::open(folder, Ignore::default()),
+            ContextSource::Enclosed(folder) => Self::open_exact(folder, Ignore::default()),
+        }
     }
 
     fn opened(

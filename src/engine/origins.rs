@@ -2,12 +2,11 @@
 
 use std::{
     collections::HashMap,
-    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use dashmap::DashMap;
-use polyarch_actors::{BuildError, ContextSource, Material, Materials, NamedContext, Platform};
+use polyarch_actors::{BuildError, Material, Materials, NamedContext, Platform};
 use tokio::sync::OnceCell;
 
 use super::{
@@ -214,20 +213,16 @@ impl Build {
         if let Some((context, digests)) = contexts.get(&key) {
             return Ok(Source::Context(Arc::clone(context), Arc::clone(digests)));
         }
-        let folder: PathBuf = match (name, &self.request.context) {
-            (None, ContextSource::Directory(folder)) => folder.clone(),
-            (Some(name), _) => match self.request.build_contexts.get(name) {
-                Some(NamedContext::Directory(folder)) => folder.clone(),
+        let (folder, opened) = match name {
+            None => (self.request.context.folder(), Context::of(&self.request.context)),
+            Some(name) => match self.request.build_contexts.get(name) {
+                Some(NamedContext::Directory(folder)) => {
+                    (folder.as_path(), Context::open(folder, Ignore::default()))
+                }
                 _ => return Err(EngineError::Invalid(format!("the build context {name} is no directory"))),
             },
         };
-        let digests = self.engine.digests(&folder);
-        // Whoever names the directory for a build of somebody else has found it without links in its path.
-        let opened = if name.is_none() && !self.request.fetching.is_own() {
-            Context::open_exact(folder, Ignore::default())
-        } else {
-            Context::open(folder, Ignore::default())
-        };
+        let digests = self.engine.digests(folder);
         let context = opened.map_err(|error| EngineError::Invalid(with_sources(&error)))?;
         let own = self.request.dockerfile.ignore.as_deref().filter(|_| name.is_none());
         let text = match own {

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use polyarch_actors::{DockerfileSource, Material, Materials, NamedContext, Platform};
+use polyarch_actors::{ContextSource, DockerfileSource, Material, Materials, NamedContext, Platform};
 
 use super::{
     dockerfile::text_of,
@@ -35,8 +35,8 @@ const FILE_NAME: &str = "context";
 /// What a build is made of, on this machine. What was fetched for it is removed when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Gathered {
-    /// The context, absolute.
-    pub(crate) context: PathBuf,
+    /// The context, absolute. It is enclosed where it was named so, and for others whatever it is.
+    pub(crate) context: ContextSource,
     /// The Dockerfiles, each once.
     pub(crate) dockerfiles: Vec<DockerfileSource>,
     /// What each platform is built of, in the requested order; there is at least one.
@@ -91,6 +91,9 @@ pub(crate) async fn gather(
     let mut gathering = Gathering { store, access, cx, fetched, kept, warnings, materials };
     let each = spec.each()?;
     let (context, place) = gathering.context(spec).await?;
+    let is_enclosed = matches!(spec.context, ContextInput::Enclosed(_)) || !spec.fetching.is_own();
+    let context =
+        if is_enclosed { ContextSource::Enclosed(context) } else { ContextSource::Directory(context) };
     let mut dockerfiles: Vec<DockerfileSource> = Vec::new();
     // What several platforms have is brought here once.
     let mut read: Vec<(DockerfileInput, usize)> = Vec::new();

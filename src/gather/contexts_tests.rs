@@ -33,7 +33,7 @@ async fn an_archive_of_this_machine_is_unpacked_for_one_build() {
         let gathered = gathered(&store, input(), Some(Path::new(path))).await.expect("gathered");
         assert_eq!(gathered.dockerfiles[0].text, "FROM scratch\n");
         assert!(!gathered.materials.complete, "nobody can tell later what was in it");
-        let unpacked = gathered.context.clone();
+        let unpacked = gathered.context.folder().to_owned();
         assert!(unpacked.join("d/Other").is_file());
         drop(gathered);
         assert!(!unpacked.exists(), "it goes with the build");
@@ -71,10 +71,12 @@ async fn nothing_leads_out_of_a_directory_that_somebody_else_names() {
     }
     fs::remove_file(root.join("app/Dockerfile")).expect("removed");
     fs::write(root.join("app/Dockerfile"), "FROM scratch\n").expect("written");
-    assert_eq!(
-        gathered(&store, input(), None).await.expect("gathered").dockerfiles[0].text,
-        "FROM scratch\n"
-    );
+    let found = gathered(&store, input(), None).await.expect("gathered");
+    assert_eq!(found.dockerfiles[0].text, "FROM scratch\n");
+    assert_eq!(found.context, ContextSource::Enclosed(root.join("app")), "so it is opened from here on");
+    let build = polyarch_actors::BuildId::generate();
+    let prepared = crate::prepare::prepare(&found, &build).expect("prepared");
+    assert_eq!(prepared.requests[0].context, found.context);
     fs::rename(root.join("app"), root.join("moved")).expect("moved");
     symlink("moved", root.join("app")).expect("linked");
     let error = gathered(&store, input(), None).await.expect_err("a link by now");

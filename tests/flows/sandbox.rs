@@ -20,8 +20,8 @@ use polyarch::{
     oci::Store,
 };
 use polyarch_actors::{
-    Availability, BaseImage, BuildBackend, BuildCx, BuildError, BuildRequest, BuiltImage, EventKind,
-    EventSink, ImageOs, Platform, StepStage,
+    Availability, BaseImage, BuildBackend, BuildCx, BuildError, BuildRequest, BuiltImage, ContextSource,
+    EventKind, EventSink, ImageOs, Platform, StepStage,
 };
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -260,6 +260,22 @@ async fn it_says_what_it_can_do() {
     assert!(what.starts_with("native engine ") && what.ends_with(" (overlay)"), "{what}");
     assert!(can.native.contains(&Platform::host_linux()) && can.slots > 0, "{can:?}");
     assert_eq!(can.assembles, ImageOs::ALL);
+}
+
+#[tokio::test]
+async fn an_enclosed_context_is_not_opened_where_a_link_has_been_put() {
+    let folder = folder();
+    let root = folder.path().canonicalize().expect("a path");
+    let (_, backend) = sandbox(&root);
+    let request = buildah::request(&root, "linux/amd64", "FROM scratch\nCOPY a.txt /\n");
+    let (context, other) = (root.join("context"), root.join("other"));
+    let enclosed = BuildRequest { context: ContextSource::Enclosed(context.clone()), ..request.clone() };
+    build(&backend, enclosed.clone()).await.0.expect("no link is there");
+    fs::rename(&context, &other).expect("moved");
+    symlink(&other, &context).expect("linked");
+    build(&backend, request).await.0.expect("one's own link is followed");
+    let error = build(&backend, enclosed).await.0.expect_err("a link").to_string();
+    assert!(error.contains("context"), "{error}");
 }
 
 #[tokio::test]

@@ -8,8 +8,8 @@ use std::{
 };
 
 use polyarch_actors::{
-    BackendId, BuildCx, BuildError, BuildRequest, BuiltImage, ContextSource, EventKind, ImageOs, Materials,
-    Platform, StepNetwork,
+    BackendId, BuildCx, BuildError, BuildRequest, BuiltImage, EventKind, ImageOs, Materials, Platform,
+    StepNetwork,
 };
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -324,9 +324,9 @@ fn workers_of(request: &BuildRequest) -> String {
 
 /// What builds have in common whose steps may be the same.
 fn project(request: &BuildRequest, store: &Store) -> String {
-    let ContextSource::Directory(context) = &request.context;
+    let context = request.context.folder();
     // A fetched context is in another folder each time; its Dockerfile is named by where it is from.
-    let folder = if store.is_scratch(context) { "".as_ref() } else { context.as_path() };
+    let folder = if store.is_scratch(context) { "".as_ref() } else { context };
     let name = format!("{}\n{}", folder.display(), request.dockerfile.name);
     digest_of(name.as_bytes()).hex().to_owned()
 }

@@ -7,8 +7,7 @@ use std::{
 };
 
 use polyarch_actors::{
-    BuildError, BuildRequest, CachePolicy, ContextSource, NamedContext, Platform, SecretRef, SecretSource,
-    SshRef,
+    BuildError, BuildRequest, CachePolicy, NamedContext, Platform, SecretRef, SecretSource, SshRef,
 };
 
 use super::{
@@ -131,8 +130,7 @@ pub(super) fn build(storage: &Storage, plan: &BuildPlan<'_>) -> Result<Command, 
     for (name, image) in plan.pinned {
         command.arg("--build-context").arg(format!("{name}=container-image://{image}"));
     }
-    let ContextSource::Directory(context) = &request.context;
-    command.arg(context);
+    command.arg(request.context.folder());
     Ok(command)
 }
 

@@ -1,5 +1,5 @@
 use super::{super::flags::step_limits, *};
-use polyarch_actors::{BuildId, DockerfileSource, StepNetwork};
+use polyarch_actors::{BuildId, ContextSource, DockerfileSource, StepNetwork};
 
 fn request() -> BuildRequest {
     let dockerfile = DockerfileSource::new("Dockerfile", "FROM scratch");

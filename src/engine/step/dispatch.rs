@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures::FutureExt as _;
-use polyarch_actors::{ContextSource, Digest, ImageOs, Place};
+use polyarch_actors::{Digest, ImageOs, Place};
 
 use crate::{
     dockerfile::{Instruction, InstructionKind},
@@ -100,8 +100,7 @@ impl Step<'_> {
 impl Step<'_> {
     /// What this instruction made the last time; `what` tells apart the layers of one instruction.
     pub(super) fn last(&self, what: &str) -> Reuse {
-        let ContextSource::Directory(folder) = &self.build.request.context;
-        let folder = folder.as_os_str().as_encoded_bytes();
+        let folder = self.build.request.context.folder().as_os_str().as_encoded_bytes();
         let instruction =
             Key::new("instruction").field(folder).field(self.place.to_string()).field(what).end();
         Reuse::of(&self.build.engine.store, &instruction)

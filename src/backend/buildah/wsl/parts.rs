@@ -2,7 +2,7 @@
 
 use std::io;
 
-use polyarch_actors::{BuildError, BuildRequest, ContextSource, NamedContext, SecretSource};
+use polyarch_actors::{BuildError, BuildRequest, NamedContext, SecretSource};
 
 use super::{
     arguments::{CONTEXT, base_place, context_place, secret_place, ssh_place},
@@ -12,9 +12,8 @@ use super::{
 
 /// What is sent: the context, named contexts, base images, secrets and keys.
 pub(super) fn parts(request: &BuildRequest, fetched: &[Fetched]) -> Result<Vec<Part>, BuildError> {
-    let ContextSource::Directory(context) = &request.context;
     let ignore = request.dockerfile.ignore.clone();
-    let context = What::Context { folder: context.clone(), ignore };
+    let context = What::Context { folder: request.context.folder().to_owned(), ignore };
     let mut parts = vec![Part { place: CONTEXT.to_owned(), what: context }];
     for (number, context) in request.build_contexts.values().enumerate() {
         if let NamedContext::Directory(folder) = context {
