@@ -67,7 +67,8 @@ pub enum FetchError {
     },
     /// It is at an address that somebody else's build must not reach.
     #[error(
-        "{what} cannot be fetched: {host} has no public address, and builds of this service reach no others"
+        "{what} cannot be fetched: {host} has no public address outside the networks of this machine, and builds \
+         of this service reach no others"
     )]
     NotPublic {
         /// What was to be fetched.

@@ -18,11 +18,15 @@ use reqwest::Url;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional},
     net::{TcpListener, TcpStream, lookup_host},
-    task::{AbortHandle, JoinSet},
+    task::{AbortHandle, JoinSet, spawn_blocking},
     time::timeout,
 };
 
-use super::{error::FetchError, public::is_public};
+use super::{
+    error::FetchError,
+    here::Here,
+    public::{is_public, reached},
+};
 use crate::registry::RegistryError;
 
 /// The largest head of a request, in bytes.
@@ -40,8 +44,8 @@ pub(super) struct Fence {
 
 /// The first host that was not connected to because of its address.
 type Refused = Arc<Mutex<Option<String>>>;
-/// Which addresses are connected to.
-type Allows = fn(IpAddr) -> bool;
+/// Whether something at these addresses is connected to.
+type Allows = fn(&[IpAddr]) -> io::Result<bool>;
 
 /// What whatever is fetched has to go through.
 pub(super) async fn fence(fetching: Fetching) -> Result<Option<Fence>, FetchError> {
@@ -49,9 +53,15 @@ pub(super) async fn fence(fetching: Fetching) -> Result<Option<Fence>, FetchErro
         Fetching::Own | Fetching::Anywhere => Ok(None),
         Fetching::Public => {
             let failed = |error: io::Error| RegistryError::Setup { reason: error.to_string() };
-            Ok(Some(Fence::with(is_public).await.map_err(failed)?))
+            Ok(Some(Fence::with(is_outside).await.map_err(failed)?))
         }
     }
+}
+
+/// Whether all of these are addresses of the internet, and none of them is one of this machine or a neighbour's.
+fn is_outside(addresses: &[IpAddr]) -> io::Result<bool> {
+    let here = Here::look()?;
+    Ok(addresses.iter().all(|address| is_public(*address) && !here.holds(reached(*address))))
 }
 
 impl Fence {
@@ -175,7 +185,8 @@ impl Request {
 async fn connect(host: &str, port: u16, allows: Allows) -> io::Result<Option<TcpStream>> {
     let host = host.trim_start_matches('[').trim_end_matches(']');
     let addresses: Vec<SocketAddr> = lookup_host((host, port)).await?.collect();
-    if !addresses.iter().all(|address| allows(address.ip())) {
+    let looked: Vec<IpAddr> = addresses.iter().map(SocketAddr::ip).collect();
+    if !spawn_blocking(move || allows(&looked)).await.map_err(io::Error::other)?? {
         return Ok(None);
     }
     let mut failed = io::Error::from(io::ErrorKind::NotFound);

@@ -20,8 +20,20 @@ async fn server(address: [u8; 4], away: String) -> SocketAddr {
     bound
 }
 
-fn is_second(address: IpAddr) -> bool {
-    address == IpAddr::from([127, 0, 0, 2])
+#[expect(clippy::unnecessary_wraps, reason = "as whatever looks at this machine")]
+fn is_second(addresses: &[IpAddr]) -> io::Result<bool> {
+    Ok(addresses.iter().all(|address| *address == IpAddr::from([127, 0, 0, 2])))
+}
+
+#[test]
+fn one_inner_address_of_several_is_enough() {
+    let is_outside = |texts: &[&str]| {
+        let addresses: Vec<IpAddr> = texts.iter().map(|text| text.parse().expect("an address")).collect();
+        is_outside(&addresses).expect("looked")
+    };
+    assert!(is_outside(&["1.1.1.1", "2606:4700::1111"]));
+    assert!(!is_outside(&["1.1.1.1", "127.0.0.1"]));
+    assert!(!is_outside(&["::ffff:10.0.0.1"]));
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ mod checksum;
 mod error;
 mod fence;
 mod git;
+mod here;
 mod http;
 mod public;
 mod remembered;

@@ -9,9 +9,20 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// Source: Microsoft Learn, "What is IP address 168.63.129.16?".
 const AZURE: Ipv4Addr = Ipv4Addr::new(168, 63, 129, 16);
 
+/// The address that is reached in the end: that of IPv4 where one of IPv6 only stands for it.
+pub(super) fn reached(address: IpAddr) -> IpAddr {
+    let IpAddr::V6(long) = address else { return address };
+    // What a translator makes of an IPv4 address.
+    if let [0x64, 0xff9b, 0, 0, 0, 0, high, low] = long.segments() {
+        let [[a, b], [c, d]] = [high.to_be_bytes(), low.to_be_bytes()];
+        return Ipv4Addr::new(a, b, c, d).into();
+    }
+    long.to_canonical()
+}
+
 /// Whether an address can be reached by anybody.
 pub(super) fn is_public(address: IpAddr) -> bool {
-    match address {
+    match reached(address) {
         IpAddr::V4(address) => is_public_v4(address),
         IpAddr::V6(address) => is_public_v6(address),
     }
@@ -31,15 +42,7 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
 }
 
 fn is_public_v6(address: Ipv6Addr) -> bool {
-    if let Some(inner) = address.to_ipv4_mapped() {
-        return is_public_v4(inner);
-    }
     match address.segments() {
-        // What a translator makes of an IPv4 address, which is what is reached.
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
-            let [[a, b], [c, d]] = [high.to_be_bytes(), low.to_be_bytes()];
-            is_public_v4(Ipv4Addr::new(a, b, c, d))
-        }
         // Protocols, documentation, and tunnels that lead to some IPv4 address.
         [0x2001, 0..=0x1ff | 0xdb8, ..] | [0x2002, ..] | [0x3fff, 0..=0xfff, ..] => false,
         [0x2000..=0x3fff, ..] => true,
@@ -50,6 +53,19 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_reached_is_told_of_what_stands_for_it() {
+        for (address, expected) in [
+            ("::ffff:1.2.3.4", "1.2.3.4"),
+            ("64:ff9b::1.2.3.4", "1.2.3.4"),
+            ("2a00::1", "2a00::1"),
+            ("1.2.3.4", "1.2.3.4"),
+        ] {
+            let [address, expected] = [address, expected].map(|text| text.parse().expect("an address"));
+            assert_eq!(reached(address), expected);
+        }
+    }
 
     #[test]
     fn only_what_anybody_can_reach_is_public() {
