@@ -136,7 +136,8 @@ pub(super) fn requeue(
     id: &BuildId,
     now: Timestamp,
 ) -> Result<Requeued, RecordsError> {
-    // A newer build with the same key would have ended this one had it waited then.
+    // A newer build with the same key would have ended this one had it waited then. One that was superseded itself takes
+    // nobody's place: whatever superseded it is newer too, or is this build.
     let state: Option<String> = connection
         .prepare_cached(
             "UPDATE builds SET
@@ -144,7 +145,7 @@ pub(super) fn requeue(
                  WHEN cancel_requested IS NOT NULL THEN 'cancelled'
                  WHEN EXISTS (SELECT 1 FROM builds AS newer
                               WHERE newer.tenant = builds.tenant AND newer.supersede_key = builds.supersede_key
-                              AND newer.number > builds.number
+                              AND newer.number > builds.number AND newer.state <> 'superseded'
                               AND newer.policy IN ('latest-only', 'cancel-running')) THEN 'superseded'
                  ELSE 'queued' END
              WHERE id = ?1 AND state = 'running' RETURNING state",

@@ -130,7 +130,8 @@ impl Model {
         let takes_its_place = |newer: &Expected| {
             let latest = Some(SupersedePolicy::LatestOnly) == newer.policy
                 || Some(SupersedePolicy::CancelRunning) == newer.policy;
-            newer.tenant == build.tenant && latest && build.policy.is_some()
+            let counts = latest && newer.state != BuildState::Superseded;
+            newer.tenant == build.tenant && counts && build.policy.is_some()
         };
         match build.state {
             BuildState::Running if build.cancel => Requeued::Ended(BuildState::Cancelled),

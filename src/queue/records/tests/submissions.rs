@@ -113,8 +113,10 @@ async fn what_a_submission_is_attached_to_is_the_latest() {
     assert!(bench.records.begin(&first.id).await.expect("begun"));
     let second = bench.submit(with_policy(SupersedePolicy::LatestOnly, pinned("b"))).await;
     let third = bench.submit(with_policy(SupersedePolicy::LatestOnly, pinned("a"))).await;
-    assert_eq!((third.id, third.how), (first.id, How::Identical));
+    assert_eq!((third.id, third.how), (first.id.clone(), How::Identical));
     assert_eq!(third.superseded, [second.id]);
+    let after_a_crash = bench.records.requeue(&first.id).await.expect("asked");
+    assert_eq!(after_a_crash, Requeued::Queued, "the one that it superseded does not have its place");
 }
 
 #[tokio::test]
