@@ -87,12 +87,8 @@ where
     }
 
     fn tell(self: Box<Self>, group: Result<(), RecordsError>) {
-        let result = match group {
-            Ok(()) => self.made,
-            Err(error) => self.made.and(Err(error)),
-        };
-        // Nobody may be waiting any more.
-        let _ = self.waits.send(result);
+        // What a change found in a transaction that failed may not be so. Nobody may be waiting any more.
+        let _ = self.waits.send(group.and(self.made));
     }
 }
 

@@ -108,6 +108,20 @@ async fn a_full_disk_is_one_sentence_and_undoes_what_was_begun() {
 }
 
 #[tokio::test]
+async fn a_database_that_another_process_keeps_to_itself_says_so() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("queue.db");
+    let connection = schema::open_to_write(&path).expect("made");
+    connection.busy_timeout(std::time::Duration::ZERO).expect("set");
+    let records = Records::with(connection, &path).expect("started");
+    let other = Connection::open(&path).expect("opened");
+    other.execute_batch("BEGIN IMMEDIATE").expect("begun");
+    assert_eq!(records.submit(of("a")).await.expect_err("held"), RecordsError::Busy);
+    other.execute_batch("ROLLBACK").expect("ended");
+    records.submit(of("a")).await.expect("submitted");
+}
+
+#[tokio::test]
 async fn a_database_that_may_only_be_read_says_so() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("queue.db");
