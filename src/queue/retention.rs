@@ -106,7 +106,8 @@ struct Kept<'b> {
 /// Records go before their logs: a log without a record is found again, a record without a log would be a lie.
 ///
 /// # Errors
-/// [`RetentionError`]; what went until then is gone, and the next call goes on.
+/// [`RetentionError`]; what went until then is gone, and the next call goes on. Of logs that cannot be removed, the first:
+/// the others go all the same.
 pub async fn carry_out(
     records: &Records,
     logs: &Logs,
@@ -125,11 +126,15 @@ pub async fn carry_out(
     }
     let without_record = records.unknown(sizes.keys().cloned().collect()).await?;
     let all: BTreeSet<BuildId> = without_record.into_iter().collect();
+    let mut failed = None;
     for id in &all {
-        logs.remove(id).await?;
-        forgotten.log_bytes += sizes.get(id).copied().unwrap_or_default();
+        match logs.remove(id).await {
+            Ok(()) => forgotten.log_bytes += sizes.get(id).copied().unwrap_or_default(),
+            // One that stays keeps no other from going.
+            Err(error) => failed = failed.or(Some(error)),
+        }
     }
-    Ok(forgotten)
+    failed.map_or(Ok(forgotten), |error| Err(error.into()))
 }
 
 #[cfg(test)]

@@ -121,3 +121,24 @@ async fn records_and_logs_go_together_and_only_those_of_builds_that_have_ended()
     assert_eq!(forgotten.builds, ids[1..2], "the one that waits stays");
     assert_eq!(records.unfinished().await.expect("records").len(), 1);
 }
+
+#[tokio::test]
+async fn a_log_that_cannot_be_removed_keeps_no_other_from_going() {
+    let temporary = tempfile::tempdir().expect("a folder");
+    let folder = DataFolder::open(temporary.path()).expect("usable");
+    let records = Records::open(folder.records()).await.expect("open");
+    let logs = Logs::new(folder.logs(), 1 << 20);
+    let mut ids: Vec<BuildId> = (0..3).map(|_| BuildId::generate()).collect();
+    ids.sort();
+    // No file can be removed that is a folder.
+    let stuck = folder.logs().join(format!("{}.jsonl", ids[0]));
+    std::fs::create_dir(&stuck).expect("made");
+    for id in &ids[1..] {
+        drop(logs.writer(id).await.expect("a log"));
+    }
+    let now = Timestamp::now();
+    let error = carry_out(&records, &logs, &Retention::default(), now).await.expect_err("one stays");
+    assert!(matches!(error, RetentionError::Log(_)), "{error}");
+    let left: Vec<BuildId> = logs.sizes().await.expect("sizes").into_keys().collect();
+    assert_eq!(left, ids[..1]);
+}
