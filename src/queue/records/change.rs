@@ -114,7 +114,9 @@ pub(super) fn end(
     };
     let changed = connection
         .prepare_cached(
-            "UPDATE builds SET state = :state, ended = :now, reason = coalesce(reason, :reason), error = :error,
+            // Whoever asked to cancel it may have said why; an end of its own has its own reason.
+            "UPDATE builds SET state = :state, ended = :now, error = :error,
+             reason = CASE WHEN :state = 'cancelled' THEN coalesce(reason, :reason) ELSE :reason END,
              lanes = :lanes, index_digest = :index, receipt = :receipt
              WHERE id = :id AND (state = 'running' OR (state = 'queued' AND :state <> 'succeeded'))",
         )?

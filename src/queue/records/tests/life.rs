@@ -97,6 +97,38 @@ async fn a_wish_to_cancel_is_carried_out_or_kept() {
 }
 
 #[tokio::test]
+async fn a_build_that_ends_by_itself_while_it_is_to_be_cancelled_has_its_own_reason() {
+    let bench = Bench::new().await;
+    let golden = include_str!("../../../../tests/golden/receipt.json");
+    let succeeded = End::Succeeded { receipt: serde_json::from_str(golden).expect("a receipt") };
+    let cancelled = End::Cancelled { reason: "it was cancelled".into() };
+    let of_the_build = |reason: &str| Some(reason.to_owned());
+    let mut newer = None;
+    for (end, reason) in [
+        (succeeded, None),
+        (failed(), of_the_build("the Dockerfile is wrong")),
+        (lost(), of_the_build("it was lost")),
+        (cancelled, None),
+    ] {
+        let state = end.state();
+        let id = match newer.take() {
+            Some(id) => id,
+            None => bench.submit(with_policy(SupersedePolicy::Parallel, of("first"))).await.id,
+        };
+        assert!(bench.records.begin(&id).await.expect("begun"));
+        let next = with_policy(SupersedePolicy::CancelRunning, of(state.as_str()));
+        let next = bench.submit(next).await;
+        assert_eq!(next.to_cancel, std::slice::from_ref(&id));
+        assert!(bench.records.end(&id, end, vec![]).await.expect("ended"));
+        let told = bench.records.get(&Tenant::default(), &id).await.expect("a record").reason;
+        let took_its_place = format!("build {} took its place", next.id);
+        let wanted = if state == BuildState::Cancelled { Some(took_its_place) } else { reason };
+        assert_eq!(told, wanted, "{state:?}");
+        newer = Some(next.id);
+    }
+}
+
+#[tokio::test]
 async fn the_build_of_another_tenant_is_not_found() {
     let bench = Bench::new().await;
     let id = bench.submit(of("a")).await.id;
