@@ -20,9 +20,22 @@ pub(super) fn make_folder(path: &Path) -> io::Result<()> {
 
 /// Opens a file for reading and writing, which is made where it is missing, for this user alone.
 pub(super) fn open_file(path: &Path) -> io::Result<File> {
+    for_this_user().create(true).truncate(false).open(path)
+}
+
+/// Makes an empty file for this user alone where there is none. One that is there is not opened: closing it would give up
+/// the locks that this process has on it.
+pub(super) fn make_file(path: &Path) -> io::Result<()> {
+    match for_this_user().create_new(true).open(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn for_this_user() -> OpenOptions {
     let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
+    options.read(true).write(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
+    options
 }

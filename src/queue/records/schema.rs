@@ -70,7 +70,7 @@ END;
 /// Opens the database to write it, and makes it where it is missing.
 pub(super) fn open_to_write(path: &Path) -> Result<Connection, RecordsError> {
     // Made here and not by SQLite, which lets others read what it makes; its further files are like the first.
-    private::open_file(path)
+    private::make_file(path)
         .map_err(|error| RecordsError::Unusable { path: path.to_owned(), reason: error.to_string() })?;
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     // Looked at before anything is changed in it.

@@ -65,6 +65,33 @@ async fn a_file_that_is_no_database_of_builds_is_refused_and_stays_as_it_is() {
     assert_eq!(refused(&path).await, not_ours);
 }
 
+/// Closing any handle of a file gives up all locks of POSIX that the process has on it.
+///
+/// Source: <https://sqlite.org/howtocorrupt.html#_posix_advisory_locks_canceled_by_a_separate_thread_doing_close_>.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_database_that_is_opened_twice_keeps_its_locks() {
+    use nix::{
+        fcntl::{FcntlArg, fcntl},
+        libc::{F_RDLCK, F_WRLCK, SEEK_SET, flock},
+    };
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("queue.db");
+    let first = Records::open(&path).await.expect("made");
+    first.submit(of("a")).await.expect("submitted");
+    let second = Records::open(&path).await.expect("opened");
+    second.submit(of("b")).await.expect("submitted");
+    // A lock of an open file would be in the way of those of its own process too.
+    let short = |number: i32| i16::try_from(number).expect("small");
+    let mut wanted =
+        flock { l_type: short(F_WRLCK), l_whence: short(SEEK_SET), l_start: 0, l_len: 0, l_pid: 0 };
+    let file = fs::File::open(&path).expect("opened");
+    fcntl(&file, FcntlArg::F_OFD_GETLK(&mut wanted)).expect("asked");
+    assert_eq!(wanted.l_type, short(F_RDLCK), "SQLite holds the database");
+    drop((first, second, file));
+}
+
 #[tokio::test]
 async fn a_folder_that_is_not_there_or_may_not_be_written_is_one_sentence() {
     let folder = tempfile::tempdir().expect("a folder");
