@@ -102,6 +102,8 @@ impl BuildSupervisor {
         let cancelled = async move { cancel.cancelled().await }.into_actor(self);
         let watch = cx.spawn(cancelled.map(move |(), supervisor, cx| {
             supervisor.stop(&watched, &BuildError::Cancelled, cx);
+            // What was kept for those that waited is free.
+            supervisor.start_what_may(cx);
         }));
         if let Some(running) = self.builds.get_mut(&build) {
             running.tickets.clone_from(&routed);
@@ -176,10 +178,10 @@ impl BuildSupervisor {
                 }
                 job.route = route;
                 self.enqueue(ticket, cx);
-                self.start_what_may(cx);
             }
             Err(error) => self.finish_job(ticket, Err(error), cx),
         }
+        self.start_what_may(cx);
     }
 
     pub(super) fn finish_job(
@@ -215,7 +217,8 @@ impl BuildSupervisor {
         }
     }
 
-    /// Ends every platform that has not ended: at once if it waits, when the backend says so if it runs.
+    /// Ends every platform that has not ended: at once if it waits, when the backend says so if it runs. Others may start
+    /// then.
     pub(super) fn stop(&mut self, build: &BuildId, reason: &BuildError, cx: &mut Context<Self>) {
         let Some(running) = self.builds.get_mut(build) else { return };
         if running.stopped.is_some() {
@@ -236,7 +239,6 @@ impl BuildSupervisor {
             }
             self.finish_job(ticket, Err(reason.clone()), cx);
         }
-        self.places_changed(cx);
     }
 
     fn finish_if_complete(&mut self, build: &BuildId, cx: &mut Context<Self>) {

@@ -2,4 +2,5 @@
 
 mod builds;
 mod core;
+mod kept;
 mod queue;
