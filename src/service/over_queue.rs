@@ -54,9 +54,8 @@ pub fn queue_options(base: QueueOptions, tenants: &[Arc<Tenant>]) -> QueueOption
 impl Desk for BuildQueue {
     fn submit(&self, order: Order) -> BoxFuture<'_, Result<Taken, DeskError>> {
         async move {
-            let tenant = order.tenant.name.clone();
             let submitted = self.submit(new_build(order)?).await?;
-            let build = self.document(self.get(&tenant, &submitted.id).await?).await;
+            let build = self.document(submitted.record).await;
             let how = match submitted.how {
                 records::How::New => How::New,
                 records::How::Identical => How::Identical,

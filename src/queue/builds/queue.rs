@@ -153,7 +153,7 @@ impl BuildQueue {
         }
         let seat = room.take(&tenant, limit).ok_or_else(full)?;
         let submitted = records.submit(new).await?;
-        let record = Box::new(records.get(&tenant, &submitted.id).await?);
+        let record = Box::new(submitted.record.clone());
         let seat = (submitted.how == How::New).then_some(seat);
         let (superseded, to_cancel) = (submitted.superseded.clone(), submitted.to_cancel.clone());
         // It is found when the folder is opened again, if the runner has gone.

@@ -5,7 +5,7 @@ use polyarch_actors::{
     queue::{Priority, Tenant},
 };
 
-use super::error::RecordsError;
+use super::{error::RecordsError, row::BuildRecord};
 use crate::{
     BuildSpec, TimeLimits,
     queue::{
@@ -63,6 +63,8 @@ impl NewBuild {
 pub struct Submitted {
     /// The build.
     pub id: BuildId,
+    /// What is known of it now.
+    pub record: BuildRecord,
     /// Whether it is a new one.
     pub how: How,
     /// The older builds that ended as superseded by it, the oldest first. Their logs have no end yet.

@@ -5,6 +5,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, named_params, params};
 
 use super::{
     error::RecordsError,
+    read,
     row::{digest, json, milliseconds},
     submission::{How, Prepared, Submitted},
 };
@@ -22,7 +23,8 @@ struct Found {
 
 pub(super) fn submit(connection: &Connection, new: &Prepared) -> Result<Submitted, RecordsError> {
     if let Some(id) = with_same_key(connection, new)? {
-        return Ok(Submitted { id, how: How::SameKey, superseded: Vec::new(), to_cancel: Vec::new() });
+        let record = read::get(connection, &new.tenant, &id)?;
+        return Ok(Submitted { id, record, how: How::SameKey, superseded: Vec::new(), to_cancel: Vec::new() });
     }
     let (build, how) = match identical(connection, new)? {
         Some(found) => {
@@ -37,7 +39,8 @@ pub(super) fn submit(connection: &Connection, new: &Prepared) -> Result<Submitte
             .execute(params![new.tenant.as_str(), key.as_str(), build.number])?;
     }
     let (superseded, to_cancel) = supersede(connection, new, &build)?;
-    Ok(Submitted { id: build.id, how, superseded, to_cancel })
+    let record = read::get(connection, &new.tenant, &build.id)?;
+    Ok(Submitted { id: build.id, record, how, superseded, to_cancel })
 }
 
 /// The build that has the key already.

@@ -38,11 +38,12 @@ async fn a_build_that_waits_serves_all_who_ask_for_the_same() {
     assert_eq!((second.id.clone(), second.how), (first.id.clone(), How::Identical));
     let again = bench.submit(with_key("k", of("a"))).await;
     assert_eq!((again.id, again.how), (first.id.clone(), How::SameKey), "the second key is known too");
-    let record = bench.records.get(&Tenant::default(), &first.id).await.expect("a record");
+    let record = again.record;
     assert_eq!((record.submissions, record.priority, record.deadline), (2, priority(5), deadline(20)));
-    bench.submit(NewBuild { priority: priority(9), ..of("a") }).await;
+    let last = bench.submit(NewBuild { priority: priority(9), ..of("a") }).await;
     let record = bench.records.get(&Tenant::default(), &first.id).await.expect("a record");
     assert_eq!((record.submissions, record.priority, record.deadline), (3, priority(9), None));
+    assert_eq!(last.record, record, "it is told as it was written down");
     for other in [
         of("b"),
         NewBuild { tenant: tenant("other"), ..of("a") },
