@@ -17,6 +17,7 @@ mod hostile;
 mod orchestrator;
 mod portable;
 mod queue;
+mod queue_again;
 mod queue_troubles;
 mod registry;
 mod registry_chunks;

@@ -23,8 +23,7 @@ impl Core {
     /// Begins a build of platforms that take so much memory each.
     fn begin_taking(&self, texts: &[&str], memory: u64) -> Started {
         let id = BuildId::generate();
-        let mut requests: Vec<_> =
-            platforms(texts).iter().map(|platform| request(&id, platform)).collect();
+        let mut requests: Vec<_> = platforms(texts).iter().map(|platform| request(&id, platform)).collect();
         for request in &mut requests {
             request.steps.memory = Some(memory);
         }

@@ -24,7 +24,9 @@ use crate::{
         BuildState, Counts, DataFolder, Lane, RunLock,
         counts::StoreSize,
         log::{Follow, LogError, LogReader, Logs},
-        records::{BuildRecord, CancelRequest, End, How, List, NewBuild, Page, Records, Requeued, Submitted},
+        records::{
+            BuildRecord, CancelRequest, End, List, NewBuild, Page, Records, RecordsError, Requeued, Submitted,
+        },
     },
 };
 
@@ -129,7 +131,7 @@ impl BuildQueue {
     /// Submits a build: when this returns it is on the disk, and will end whatever happens to this process.
     ///
     /// # Errors
-    /// [`QueueError::Full`], [`QueueError::Closing`], [`QueueError::Refused`] where it may take more memory than all builds
+    /// [`QueueError::Full`] where it would be a new build, [`QueueError::Closing`], [`QueueError::Refused`] where it may take more memory than all builds
     /// together, and [`QueueError::Records`] where the idempotency key is that of
     /// something else or where the build cannot be written down. Nothing was taken then.
     pub async fn submit(&self, new: NewBuild) -> Result<Submitted, QueueError> {
@@ -146,15 +148,17 @@ impl BuildQueue {
         }
         let tenant = new.tenant.clone();
         let limit = self.with_options(|options| options.max_waiting(&tenant));
-        let full = || QueueError::Full { tenant: tenant.clone(), limit };
         let memory = new.spec.resources.memory;
         if let Some(refusal) = self.with_options(|options| options.refusal(options.memory_of(memory))) {
             return Err(refusal.into());
         }
-        let seat = room.take(&tenant, limit).ok_or_else(full)?;
-        let submitted = records.submit(new).await?;
+        let (room, whose) = (room.clone(), tenant.clone());
+        let taken = records.submit_if_room(new, move || room.take(&whose, limit)).await;
+        let (submitted, seat) = match taken {
+            Err(RecordsError::Full) => return Err(QueueError::Full { tenant, limit }),
+            taken => taken?,
+        };
         let record = Box::new(submitted.record.clone());
-        let seat = (submitted.how == How::New).then_some(seat);
         let (superseded, to_cancel) = (submitted.superseded.clone(), submitted.to_cancel.clone());
         // It is found when the folder is opened again, if the runner has gone.
         let _ = notes.send(Note::Recorded { record, seat, superseded, to_cancel });

@@ -76,6 +76,9 @@ pub enum RecordsError {
         /// The build that has it.
         id: BuildId,
     },
+    /// As many builds wait as may.
+    #[error("there is no room for another build that waits")]
+    Full,
     /// What is asked for cannot be written down.
     #[error(transparent)]
     Spec(#[from] SpecFormError),

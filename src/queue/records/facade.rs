@@ -60,8 +60,21 @@ impl Records {
     /// [`RecordsError::KeyReused`] where the tenant has given its key to a build of something else, and
     /// [`RecordsError::Spec`] where it cannot be written down.
     pub async fn submit(&self, new: NewBuild) -> Result<Submitted, RecordsError> {
+        Ok(self.submit_if_room(new, || Some(())).await?.0)
+    }
+
+    /// As [`Self::submit`], where a build that is new needs a seat, which is returned with it. What is served by a build
+    /// that is recorded already needs none.
+    ///
+    /// # Errors
+    /// [`RecordsError::Full`] besides, where there is no seat.
+    pub(crate) async fn submit_if_room<S: Send + 'static>(
+        &self,
+        new: NewBuild,
+        seat: impl FnOnce() -> Option<S> + Send + 'static,
+    ) -> Result<(Submitted, Option<S>), RecordsError> {
         let prepared = Prepared::new(new)?;
-        self.writer.change(move |connection| submit::submit(connection, &prepared)).await
+        self.writer.change(move |connection| submit::submit(connection, &prepared, seat)).await
     }
 
     /// Begins the next attempt of a build that waits; false if it does not wait any more.

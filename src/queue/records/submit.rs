@@ -21,17 +21,23 @@ struct Found {
     id: BuildId,
 }
 
-pub(super) fn submit(connection: &Connection, new: &Prepared) -> Result<Submitted, RecordsError> {
+/// Submits a build. Only a new one takes a seat.
+pub(super) fn submit<S>(
+    connection: &Connection,
+    new: &Prepared,
+    seat: impl FnOnce() -> Option<S>,
+) -> Result<(Submitted, Option<S>), RecordsError> {
     if let Some(id) = with_same_key(connection, new)? {
         let record = read::get(connection, &new.tenant, &id)?;
-        return Ok(Submitted { id, record, how: How::SameKey, superseded: Vec::new(), to_cancel: Vec::new() });
+        let (superseded, to_cancel) = (Vec::new(), Vec::new());
+        return Ok((Submitted { id, record, how: How::SameKey, superseded, to_cancel }, None));
     }
-    let (build, how) = match identical(connection, new)? {
-        Some(found) => {
-            attach(connection, new, &found)?;
-            (found, How::Identical)
-        }
-        None => (insert(connection, new)?, How::New),
+    let (build, how, seat) = if let Some(found) = identical(connection, new)? {
+        attach(connection, new, &found)?;
+        (found, How::Identical, None)
+    } else {
+        let seat = seat().ok_or(RecordsError::Full)?;
+        (insert(connection, new)?, How::New, Some(seat))
     };
     if let Some(key) = &new.idempotency_key {
         connection
@@ -40,7 +46,7 @@ pub(super) fn submit(connection: &Connection, new: &Prepared) -> Result<Submitte
     }
     let (superseded, to_cancel) = supersede(connection, new, &build)?;
     let record = read::get(connection, &new.tenant, &build.id)?;
-    Ok(Submitted { id: build.id, record, how, superseded, to_cancel })
+    Ok((Submitted { id: build.id, record, how, superseded, to_cancel }, seat))
 }
 
 /// The build that has the key already.
