@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use polyarch::{
-    actors::testing::Act,
+    actors::{queue::Tenant, testing::Act},
     queue::{
-        BuildState, QueueOptions,
-        records::{How, NewBuild},
+        BuildState, DataFolder, QueueOptions,
+        records::{How, NewBuild, Records},
     },
 };
 
-use super::queue::{HOUR, Place, backend, one_at_once, until};
+use super::queue::{HOUR, Place, backend, one_at_once, state, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tenant_may_have_only_so_many_builds_waiting() {
@@ -36,5 +36,35 @@ async fn a_tenant_may_have_only_so_many_builds_waiting() {
     let report = queue.report(None).await.expect("a report");
     assert_eq!((report.waiting.len(), report.running), (3, vec![first]));
     assert!(report.waiting.iter().any(|build| build.id == other));
+    queue.close(Duration::ZERO).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_build_is_lost_that_ran_too_often_when_its_process_went_away_and_never_for_being_stopped() {
+    let place = Place::new();
+    let options = QueueOptions { attempts: 2, ..one_at_once() };
+    let folder = DataFolder::open(place.path().join("data")).expect("a folder");
+    let records = Records::open(folder.records()).await.expect("records");
+    let id = records.submit(place.build(0)).await.expect("taken").id;
+    let run_and_stop = async || {
+        let queue = place.open(&backend([Act::Hang(Duration::ZERO)]), options.clone()).await;
+        until(&queue, &id, BuildState::Running).await;
+        queue.close(Duration::ZERO).await;
+        assert_eq!(state(&queue, &id).await, BuildState::Queued);
+        queue.orchestrator().shutdown(Duration::ZERO).await;
+    };
+    for _ in 0..3 {
+        run_and_stop().await;
+    }
+    // As a process that is killed leaves it.
+    assert!(records.begin(&id).await.expect("begun"));
+    run_and_stop().await;
+    let record = records.get(&Tenant::default(), &id).await.expect("a record");
+    assert_eq!((record.attempt, record.losses), (5, 1));
+    assert!(records.begin(&id).await.expect("begun"));
+    let queue = place.open(&backend([]), options.clone()).await;
+    let record = queue.ended(&Tenant::default(), &id).await.expect("an end");
+    assert_eq!(record.state, BuildState::Lost);
+    assert_eq!(record.reason.as_deref(), Some("the process that built it went away 2 times"));
     queue.close(Duration::ZERO).await;
 }

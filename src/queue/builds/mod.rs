@@ -8,6 +8,7 @@ mod attempt;
 mod error;
 mod options;
 mod queue;
+mod recovery;
 mod report;
 mod room;
 mod runner;

@@ -21,7 +21,8 @@ pub struct QueueOptions {
     pub fairness: Fairness,
     /// Whether the builds of each tenant have a [scope](crate::BuildSpec::scope) of their own, unless they name one.
     pub scopes: bool,
-    /// How often a build is begun whose process goes away each time, before it is lost; 3 by default.
+    /// How often the process may go away that builds a build: as many times, and the build is lost; 3 by default. A process
+    /// that stops the build before it ends, as [`BuildQueue::close`](super::BuildQueue::close) does, is not counted.
     pub attempts: u32,
     /// No build is begun while less than this is free where the store is, in bytes; 1 GiB by default.
     pub min_free: u64,

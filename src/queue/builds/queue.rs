@@ -5,15 +5,15 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use bytes::Bytes;
 use futures::Stream;
 use polyarch_actors::{
-    BuildId, EventKind, Fault,
+    BuildId,
     queue::{Place, Tenant},
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
-    attempt::{error_of_record, note},
     error::QueueError,
     options::QueueOptions,
+    recovery::recovered,
     report::{BuildsLoad, BuildsReport},
     room::Room,
     runner::{Note, Runner, Shared},
@@ -24,9 +24,7 @@ use crate::{
         BuildState, Counts, DataFolder, Lane, RunLock,
         counts::StoreSize,
         log::{Follow, LogError, LogReader, Logs},
-        records::{
-            BuildRecord, CancelRequest, End, List, NewBuild, Page, Records, RecordsError, Requeued, Submitted,
-        },
+        records::{BuildRecord, CancelRequest, List, NewBuild, Page, Records, RecordsError, Submitted},
     },
 };
 
@@ -372,46 +370,4 @@ async fn free_at(root: PathBuf, counts: &Counts) -> Option<u64> {
     let free = tokio::task::spawn_blocking(move || fs4::available_space(root)).await.ok()?.ok()?;
     counts.free(free);
     Some(free)
-}
-
-/// The builds that wait, with those that ran when the last process ended. What has been begun too often is lost.
-async fn recovered(
-    records: &Records,
-    logs: &Logs,
-    counts: &Counts,
-    options: &QueueOptions,
-) -> Result<Vec<BuildRecord>, QueueError> {
-    let mut waiting = Vec::new();
-    for record in records.unfinished().await? {
-        if record.state == BuildState::Queued {
-            waiting.push(record);
-            continue;
-        }
-        let id = &record.id;
-        if record.attempt >= options.attempts && record.cancel_requested.is_none() {
-            let reason = format!("the process that built it went away {} times", record.attempt);
-            if records.end(id, End::Lost { reason }, Vec::new()).await? {
-                counts.ended(BuildState::Lost, Some(Fault::Host), None);
-            }
-            continue;
-        }
-        match records.requeue(id).await? {
-            Requeued::Queued => {
-                let message = "the process that built it went away; it is begun again".into();
-                note(logs, id, EventKind::Warned { message }).await;
-                waiting.push(records.get(&record.tenant, id).await?);
-            }
-            Requeued::Ended(state) => counts.ended(state, Some(Fault::Cancelled), None),
-            Requeued::NotRunning => {}
-        }
-    }
-    // The process may have gone between an end in a record and the end in its log.
-    let mut told = Vec::new();
-    for record in records.untold().await? {
-        if note(logs, &record.id, EventKind::Finished { error: error_of_record(&record) }).await {
-            told.push(record.id);
-        }
-    }
-    records.told(told).await?;
-    Ok(waiting)
 }

@@ -73,7 +73,7 @@ pub enum CancelRequest {
     Ended(BuildState),
 }
 
-/// What became of a build whose process went away.
+/// What became of a build that was stopped, or whose process went away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Requeued {
     /// It waits again.
@@ -133,16 +133,18 @@ pub(super) fn end(
     Ok(changed == 1)
 }
 
+/// `losses` is how often its process went away since it was begun.
 pub(super) fn requeue(
     connection: &Connection,
     id: &BuildId,
+    losses: u32,
     now: Timestamp,
 ) -> Result<Requeued, RecordsError> {
     // A newer build with the same key would have ended this one had it waited then. One that was superseded itself takes
     // nobody's place: whatever superseded it is newer too, or is this build.
     let state: Option<String> = connection
         .prepare_cached(
-            "UPDATE builds SET
+            "UPDATE builds SET losses = losses + ?2,
              state = CASE
                  WHEN cancel_requested IS NOT NULL THEN 'cancelled'
                  WHEN EXISTS (SELECT 1 FROM builds AS newer
@@ -152,7 +154,7 @@ pub(super) fn requeue(
                  ELSE 'queued' END
              WHERE id = ?1 AND state = 'running' RETURNING state",
         )?
-        .query_row([id.as_str()], |row| row.get(0))
+        .query_row(params![id.as_str(), losses], |row| row.get(0))
         .optional()?;
     let Some(state) = state else { return Ok(Requeued::NotRunning) };
     let reason = match BuildState::read(&state) {

@@ -89,10 +89,16 @@ impl Records {
         self.writer.change(move |connection| change::end(connection, &id, &end, &lanes, now)).await
     }
 
-    /// Has a build wait again whose process went away; or ends it, where it is not wanted any more.
+    /// Has a build wait again that was stopped so that it can go on later; or ends it, where it is not wanted any more.
     pub async fn requeue(&self, id: &BuildId) -> Result<Requeued, RecordsError> {
         let (id, now) = (id.clone(), Timestamp::now());
-        self.writer.change(move |connection| change::requeue(connection, &id, now)).await
+        self.writer.change(move |connection| change::requeue(connection, &id, 0, now)).await
+    }
+
+    /// As [`Self::requeue`], for a build whose process went away, which is counted.
+    pub async fn recover(&self, id: &BuildId) -> Result<Requeued, RecordsError> {
+        let (id, now) = (id.clone(), Timestamp::now());
+        self.writer.change(move |connection| change::requeue(connection, &id, 1, now)).await
     }
 
     /// Cancels a build that waits, and notes the wish for one that runs.

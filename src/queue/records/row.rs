@@ -18,7 +18,7 @@ use crate::{
 /// The columns that [`BuildRecord::read`] takes, in its order.
 pub(super) const COLUMNS: &str = "id, tenant, state, priority, submitted, started, ended, attempt, identity, pinned, \
      supersede_key, policy, deadline, limits, submissions, cancel_requested, reason, error, about, \
-     lanes, index_digest";
+     lanes, index_digest, losses";
 
 /// What is known of a build, apart from its spec and its receipt, which are read on their own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +41,8 @@ pub struct BuildRecord {
     pub ended: Option<Timestamp>,
     /// How often it was begun.
     pub attempt: u32,
+    /// How often the process went away that built it, without stopping it first.
+    pub losses: u32,
     /// The hash of its tenant and spec.
     pub identity: Digest,
     /// Whether what it reads of its contexts cannot change.
@@ -107,6 +109,7 @@ impl BuildRecord {
             started: time(5)?,
             ended: time(6)?,
             attempt: row.get(7)?,
+            losses: row.get(21)?,
             identity: digest(&id, &row.get::<_, String>(8)?)?,
             pinned: row.get(9)?,
             supersede,

@@ -31,6 +31,7 @@ CREATE TABLE builds (
     started INTEGER,
     ended INTEGER,
     attempt INTEGER NOT NULL DEFAULT 0,
+    losses INTEGER NOT NULL DEFAULT 0,
     identity TEXT NOT NULL,
     pinned INTEGER NOT NULL,
     supersede_key TEXT,

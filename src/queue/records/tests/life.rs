@@ -67,11 +67,14 @@ async fn after_a_crash_a_build_waits_again_unless_a_newer_one_has_its_place() {
         assert!(bench.records.begin(id).await.expect("begun"));
     }
     bench.submit(with_policy(SupersedePolicy::LatestOnly, of("new"))).await;
-    assert_eq!(bench.records.requeue(&plain).await.expect("asked"), Requeued::Queued);
-    assert_eq!(bench.records.requeue(&old).await.expect("asked"), Requeued::Ended(BuildState::Superseded));
+    assert_eq!(bench.records.recover(&plain).await.expect("asked"), Requeued::Queued);
+    assert_eq!(bench.records.recover(&old).await.expect("asked"), Requeued::Ended(BuildState::Superseded));
     assert!(bench.records.begin(&plain).await.expect("begun"));
     let record = bench.records.get(&Tenant::default(), &plain).await.expect("a record");
-    assert_eq!((record.attempt, record.state), (2, BuildState::Running));
+    assert_eq!((record.attempt, record.losses, record.state), (2, 1, BuildState::Running));
+    assert_eq!(bench.records.requeue(&plain).await.expect("asked"), Requeued::Queued);
+    let record = bench.records.get(&Tenant::default(), &plain).await.expect("a record");
+    assert_eq!((record.attempt, record.losses), (2, 1), "nothing went away");
     let record = bench.records.get(&Tenant::default(), &old).await.expect("a record");
     assert!(record.ended.is_some() && record.reason.is_some());
 }
