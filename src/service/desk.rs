@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 use axum::http::StatusCode;
 use bytes::Bytes;
 use futures::{future::BoxFuture, stream::BoxStream};
-use polyarch_actors::{BuildId, Timestamp};
+use polyarch_actors::{BuildId, Digest, Timestamp};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -23,6 +23,14 @@ use crate::{BuildSpec, Receipt, queue::Counts, trace::TraceParent};
 pub trait Desk: Send + Sync + 'static {
     /// Takes a build, and answers when it cannot be lost any more.
     fn submit(&self, order: Order) -> BoxFuture<'_, Result<Taken, DeskError>>;
+
+    /// The build that an order led to which came with this key, where it was the order of this request.
+    fn replayed<'a>(
+        &'a self,
+        tenant: &'a TenantName,
+        key: &'a str,
+        request: &'a Digest,
+    ) -> Answer<'a, Option<BuildDocument>>;
 
     /// What is known of a build.
     fn get<'a>(&'a self, tenant: &'a TenantName, build: &'a BuildId) -> Answer<'a, BuildDocument>;
@@ -99,6 +107,8 @@ pub struct Order {
     pub pinned: bool,
     /// When it is to be built, and what it replaces.
     pub submission: Submission,
+    /// The hash of the document that asks for it, kept with its idempotency key.
+    pub request: Digest,
     /// The span of whoever asks, which the build is part of.
     pub trace: Option<TraceParent>,
 }

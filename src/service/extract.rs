@@ -9,13 +9,14 @@ use axum::{
 };
 use bytes::BytesMut;
 use futures::{Stream, StreamExt as _};
-use polyarch_actors::BuildId;
+use polyarch_actors::{BuildId, Digest};
 use serde::{
     Deserialize as _,
     de::{DeserializeOwned, IntoDeserializer as _, value},
 };
 use serde_json::Value;
 use serde_path_to_error::{Path, Segment};
+use sha2::{Digest as _, Sha256};
 
 use super::{
     problem::{FieldProblem, Problem},
@@ -77,8 +78,8 @@ fn sentence(text: &str) -> String {
     text.strip_prefix("Failed to deserialize query string: ").unwrap_or(text).to_owned()
 }
 
-/// A document in JSON.
-pub(super) struct Document<T>(pub(super) T);
+/// A document in JSON, and the hash of its bytes.
+pub(super) struct Document<T>(pub(super) T, pub(super) Digest);
 
 impl<T: DeserializeOwned> FromRequest<Service> for Document<T> {
     type Rejection = Problem;
@@ -94,10 +95,11 @@ impl<T: DeserializeOwned> FromRequest<Service> for Document<T> {
         let value: Value = serde_json::from_slice(&bytes).map_err(|error| {
             Problem::new(StatusCode::BAD_REQUEST, format!("the document is no JSON: {error}"))
         })?;
-        serde_path_to_error::deserialize(value).map(Self).map_err(|error| {
+        let document = serde_path_to_error::deserialize(value).map_err(|error| {
             let pointer = pointer(error.path());
             Problem::fields(vec![FieldProblem { pointer, detail: error.into_inner().to_string() }])
-        })
+        })?;
+        Ok(Self(document, Digest::from_sha256(&Sha256::digest(&bytes).into())))
     }
 }
 

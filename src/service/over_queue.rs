@@ -8,7 +8,7 @@ use futures::{
     future::{BoxFuture, join_all},
 };
 use polyarch_actors::{
-    BuildError, BuildId,
+    BuildError, BuildId, Digest,
     queue::{Counts as TenantCounts, Priority, Refusal, Resource},
 };
 
@@ -62,6 +62,23 @@ impl Desk for BuildQueue {
                 records::How::SameKey => How::SameKey,
             };
             Ok(Taken { build, how })
+        }
+        .boxed()
+    }
+
+    fn replayed<'a>(
+        &'a self,
+        tenant: &'a TenantName,
+        key: &'a str,
+        request: &'a Digest,
+    ) -> Answer<'a, Option<BuildDocument>> {
+        async move {
+            // What is no key came with no build.
+            let Ok(key) = key.parse() else { return Ok(None) };
+            match self.replayed(tenant, &key, request).await? {
+                Some(record) => Ok(Some(self.document(record).await)),
+                None => Ok(None),
+            }
         }
         .boxed()
     }
@@ -245,7 +262,7 @@ impl BuildQueue {
 }
 
 fn new_build(order: Order) -> Result<NewBuild, DeskError> {
-    let Order { tenant, spec, context, pinned, submission, trace } = order;
+    let Order { tenant, spec, context, pinned, submission, request, trace } = order;
     let Submission { priority, idempotency_key, supersede, deadline, timeouts } = submission;
     let refused = |pointer: &str, detail: String| DeskError::Refused { pointer: pointer.into(), detail };
     let key = |pointer: &str, text: String| {
@@ -266,6 +283,7 @@ fn new_build(order: Order) -> Result<NewBuild, DeskError> {
         priority: Priority::try_from(i64::from(priority))
             .map_err(|error| refused("/submission/priority", error.to_string()))?,
         idempotency_key: idempotency_key.map(|text| key("/submission/idempotency_key", text)).transpose()?,
+        request: Some(request),
         supersede: supersede.transpose()?,
         deadline,
         limits: TimeLimits {

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture};
 use polyarch::{
     BuildSpec, ContextInput, Receipt,
-    actors::{BuildEvent, BuildId, EventKind, StepNetwork, Timestamp},
+    actors::{BuildEvent, BuildId, Digest, EventKind, StepNetwork, Timestamp},
     service::{
         Answer, BackendDocument, BackendLoad, BuildDocument, Desk, DeskError, EventLines, How, LaneDocument,
         LaneState, ListFilter, ListPage, Load, Order, QueueDocument, QueuedBuild, StateName, Submission,
@@ -35,6 +35,7 @@ pub(crate) struct MemoryDesk {
 struct Entry {
     spec: BuildSpec,
     submission: Submission,
+    request: Digest,
     document: BuildDocument,
     events: Vec<Bytes>,
 }
@@ -167,8 +168,8 @@ impl MemoryDesk {
             error: None,
             index: None,
         };
-        let (spec, submission) = (order.spec, order.submission);
-        builds.push(Entry { spec, submission, document: document.clone(), events: Vec::new() });
+        let Order { spec, submission, request, .. } = order;
+        builds.push(Entry { spec, submission, request, document: document.clone(), events: Vec::new() });
         Ok(Taken { build: document, how: How::New })
     }
 
@@ -240,6 +241,24 @@ fn check(order: &Order) {
 impl Desk for MemoryDesk {
     fn submit(&self, order: Order) -> BoxFuture<'_, Result<Taken, DeskError>> {
         async move { self.take(order) }.boxed()
+    }
+
+    fn replayed<'a>(
+        &'a self,
+        tenant: &'a TenantName,
+        key: &'a str,
+        request: &'a Digest,
+    ) -> Answer<'a, Option<BuildDocument>> {
+        async move {
+            let is_it = |entry: &&Entry| {
+                let Entry { submission, document, .. } = entry;
+                document.tenant == *tenant
+                    && submission.idempotency_key.as_deref() == Some(key)
+                    && entry.request == *request
+            };
+            Ok(self.builds().iter().find(is_it).map(|entry| entry.document.clone()))
+        }
+        .boxed()
     }
 
     fn get<'a>(&'a self, tenant: &'a TenantName, build: &'a BuildId) -> Answer<'a, BuildDocument> {

@@ -99,6 +99,36 @@ async fn the_same_idempotency_key_is_the_same_build() {
 }
 
 #[tokio::test]
+async fn whoever_lost_the_answer_gets_it_again_when_the_same_cannot_be_asked_for_any_more() {
+    let scene = Scene::set().await;
+    let folder = scene.data.path().canonicalize().expect("a path").join("src/app");
+    let deadline = polyarch::actors::Timestamp::now().0 + 2000;
+    let late =
+        json!({"context": {"git": "https://git.example.org/a.git"}, "submission": {"deadline": deadline}});
+    let gone = json!({"context": {"path": folder}});
+    let post = |key: &str, document: &Value| {
+        let request = scene.ask(Method::POST, "/v1/builds").header("Content-Type", "application/json");
+        answered(request.header("Idempotency-Key", key).body(document.to_string()))
+    };
+    let taken = [post("late", &late).await, post("gone", &gone).await];
+    std::fs::remove_dir(&folder).expect("removed");
+    tokio::time::sleep(Duration::from_millis(2100)).await;
+    for (first, (key, document)) in taken.iter().zip([("late", &late), ("gone", &gone)]) {
+        assert_eq!(first.status, 201, "{first:?}");
+        let again = post(key, document).await;
+        assert_eq!((again.status.as_u16(), &again.json()["how"]), (200, &json!("same-key")), "{again:?}");
+        assert_eq!(again.json()["id"], first.json()["id"]);
+        assert_eq!(again.header("location"), first.header("location"));
+        assert!(!post("other", document).await.fields().is_empty(), "it is another build");
+    }
+    assert_eq!(post("late", &gone).await.fields(), ["/context/path"], "the key alone is not enough");
+    let others = scene.client.post(format!("http://{}/v1/builds", scene.address)).bearer_auth(&scene.other);
+    let others = others.header("Content-Type", "application/json").header("Idempotency-Key", "late");
+    assert_eq!(answered(others.body(late.to_string())).await.fields(), ["/submission/deadline"]);
+    assert_eq!(scene.desk.count(), 2);
+}
+
+#[tokio::test]
 async fn cancelling_waits_for_the_end_as_long_as_it_is_told_to() {
     let scene = Scene::with(|limits| limits.wait = Duration::from_secs(2)).await;
     let id = scene.build().await;

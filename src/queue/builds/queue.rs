@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use bytes::Bytes;
 use futures::Stream;
 use polyarch_actors::{
-    BuildId,
+    BuildId, Digest,
     queue::{Place, Tenant},
 };
 use tokio::sync::{mpsc, oneshot, watch};
@@ -21,7 +21,7 @@ use super::{
 use crate::{
     Orchestrator, Receipt,
     queue::{
-        BuildState, Counts, DataFolder, Lane, RunLock,
+        BuildState, Counts, DataFolder, Key, Lane, RunLock,
         counts::StoreSize,
         log::{Follow, LogError, LogReader, Logs},
         records::{BuildRecord, CancelRequest, List, NewBuild, Page, Records, RecordsError, Submitted},
@@ -169,6 +169,17 @@ impl BuildQueue {
     /// [`QueueError::Records`], also where it is a build of another tenant.
     pub async fn get(&self, tenant: &Tenant, id: &BuildId) -> Result<BuildRecord, QueueError> {
         Ok(self.inner.records.get(tenant, id).await?)
+    }
+
+    /// The build that a request led to which came with this key ([`NewBuild::request`]), where it was the request of this
+    /// hash.
+    pub async fn replayed(
+        &self,
+        tenant: &Tenant,
+        key: &Key,
+        request: &Digest,
+    ) -> Result<Option<BuildRecord>, QueueError> {
+        Ok(self.inner.records.replayed(tenant, key, request).await?)
     }
 
     /// Some builds, the newest first.

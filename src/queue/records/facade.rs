@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use polyarch_actors::{BuildId, Timestamp, queue::Tenant};
+use polyarch_actors::{BuildId, Digest, Timestamp, queue::Tenant};
 use rusqlite::Connection;
 
 use super::{
@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     BuildSpec, Receipt,
-    queue::{EndedBuild, Lane},
+    queue::{EndedBuild, Key, Lane},
 };
 
 /// Reads and changes records. Cheap to clone; what was changed is on the disk when a call returns, and all that was
@@ -142,6 +142,17 @@ impl RecordsReader {
     pub async fn get(&self, tenant: &Tenant, id: &BuildId) -> Result<BuildRecord, RecordsError> {
         let (tenant, id) = (tenant.clone(), id.clone());
         self.read(move |connection| read::get(connection, &tenant, &id)).await
+    }
+
+    /// The build that a request led to which came with this key, where it was the request of this hash.
+    pub async fn replayed(
+        &self,
+        tenant: &Tenant,
+        key: &Key,
+        request: &Digest,
+    ) -> Result<Option<BuildRecord>, RecordsError> {
+        let (tenant, key, request) = (tenant.clone(), key.clone(), request.clone());
+        self.read(move |connection| read::replayed(connection, &tenant, &key, &request)).await
     }
 
     /// What is to be built.

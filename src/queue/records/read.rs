@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use polyarch_actors::{BuildId, queue::Tenant};
+use polyarch_actors::{BuildId, Digest, queue::Tenant};
 use rusqlite::{Connection, OptionalExtension as _, ToSql};
 
 use super::{
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     BuildSpec, Receipt,
-    queue::{BuildState, EndedBuild, build_name::build_id, identity},
+    queue::{BuildState, EndedBuild, Key, build_name::build_id, identity},
 };
 
 /// The most records on a page.
@@ -60,6 +60,21 @@ pub(super) fn get(
         Some(row) => BuildRecord::read(row),
         None => Err(RecordsError::NotFound { id: id.clone() }),
     }
+}
+
+/// The build that a request with a key led to, where it was this request.
+pub(super) fn replayed(
+    connection: &Connection,
+    tenant: &Tenant,
+    key: &Key,
+    request: &Digest,
+) -> Result<Option<BuildRecord>, RecordsError> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM builds
+         WHERE number = (SELECT build FROM keys WHERE tenant = ?1 AND key = ?2 AND request = ?3)"
+    ))?;
+    let mut rows = statement.query([tenant.as_str(), key.as_str(), request.as_str()])?;
+    rows.next()?.map(BuildRecord::read).transpose()
 }
 
 pub(super) fn spec(

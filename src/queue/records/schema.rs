@@ -56,6 +56,7 @@ CREATE TABLE keys (
     tenant TEXT NOT NULL,
     key TEXT NOT NULL,
     build INTEGER NOT NULL REFERENCES builds (number) ON DELETE CASCADE,
+    request TEXT,
     PRIMARY KEY (tenant, key)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX keys_of_build ON keys (build);

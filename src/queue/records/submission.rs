@@ -26,6 +26,9 @@ pub struct NewBuild {
     pub priority: Priority,
     /// Two submissions of the tenant with the same key are the same build, for as long as its record is kept.
     pub idempotency_key: Option<Key>,
+    /// The hash of the request that came with the key, by which [`RecordsReader::replayed`](super::RecordsReader::replayed)
+    /// finds the build.
+    pub request: Option<Digest>,
     /// Which builds are about the same thing, and what this one means for the older ones.
     pub supersede: Option<Supersede>,
     /// When nobody wants it any more.
@@ -48,6 +51,7 @@ impl NewBuild {
             spec,
             priority: Priority::default(),
             idempotency_key: None,
+            request: None,
             supersede: None,
             deadline: None,
             limits: TimeLimits::default(),
@@ -97,6 +101,7 @@ pub(super) struct Prepared {
     pub(super) priority: Priority,
     pub(super) about: About,
     pub(super) idempotency_key: Option<Key>,
+    pub(super) request: Option<Digest>,
     pub(super) supersede: Option<Supersede>,
     pub(super) deadline: Option<Timestamp>,
     pub(super) limits: TimeLimits,
@@ -120,6 +125,7 @@ impl Prepared {
             tenant: new.tenant,
             priority: new.priority,
             idempotency_key: new.idempotency_key,
+            request: new.request,
             supersede: new.supersede,
             deadline: new.deadline,
             limits: new.limits,

@@ -1,6 +1,6 @@
 //! Submitting a build: one transaction that finds the build that serves it, or makes one, and ends what it supersedes.
 
-use polyarch_actors::BuildId;
+use polyarch_actors::{BuildId, Digest};
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params, params};
 
 use super::{
@@ -41,8 +41,13 @@ pub(super) fn submit<S>(
     };
     if let Some(key) = &new.idempotency_key {
         connection
-            .prepare_cached("INSERT INTO keys (tenant, key, build) VALUES (?1, ?2, ?3)")?
-            .execute(params![new.tenant.as_str(), key.as_str(), build.number])?;
+            .prepare_cached("INSERT INTO keys (tenant, key, build, request) VALUES (?1, ?2, ?3, ?4)")?
+            .execute(params![
+                new.tenant.as_str(),
+                key.as_str(),
+                build.number,
+                new.request.as_ref().map(Digest::as_str)
+            ])?;
     }
     let (superseded, to_cancel) = supersede(connection, new, &build)?;
     let record = read::get(connection, &new.tenant, &build.id)?;

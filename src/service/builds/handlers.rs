@@ -60,7 +60,9 @@ pub(super) struct Submitted {
 #[utoipa::path(
     post, path = "/v1/builds", operation_id = "submit_build", tag = "builds",
     params(("Idempotency-Key" = Option<String>, Header,
-        description = "The same as `submission.idempotency_key`: the same key again means the same build"),
+        description = "The same as `submission.idempotency_key`: the same key again means the same build. The same \
+            document with the same key is answered with it even where it could not be asked for anew, as when the \
+            archive of the context is gone or the deadline has passed"),
         ("traceparent" = Option<String>, Header,
         description = "The span that the build is part of, as W3C Trace Context names it")),
     request_body = RequestDocument,
@@ -76,25 +78,38 @@ async fn submit(
     State(service): State<Service>,
     Caller(tenant): Caller,
     headers: HeaderMap,
-    Document(document): Document<RequestDocument>,
+    Document(document, request): Document<RequestDocument>,
 ) -> Result<Response, Problem> {
     if service.is_draining() {
         let detail = "the server is about to end, and takes no more builds";
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(5));
     }
+    let key = key_of(&headers)?;
+    let of_document = &document.submission.idempotency_key;
+    let is_clear = key.is_none() || of_document.is_none() || key == *of_document;
+    let key = key.or_else(|| of_document.clone());
+    // Whoever lost the answer gets it again, although the same could not be asked for anew: an archive is kept for a while
+    // only, deadlines pass, and tenants may have less than before.
+    if let Some(key) = key.as_deref().filter(|_| is_clear)
+        && let Some(build) = service.desk().replayed(&tenant.name, key, &request).await?
+    {
+        return answer(Taken { build, how: How::SameKey });
+    }
     let mut wrong = Wrong::default();
     let found = document.context.find(&tenant, service.shelf(), &mut wrong).await?;
     let (mut spec, mut submission) = document.spec(&found, &tenant, service.fetching(&tenant), &mut wrong);
     spec.registry.authfile = service.authfile(&tenant);
-    let key = key_of(&headers)?;
-    if key.is_some() && submission.idempotency_key.is_some() && key != submission.idempotency_key {
+    if !is_clear {
         wrong.note("/submission/idempotency_key", "it is another one than in the header Idempotency-Key");
     }
-    submission.idempotency_key = submission.idempotency_key.or(key);
+    submission.idempotency_key = key;
     wrong.end()?;
     let trace = trace_of(&headers);
-    let order = Order { tenant, spec, context: found.said, pinned: found.pinned, submission, trace };
-    let Taken { build, how } = service.desk().submit(order).await?;
+    let order = Order { tenant, spec, context: found.said, pinned: found.pinned, submission, request, trace };
+    answer(service.desk().submit(order).await?)
+}
+
+fn answer(Taken { build, how }: Taken) -> Result<Response, Problem> {
     let status = if how == How::New { StatusCode::CREATED } else { StatusCode::OK };
     // Relative to the address of the request, whatever prefix the routes have.
     let place = HeaderValue::from_str(&format!("builds/{}", build.id)).map_err(|_| Problem::internal())?;

@@ -29,6 +29,32 @@ async fn a_key_is_one_build_for_as_long_as_its_record_is_kept() {
 }
 
 #[tokio::test]
+async fn a_request_that_is_sent_again_with_its_key_is_found_whatever_became_of_its_build() {
+    let bench = Bench::new().await;
+    let hash = |digit: &str| format!("sha256:{}", digit.repeat(64)).parse().expect("a digest");
+    let request = |digit, key, new| NewBuild { request: Some(hash(digit)), ..with_key(key, new) };
+    let first = bench.submit(request("1", "k", of("a"))).await;
+    let second = bench.submit(request("2", "l", of("a"))).await;
+    assert_eq!((second.id, second.how), (first.id.clone(), How::Identical));
+    bench.submit(with_key("m", of("b"))).await;
+    let end = crate::queue::records::End::Lost { reason: "it was lost".into() };
+    assert!(bench.records.end(&first.id, end, vec![]).await.expect("ended"));
+    let (mine, other) = (Tenant::default(), tenant("other"));
+    for (whose, name, digit, is_found) in [
+        (&mine, "k", "1", true),
+        (&mine, "l", "2", true),
+        (&mine, "k", "2", false),
+        (&mine, "m", "1", false),
+        (&mine, "n", "1", false),
+        (&other, "k", "1", false),
+    ] {
+        let found = bench.records.replayed(whose, &key(name), &hash(digit)).await.expect("asked");
+        let wanted = is_found.then_some((first.id.clone(), BuildState::Lost));
+        assert_eq!(found.map(|record| (record.id, record.state)), wanted, "{name} {digit}");
+    }
+}
+
+#[tokio::test]
 async fn a_build_that_waits_serves_all_who_ask_for_the_same() {
     let bench = Bench::new().await;
     let deadline = |time| Some(Timestamp(time));
