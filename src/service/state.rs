@@ -46,7 +46,7 @@ struct Inner {
     openapi: openapi::Texts,
     streams: Places,
     uploads: Places,
-    checks: Semaphore,
+    checks: Arc<Semaphore>,
     draining: CancellationToken,
 }
 
@@ -87,7 +87,7 @@ impl Service {
             openapi: openapi::Texts::new(),
             streams: Places::default(),
             uploads: Places::default(),
-            checks: Semaphore::new(CHECKS),
+            checks: Arc::new(Semaphore::new(CHECKS)),
             draining: CancellationToken::new(),
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -168,8 +168,8 @@ impl Service {
         &self.inner.uploads
     }
 
-    pub(super) fn checks(&self) -> &Semaphore {
-        &self.inner.checks
+    pub(super) fn checks(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.inner.checks)
     }
 
     pub(super) fn is_draining(&self) -> bool {

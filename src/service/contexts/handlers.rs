@@ -76,8 +76,8 @@ async fn send(
         let detail = format!("the tenant sends {most} contexts already");
         Problem::new(StatusCode::TOO_MANY_REQUESTS, detail).retry_after(5)
     };
-    let _place = service.uploads().take(&tenant.name, service.limits().uploads).ok_or_else(too_many)?;
-    let received = receive(&service, &tenant.name, request.into_body()).await?;
+    let place = service.uploads().take(&tenant.name, service.limits().uploads).ok_or_else(too_many)?;
+    let received = receive(&service, &tenant.name, place, request.into_body()).await?;
     let status = if received.kept.was_there { StatusCode::OK } else { StatusCode::CREATED };
     let expires = received.kept.expires.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
     let expires = Timestamp(u64::try_from(expires).unwrap_or(u64::MAX));

@@ -12,7 +12,7 @@ use super::{
     shelf::{Arriving, Kept, failed},
 };
 use crate::service::{
-    extract::pieces, limits::ServiceLimits, problem::Problem, state::Service, tenants::TenantName,
+    extract::pieces, limits::ServiceLimits, problem::Problem, state::Service, streams::Place, tenants::TenantName,
 };
 
 /// What came.
@@ -22,17 +22,23 @@ pub(super) struct Received {
     pub(super) kept: Kept,
 }
 
-/// Takes an archive.
-pub(super) async fn receive(service: &Service, tenant: &TenantName, body: Body) -> Result<Received, Problem> {
+/// Takes an archive. It keeps its place until nothing happens with it any more, whether or not anybody waits for that.
+pub(super) async fn receive(
+    service: &Service,
+    tenant: &TenantName,
+    place: Place,
+    body: Body,
+) -> Result<Received, Problem> {
     let limits = service.limits();
     let arriving = service.shelf().begin(tenant).map_err(|error| failed(&error))?;
     let writing = tokio::time::timeout(limits.upload, write(service, arriving, body));
     let (arriving, digest, size) = writing
         .await
         .map_err(|_| Problem::new(StatusCode::REQUEST_TIMEOUT, "the archive took too long to come"))??;
-    let _turn = service.checks().acquire().await.map_err(|_| Problem::internal())?;
+    let turn = service.checks().acquire_owned().await.map_err(|_| Problem::internal())?;
     let archive = limits.archive;
     let keeping = spawn_blocking(move || {
+        let _until_the_end = (place, turn);
         check(arriving.path(), archive).map_err(refusal)?;
         let kept = arriving.keep(&digest).map_err(|error| failed(&error))?;
         Ok(Received { digest, size, kept })
