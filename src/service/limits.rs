@@ -29,6 +29,8 @@ pub struct ServiceLimits {
     pub pause: Duration,
     /// How long a whole context may take to come.
     pub upload: Duration,
+    /// How long it may take to read a context to its end before it is kept.
+    pub check: Duration,
     /// How long an answer to the cancelling of a build waits at most for its end.
     pub wait: Duration,
     /// How often a stream says that it is alive.
@@ -49,6 +51,7 @@ impl Default for ServiceLimits {
             head: Duration::from_secs(10),
             pause: Duration::from_secs(30),
             upload: Duration::from_hours(1),
+            check: Duration::from_mins(10),
             wait: Duration::from_mins(5),
             heartbeat: Duration::from_secs(15),
         }

@@ -11,12 +11,12 @@ use axum::http::StatusCode;
 use bytes::Bytes;
 use futures::Future;
 use polyarch_actors::Fetching;
-use tokio::{sync::Semaphore, task::spawn_blocking};
+use tokio::task::spawn_blocking;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::{
     access::Access,
-    contexts::Shelf,
+    contexts::{Shelf, Turns},
     desk::{Desk, DeskError},
     limits::ServiceLimits,
     metrics::Metrics,
@@ -26,9 +26,6 @@ use super::{
     tenants::{Tenant, TenantName},
 };
 use crate::whole_file::write_whole;
-
-/// How many archives are read to their end at once.
-const CHECKS: usize = 2;
 
 /// The HTTP API over a desk. Cheap to clone; every clone means the same service.
 #[derive(Clone)]
@@ -46,7 +43,7 @@ struct Inner {
     openapi: openapi::Texts,
     streams: Places,
     uploads: Places,
-    checks: Arc<Semaphore>,
+    turns: Turns,
     draining: CancellationToken,
 }
 
@@ -87,7 +84,7 @@ impl Service {
             openapi: openapi::Texts::new(),
             streams: Places::default(),
             uploads: Places::default(),
-            checks: Arc::new(Semaphore::new(CHECKS)),
+            turns: Turns::default(),
             draining: CancellationToken::new(),
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -168,8 +165,8 @@ impl Service {
         &self.inner.uploads
     }
 
-    pub(super) fn checks(&self) -> Arc<Semaphore> {
-        Arc::clone(&self.inner.checks)
+    pub(super) fn turns(&self) -> &Turns {
+        &self.inner.turns
     }
 
     pub(super) fn is_draining(&self) -> bool {

@@ -175,3 +175,66 @@ async fn a_context_goes_when_nobody_has_used_it_for_a_while_and_no_build_needs_i
     assert_eq!(kept(&scene), Vec::<PathBuf>::new());
     assert_eq!(scene.post("/v1/builds", &document).await.fields(), ["/context/upload"]);
 }
+
+/// An archive that takes long to read, but not to send: of a file that is empty, many times.
+fn long_archive(name: &str) -> Vec<u8> {
+    let mut header = tar::Header::new_gnu();
+    header.set_path(name).expect("a name");
+    header.set_size(0);
+    header.set_mode(0o644);
+    header.set_cksum();
+    let mut archive = header.as_bytes().repeat(300_000);
+    archive.extend([0; 1024]);
+    zstd::encode_all(archive.as_slice(), 1).expect("packed")
+}
+
+/// Waits until so many bytes of contexts have come.
+async fn came(scene: &Scene, bytes: usize) {
+    let line = format!("polyarch_context_uploaded_bytes_total {bytes}\n");
+    while !String::from_utf8(scene.get("/metrics").await.body).expect("text").contains(&line) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_context_whose_sender_hung_up_counts_until_it_is_read() {
+    let scene = Scene::with(|limits| limits.uploads = 1).await;
+    let long = long_archive("a");
+    let sending = scene.ask(Method::POST, "/v1/contexts").body(long.clone());
+    let sending = tokio::spawn(answered(sending));
+    came(&scene, long.len()).await;
+    sending.abort();
+    assert!(sending.await.expect_err("it hangs up").is_cancelled());
+    // The server notices.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(kept(&scene).len(), 1, "it is not read yet, or this tells nothing");
+    assert!(!kept(&scene)[0].ends_with(digest_of(&long).hex()), "it is not read yet, or this tells nothing");
+    scene.send(archive("b", b"x")).await.problem(429);
+    while scene.send(archive("b", b"x")).await.status == 429 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(scene.send(long).await.status, 200, "it was kept all the same");
+}
+
+#[tokio::test]
+async fn a_tenant_with_contexts_that_take_long_keeps_no_other_from_sending_one() {
+    let scene = Scene::set().await;
+    let long = ["a", "b", "c"].map(long_archive);
+    let all = long.iter().map(Vec::len).sum();
+    let sending = long.map(|long| tokio::spawn(answered(scene.ask(Method::POST, "/v1/contexts").body(long))));
+    came(&scene, all).await;
+    let theirs = scene.client.post(format!("http://{}/v1/contexts", scene.address)).bearer_auth(&scene.other);
+    assert_eq!(answered(theirs.body(archive("d", b"x"))).await.status, 201);
+    assert!(sending.iter().all(|sending| !sending.is_finished()), "it waited for none of them");
+    for sending in sending {
+        sending.abort();
+    }
+}
+
+#[tokio::test]
+async fn a_context_that_takes_too_long_to_read_is_refused() {
+    let scene = Scene::with(|limits| limits.check = Duration::ZERO).await;
+    let detail = scene.send(archive("a", b"x")).await.problem(422);
+    assert_eq!(detail, "the archive is no context: reading it takes longer than 0 seconds");
+    assert_eq!(kept(&scene), Vec::<PathBuf>::new());
+}

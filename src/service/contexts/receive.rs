@@ -12,7 +12,8 @@ use super::{
     shelf::{Arriving, Kept, failed},
 };
 use crate::service::{
-    extract::pieces, limits::ServiceLimits, problem::Problem, state::Service, streams::Place, tenants::TenantName,
+    extract::pieces, limits::ServiceLimits, problem::Problem, state::Service, streams::Place,
+    tenants::TenantName,
 };
 
 /// What came.
@@ -35,11 +36,11 @@ pub(super) async fn receive(
     let (arriving, digest, size) = writing
         .await
         .map_err(|_| Problem::new(StatusCode::REQUEST_TIMEOUT, "the archive took too long to come"))??;
-    let turn = service.checks().acquire_owned().await.map_err(|_| Problem::internal())?;
-    let archive = limits.archive;
+    let turn = service.turns().take(tenant).await.map_err(|_| Problem::internal())?;
+    let (archive, most) = (limits.archive, limits.check);
     let keeping = spawn_blocking(move || {
         let _until_the_end = (place, turn);
-        check(arriving.path(), archive).map_err(refusal)?;
+        check(arriving.path(), archive, most).map_err(refusal)?;
         let kept = arriving.keep(&digest).map_err(|error| failed(&error))?;
         Ok(Received { digest, size, kept })
     });
