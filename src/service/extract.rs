@@ -19,6 +19,7 @@ use serde_path_to_error::{Path, Segment};
 use sha2::{Digest as _, Sha256};
 
 use super::{
+    auth::Caller,
     problem::{FieldProblem, Problem},
     state::Service,
 };
@@ -85,13 +86,18 @@ impl<T: DeserializeOwned> FromRequest<Service> for Document<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, service: &Service) -> Result<Self, Problem> {
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
+        let Caller(tenant) = Caller::from_request_parts(&mut parts, service).await?;
         if !is_json(&parts.headers) {
             let wanted = "the document must be JSON (Content-Type: application/json)";
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, wanted));
         }
         let limits = service.limits();
-        let bytes = whole(&parts.headers, body, limits.document, limits.pause).await?;
+        let _place = service.document(&tenant.name)?;
+        let coming = whole(&parts.headers, body, limits.document, limits.pause);
+        let bytes = tokio::time::timeout(limits.arrival, coming)
+            .await
+            .map_err(|_| Problem::new(StatusCode::REQUEST_TIMEOUT, "the document took too long to come"))??;
         let value: Value = serde_json::from_slice(&bytes).map_err(|error| {
             Problem::new(StatusCode::BAD_REQUEST, format!("the document is no JSON: {error}"))
         })?;

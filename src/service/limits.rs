@@ -9,6 +9,10 @@ use crate::archive::Limits;
 pub struct ServiceLimits {
     /// The largest document of a build, in bytes.
     pub document: usize,
+    /// How many documents one tenant sends at once.
+    pub documents: usize,
+    /// How long a whole document may take to come.
+    pub arrival: Duration,
     /// The largest archive of a context, in bytes as it is sent.
     pub context: u64,
     /// How much an archive of a context may hold.
@@ -41,6 +45,8 @@ impl Default for ServiceLimits {
     fn default() -> Self {
         Self {
             document: 4 << 20,
+            documents: 32,
+            arrival: Duration::from_mins(1),
             context: 2 << 30,
             archive: Limits::OF_OTHERS,
             contexts: 8 << 30,

@@ -43,6 +43,7 @@ struct Inner {
     openapi: openapi::Texts,
     streams: Places,
     uploads: Places,
+    documents: Places,
     turns: Turns,
     draining: CancellationToken,
 }
@@ -84,6 +85,7 @@ impl Service {
             openapi: openapi::Texts::new(),
             streams: Places::default(),
             uploads: Places::default(),
+            documents: Places::default(),
             turns: Turns::default(),
             draining: CancellationToken::new(),
         };
@@ -163,6 +165,15 @@ impl Service {
 
     pub(super) fn uploads(&self) -> &Places {
         &self.inner.uploads
+    }
+
+    /// A place for one more document of a tenant.
+    pub(super) fn document(&self, tenant: &TenantName) -> Result<Place, Problem> {
+        let most = self.inner.limits.documents;
+        self.inner.documents.take(tenant, most).ok_or_else(|| {
+            let detail = format!("the tenant sends {most} documents already");
+            Problem::new(StatusCode::TOO_MANY_REQUESTS, detail).retry_after(1)
+        })
     }
 
     pub(super) fn turns(&self) -> &Turns {

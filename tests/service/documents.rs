@@ -1,5 +1,8 @@
 //! What is asked for, right and wrong.
 
+use std::{io, time::Duration};
+
+use futures::StreamExt as _;
 use polyarch::{
     ContextInput, DockerfileInput,
     actors::{BuildResources, SecretSource, StepOptions},
@@ -192,6 +195,34 @@ async fn what_is_no_document_is_refused_by_its_kind() {
     for query in ["state=x", "limit=-1", "limit=x", "limit=1&limit=2", "page=1", "state=%ff"] {
         scene.get(&format!("/v1/builds?{query}")).await.problem(400);
     }
+}
+
+#[tokio::test]
+async fn documents_that_trickle_are_not_waited_for_and_leave_room_for_those_of_others() {
+    let scene =
+        Scene::with(|limits| (limits.documents, limits.arrival) = (1, Duration::from_millis(500))).await;
+    let trickle = futures::stream::repeat(" ").then(async |piece| {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        Ok::<_, io::Error>(piece)
+    });
+    let trickle = reqwest::Body::wrap_stream(trickle);
+    let slow = scene.ask(Method::POST, "/v1/builds").header("Content-Type", "application/json").body(trickle);
+    let slow = tokio::spawn(answered(slow));
+    let document = json!({"context": {"git": GIT}});
+    let refused = loop {
+        let answer = scene.post("/v1/builds", &document).await;
+        if answer.status == 429 && answer.problem(429).contains("sends 1 documents already") {
+            break answer;
+        }
+        assert!(!slow.is_finished(), "{answer:?}");
+    };
+    assert_eq!(refused.header("retry-after"), "1");
+    let theirs = scene.client.post(format!("http://{}/v1/builds", scene.address)).bearer_auth(&scene.other);
+    let theirs = theirs.header("Content-Type", "application/json").body(document.to_string());
+    assert_eq!(answered(theirs).await.status, 201);
+    assert_eq!(slow.await.expect("no panic").problem(408), "the document took too long to come");
+    let detail = scene.post("/v1/builds", &with("pids", json!(0))).await.problem(422);
+    assert!(detail.starts_with("/pids"), "its place is free again: {detail}");
 }
 
 #[cfg(unix)]
