@@ -30,9 +30,10 @@ pub(in crate::service) struct Shelf {
 struct Inner {
     folder: PathBuf,
     kept: Duration,
-    /// How many bytes each tenant has here, with those that are arriving. Whoever holds it can be sure that no archive
-    /// goes.
+    /// How many bytes each tenant has here, with those that are arriving.
     used: Mutex<HashMap<TenantName, u64>>,
+    /// Whoever holds it can be sure that no archive comes or goes.
+    still: Mutex<()>,
 }
 
 /// An archive that is arriving, which is gone when this is dropped.
@@ -76,7 +77,7 @@ impl Shelf {
             }
             used.insert(tenant, sum);
         }
-        Ok(Self { inner: Arc::new(Inner { folder, kept, used: Mutex::new(used) }) })
+        Ok(Self { inner: Arc::new(Inner { folder, kept, used: Mutex::new(used), still: Mutex::default() }) })
     }
 
     /// A place for a new archive.
@@ -94,7 +95,9 @@ impl Shelf {
         digest: &Digest,
     ) -> Result<Option<PathBuf>, Problem> {
         let (shelf, path) = (self.clone(), self.folder(tenant).join(digest.hex()));
-        let touched = spawn_blocking(move || shelf.touch(&path).map(|there| there.then_some(path))).await;
+        let touched =
+            spawn_blocking(move || shelf.touch(&path, &shelf.still()).map(|there| there.then_some(path)))
+                .await;
         touched.map_err(io::Error::other).and_then(|touched| touched).map_err(|error| failed(&error))
     }
 
@@ -114,13 +117,12 @@ impl Shelf {
                     continue;
                 }
                 // Nobody can take it between the look at its age and its end.
-                let mut used = self.used();
+                let _still = self.still();
                 let Ok(metadata) = fs::metadata(&path) else { continue };
                 let age = now.duration_since(metadata.modified()?).unwrap_or_default();
                 if age > self.inner.kept {
                     fs::remove_file(&path)?;
-                    let used = used.entry(tenant.clone()).or_default();
-                    *used = used.saturating_sub(metadata.len());
+                    self.give_back(&tenant, metadata.len());
                     removed += 1;
                 }
             }
@@ -129,8 +131,7 @@ impl Shelf {
     }
 
     /// Notes that an archive is used now; `false` if it is not there.
-    fn touch(&self, path: &Path) -> io::Result<bool> {
-        let _nothing_goes = self.used();
+    fn touch(&self, path: &Path, _still: &MutexGuard<'_, ()>) -> io::Result<bool> {
         match fs::File::options().write(true).open(path) {
             Ok(file) => file.set_modified(SystemTime::now()).map(|()| true),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
@@ -140,6 +141,16 @@ impl Shelf {
 
     fn folder(&self, tenant: &TenantName) -> PathBuf {
         self.inner.folder.join(tenant.as_str())
+    }
+
+    fn give_back(&self, tenant: &TenantName, bytes: u64) {
+        if let Some(used) = self.used().get_mut(tenant) {
+            *used = used.saturating_sub(bytes);
+        }
+    }
+
+    fn still(&self) -> MutexGuard<'_, ()> {
+        self.inner.still.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn used(&self) -> MutexGuard<'_, HashMap<TenantName, u64>> {
@@ -173,18 +184,26 @@ impl Arriving {
 
     /// Keeps the archive under its digest.
     pub(super) fn keep(mut self, digest: &Digest) -> io::Result<Kept> {
-        let path = self.shelf.folder(&self.tenant).join(digest.hex());
-        let expires = SystemTime::now() + self.shelf.inner.kept;
-        if self.shelf.touch(&path)? {
+        let shelf = self.shelf.clone();
+        let folder = shelf.folder(&self.tenant);
+        let path = folder.join(digest.hex());
+        let expires = SystemTime::now() + shelf.inner.kept;
+        if shelf.touch(&path, &shelf.still())? {
+            return Ok(Kept { was_there: true, expires });
+        }
+        self.draft().as_file().sync_all()?;
+        let still = shelf.still();
+        // The same may have come meanwhile.
+        if shelf.touch(&path, &still)? {
             return Ok(Kept { was_there: true, expires });
         }
         if let Some(draft) = self.draft.take() {
-            draft.as_file().sync_all()?;
             put_in_place(draft, &path)?;
-            sync_folder(&self.shelf.folder(&self.tenant))?;
-            // It stays, and so does the room for it.
+            // It stays, and so does the room for it, whatever comes.
             self.reserved = 0;
         }
+        drop(still);
+        sync_folder(&folder)?;
         Ok(Kept { was_there: false, expires })
     }
 
@@ -196,9 +215,7 @@ impl Arriving {
 impl Drop for Arriving {
     fn drop(&mut self) {
         drop(self.draft.take());
-        if let Some(used) = self.shelf.used().get_mut(&self.tenant) {
-            *used = used.saturating_sub(self.reserved);
-        }
+        self.shelf.give_back(&self.tenant, self.reserved);
     }
 }
 

@@ -56,3 +56,27 @@ async fn what_nobody_uses_goes_after_a_while_and_gives_its_room_back() {
     assert!(!folder.path().join("contexts/web/.draft-x").exists(), "drafts of a process that ended go");
     assert!(arrive(&again, &web, b"x", 8).is_none(), "what is there counts after a restart");
 }
+
+#[test]
+fn an_archive_that_comes_several_times_at_once_takes_room_once() {
+    const SENDERS: usize = 4;
+    let (_folder, shelf, web) = shelf();
+    for round in 0..20_u8 {
+        let bytes = [round; 1000];
+        let digest = crate::oci::digest_of(&bytes);
+        let together = std::sync::Barrier::new(SENDERS);
+        let send = || {
+            let mut arriving = shelf.begin(&web).expect("a draft");
+            assert!(arriving.reserve(1000, u64::MAX));
+            arriving.file().expect("a file").write_all(&bytes).expect("written");
+            together.wait();
+            arriving.keep(&digest).expect("kept").was_there
+        };
+        let there = std::thread::scope(|scope| {
+            let senders = [(); SENDERS].map(|()| scope.spawn(send));
+            senders.map(|sender| sender.join().expect("no panic"))
+        });
+        assert_eq!(there.iter().filter(|there| !**there).count(), 1, "one was the first");
+        assert_eq!(shelf.used()[&web], (u64::from(round) + 1) * 1000);
+    }
+}
