@@ -60,23 +60,13 @@ impl Shelf {
         let folder = data.join("contexts");
         make_private(&folder)?;
         let mut used = HashMap::new();
-        for entry in fs::read_dir(&folder)? {
-            let entry = entry?;
-            let Some(tenant) = entry.file_name().to_str().and_then(|name| name.parse::<TenantName>().ok())
-            else {
-                continue;
-            };
-            let mut sum = 0;
-            for file in fs::read_dir(entry.path())? {
-                let file = file?;
-                if file.file_name().to_string_lossy().starts_with(DRAFT) {
-                    fs::remove_file(file.path())?;
-                } else {
-                    sum += file.metadata()?.len();
-                }
+        each_file(&folder, |tenant, path| {
+            if is_draft(path) {
+                return fs::remove_file(path);
             }
-            used.insert(tenant, sum);
-        }
+            *used.entry(tenant.clone()).or_default() += fs::metadata(path)?.len();
+            Ok(())
+        })?;
         Ok(Self { inner: Arc::new(Inner { folder, kept, used: Mutex::new(used), still: Mutex::default() }) })
     }
 
@@ -104,29 +94,21 @@ impl Shelf {
     /// Removes archives that nobody has used for a while and that are not among `in_use`.
     pub(in crate::service) fn sweep(&self, in_use: &BTreeSet<PathBuf>, now: SystemTime) -> io::Result<usize> {
         let mut removed = 0;
-        for entry in fs::read_dir(&self.inner.folder)? {
-            let folder = entry?;
-            let Some(tenant) = folder.file_name().to_str().and_then(|name| name.parse::<TenantName>().ok())
-            else {
-                continue;
-            };
-            for file in fs::read_dir(folder.path())? {
-                let path = file?.path();
-                let is_draft = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(DRAFT));
-                if is_draft || in_use.contains(&path) {
-                    continue;
-                }
-                // Nobody can take it between the look at its age and its end.
-                let _still = self.still();
-                let Ok(metadata) = fs::metadata(&path) else { continue };
-                let age = now.duration_since(metadata.modified()?).unwrap_or_default();
-                if age > self.inner.kept {
-                    fs::remove_file(&path)?;
-                    self.give_back(&tenant, metadata.len());
-                    removed += 1;
-                }
+        each_file(&self.inner.folder, |tenant, path| {
+            if is_draft(path) || in_use.contains(path) {
+                return Ok(());
             }
-        }
+            // Nobody can take it between the look at its age and its end.
+            let _still = self.still();
+            let metadata = fs::metadata(path)?;
+            let age = now.duration_since(metadata.modified()?).unwrap_or_default();
+            if age > self.inner.kept {
+                fs::remove_file(path)?;
+                self.give_back(tenant, metadata.len());
+                removed += 1;
+            }
+            Ok(())
+        })?;
         Ok(removed)
     }
 
@@ -227,6 +209,35 @@ pub(super) fn failed(error: &io::Error) -> Problem {
         return Problem::new(axum::http::StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(60);
     }
     Problem::internal()
+}
+
+fn is_draft(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(DRAFT))
+}
+
+/// Does something with each file of each tenant that does not go meanwhile. One where it fails keeps no other from it, and
+/// the first such failure is in the log.
+fn each_file(contexts: &Path, mut act: impl FnMut(&TenantName, &Path) -> io::Result<()>) -> io::Result<()> {
+    let mut failures = Vec::new();
+    for entry in fs::read_dir(contexts)? {
+        let entry = entry?;
+        let folder = entry.path();
+        let tenant = entry.file_name().to_str().and_then(|name| name.parse::<TenantName>().ok());
+        let Some(tenant) = tenant.filter(|_| folder.is_dir()) else { continue };
+        let one = |file: io::Result<fs::DirEntry>| {
+            let file = file?;
+            if file.file_type()?.is_file() { act(&tenant, &file.path()) } else { Ok(()) }
+        };
+        match fs::read_dir(&folder) {
+            Ok(files) => failures.extend(files.map(one).filter_map(Result::err)),
+            Err(error) => failures.push(error),
+        }
+    }
+    failures.retain(|error: &io::Error| error.kind() != io::ErrorKind::NotFound);
+    if let Some(error) = failures.first() {
+        tracing::warn!(%error, failures = failures.len(), "not all contexts could be looked at or removed");
+    }
+    Ok(())
 }
 
 /// Makes a folder that nobody else reads.

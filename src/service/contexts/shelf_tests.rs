@@ -80,3 +80,19 @@ fn an_archive_that_comes_several_times_at_once_takes_room_once() {
         assert_eq!(shelf.used()[&web], (u64::from(round) + 1) * 1000);
     }
 }
+
+#[tokio::test]
+async fn what_others_put_there_keeps_nothing_from_beginning_or_going() {
+    let (folder, shelf, web) = shelf();
+    let contexts = folder.path().join("contexts");
+    let (digest, _) = arrive(&shelf, &web, b"abc", 5).expect("room");
+    fs::write(contexts.join("readme"), "no folder").expect("written");
+    for name in [".draft-folder", "a-folder", "z-folder"] {
+        fs::create_dir_all(contexts.join("web").join(name).join("x")).expect("made");
+    }
+    let shelf = Shelf::open(folder.path(), KEPT).expect("it begins");
+    assert!(arrive(&shelf, &web, b"def", 5).is_none(), "what is there counts");
+    let later = SystemTime::now() + KEPT + Duration::from_secs(1);
+    assert_eq!(shelf.sweep(&BTreeSet::new(), later).expect("swept"), 1);
+    assert!(shelf.take(&web, &digest).await.expect("looked").is_none());
+}
