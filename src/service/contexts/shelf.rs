@@ -36,12 +36,12 @@ struct Inner {
     still: Mutex<()>,
 }
 
-/// An archive that is arriving, which is gone when this is dropped.
+/// An archive that is arriving. It is gone when this is dropped, which takes a while where it is large.
 #[derive(Debug)]
-pub(super) struct Arriving {
+pub(super) struct Draft {
     shelf: Shelf,
     tenant: TenantName,
-    draft: Option<NamedTempFile>,
+    file: Option<NamedTempFile>,
     reserved: u64,
 }
 
@@ -71,11 +71,11 @@ impl Shelf {
     }
 
     /// A place for a new archive.
-    pub(super) fn begin(&self, tenant: &TenantName) -> io::Result<Arriving> {
+    pub(super) fn begin(&self, tenant: &TenantName) -> io::Result<Draft> {
         let folder = self.folder(tenant);
         make_private(&folder)?;
-        let draft = tempfile::Builder::new().prefix(DRAFT).tempfile_in(folder)?;
-        Ok(Arriving { shelf: self.clone(), tenant: tenant.clone(), draft: Some(draft), reserved: 0 })
+        let file = tempfile::Builder::new().prefix(DRAFT).tempfile_in(folder)?;
+        Ok(Draft { shelf: self.clone(), tenant: tenant.clone(), file: Some(file), reserved: 0 })
     }
 
     /// The archive with this digest, if the tenant has it; it is kept for a while from now on.
@@ -86,8 +86,7 @@ impl Shelf {
     ) -> Result<Option<PathBuf>, Problem> {
         let (shelf, path) = (self.clone(), self.folder(tenant).join(digest.hex()));
         let touched =
-            spawn_blocking(move || shelf.touch(&path, &shelf.still()).map(|there| there.then_some(path)))
-                .await;
+            spawn_blocking(move || touch(&path, &shelf.still()).map(|there| there.then_some(path))).await;
         touched.map_err(io::Error::other).and_then(|touched| touched).map_err(|error| failed(&error))
     }
 
@@ -112,15 +111,6 @@ impl Shelf {
         Ok(removed)
     }
 
-    /// Notes that an archive is used now; `false` if it is not there.
-    fn touch(&self, path: &Path, _still: &MutexGuard<'_, ()>) -> io::Result<bool> {
-        match fs::File::options().write(true).open(path) {
-            Ok(file) => file.set_modified(SystemTime::now()).map(|()| true),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
     fn folder(&self, tenant: &TenantName) -> PathBuf {
         self.inner.folder.join(tenant.as_str())
     }
@@ -140,15 +130,15 @@ impl Shelf {
     }
 }
 
-impl Arriving {
+impl Draft {
     /// Where the bytes go.
     pub(super) fn file(&self) -> io::Result<fs::File> {
-        self.draft().as_file().try_clone()
+        self.named().as_file().try_clone()
     }
 
     /// Where they are.
     pub(super) fn path(&self) -> &Path {
-        self.draft().path()
+        self.named().path()
     }
 
     /// Takes room for more bytes; `false` where the tenant would have more than `most`.
@@ -170,17 +160,17 @@ impl Arriving {
         let folder = shelf.folder(&self.tenant);
         let path = folder.join(digest.hex());
         let expires = SystemTime::now() + shelf.inner.kept;
-        if shelf.touch(&path, &shelf.still())? {
+        if touch(&path, &shelf.still())? {
             return Ok(Kept { was_there: true, expires });
         }
-        self.draft().as_file().sync_all()?;
+        self.named().as_file().sync_all()?;
         let still = shelf.still();
         // The same may have come meanwhile.
-        if shelf.touch(&path, &still)? {
+        if touch(&path, &still)? {
             return Ok(Kept { was_there: true, expires });
         }
-        if let Some(draft) = self.draft.take() {
-            put_in_place(draft, &path)?;
+        if let Some(file) = self.file.take() {
+            put_in_place(file, &path)?;
             // It stays, and so does the room for it, whatever comes.
             self.reserved = 0;
         }
@@ -189,14 +179,14 @@ impl Arriving {
         Ok(Kept { was_there: false, expires })
     }
 
-    fn draft(&self) -> &NamedTempFile {
-        self.draft.as_ref().expect("a draft is there until it is kept, which ends this")
+    fn named(&self) -> &NamedTempFile {
+        self.file.as_ref().expect("a draft is there until it is kept, which ends this")
     }
 }
 
-impl Drop for Arriving {
+impl Drop for Draft {
     fn drop(&mut self) {
-        drop(self.draft.take());
+        drop(self.file.take());
         self.shelf.give_back(&self.tenant, self.reserved);
     }
 }
@@ -209,6 +199,15 @@ pub(super) fn failed(error: &io::Error) -> Problem {
         return Problem::new(axum::http::StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(60);
     }
     Problem::internal()
+}
+
+/// Notes that an archive is used now; `false` if it is not there.
+fn touch(path: &Path, _still: &MutexGuard<'_, ()>) -> io::Result<bool> {
+    match fs::File::options().write(true).open(path) {
+        Ok(file) => file.set_modified(SystemTime::now()).map(|()| true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 fn is_draft(path: &Path) -> bool {
