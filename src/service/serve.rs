@@ -28,7 +28,7 @@ const SWEEP: Duration = Duration::from_mins(5);
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// Serves until `stop` is cancelled; then takes no more connections, gives the requests that are under way `grace`, and
-/// ends.
+/// ends. Nothing goes on when it is dropped before.
 pub async fn serve(
     service: Service,
     listener: TcpListener,
@@ -39,8 +39,9 @@ pub async fn serve(
     let limits = *service.limits();
     let router = router(service.clone());
     let places = Arc::new(Semaphore::new(limits.connections));
-    let mut connections = JoinSet::new();
-    let sweeping = tokio::spawn(sweep(service.clone()));
+    // Whatever is in a set ends with it.
+    let (mut connections, mut sweeping) = (JoinSet::new(), JoinSet::new());
+    sweeping.spawn(sweep(service.clone()));
     // A place first: whoever finds none waits in the queue of the system.
     while let Some(place) = stop.run_until_cancelled(Arc::clone(&places).acquire_owned()).await {
         let Ok(place) = place else { break };
@@ -63,7 +64,6 @@ pub async fn serve(
     let ended = async { while connections.join_next().await.is_some() {} };
     // What has not ended by then is cut off when this returns.
     let _ = tokio::time::timeout(grace, ended).await;
-    sweeping.abort();
 }
 
 async fn sweep(service: Service) {

@@ -1,14 +1,15 @@
 //! The router inside another program.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{Extension, Router};
-use polyarch::service::{Access, Service, ServiceLimits, Tenant, router};
+use polyarch::service::{Access, Service, ServiceLimits, Tenant, router, serve};
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     desk::MemoryDesk,
-    scene::{answered, client},
+    scene::{GRACE, answered, client},
 };
 
 #[tokio::test]
@@ -51,4 +52,24 @@ async fn a_router_below_a_prefix_serves_whom_the_program_lets_in() {
     assert_eq!(get("/of/web/builder/page/page.js").await.status, 200);
     get(&format!("/of/{id}/builder/v1/builds/none")).await.problem(404);
     server.abort();
+}
+
+#[tokio::test]
+async fn a_server_that_is_dropped_lets_go_of_whatever_takes_the_builds() {
+    let data = tempfile::tempdir().expect("a folder");
+    let desk = Arc::new(MemoryDesk::new());
+    let access = Access::ThisMachine(Arc::new(Tenant::new("web".parse().expect("a name"))));
+    let service =
+        Service::open(desk.clone(), access, data.path(), ServiceLimits::default()).expect("a service");
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let server = tokio::spawn(serve(service, listener, None, CancellationToken::new(), GRACE));
+    assert_eq!(answered(client(&[]).get(format!("http://{address}/healthz"))).await.status, 200);
+    server.abort();
+    let gone = async {
+        while Arc::strong_count(&desk) > 1 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(GRACE, gone).await.expect("nobody else has the desk");
 }
