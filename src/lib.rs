@@ -57,6 +57,7 @@ pub mod oci;
 mod orchestrator;
 mod output;
 mod pattern;
+mod places;
 mod prepare;
 pub mod prune;
 mod quantity;

@@ -1,11 +1,11 @@
 //! A server for the router, for whoever has none: it expects the worst of whoever connects.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, net::IpAddr, sync::Arc, time::Duration};
 
 use axum::Router;
 use hyper::server::conn::{http1, http2};
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
+    rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
 use tokio::{
@@ -16,7 +16,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{limits::ServiceLimits, patience::Patient, router::router, state::Service, tls::Tls};
+use super::{
+    idle::Requests, limits::ServiceLimits, patience::Patient, peers::Peers, router::router, state::Service,
+    tls::Tls,
+};
+use crate::places::Place;
 
 /// The largest head of a request, in bytes.
 const LARGEST_HEAD: usize = 64 << 10;
@@ -39,6 +43,7 @@ pub async fn serve(
     let limits = *service.limits();
     let router = router(service.clone());
     let places = Arc::new(Semaphore::new(limits.connections));
+    let peers = Peers::new(limits.connections);
     // Whatever is in a set ends with it.
     let (mut connections, mut sweeping) = (JoinSet::new(), JoinSet::new());
     sweeping.spawn(sweep(service.clone()));
@@ -47,9 +52,16 @@ pub async fn serve(
         let Ok(place) = place else { break };
         match stop.run_until_cancelled(listener.accept()).await {
             None => break,
-            Some(Ok((stream, _))) => {
+            Some(Ok((stream, address))) => {
+                // Without TLS, they are all on this machine, or come from a proxy that has it.
+                let of_peer = tls.as_ref().map(|_| peers.take(address.ip()));
+                if let Some(None) = of_peer {
+                    tracing::debug!(%address, "a connection was not taken: there are many from there");
+                    continue;
+                }
+                let held = (place, of_peer.flatten());
                 let connection =
-                    Connection { router: router.clone(), limits, stop: stop.clone(), _place: place };
+                    Connection { router: router.clone(), limits, stop: stop.clone(), _held: held };
                 connections.spawn(connection.serve(stream, tls.clone()));
             }
             Some(Err(error)) => {
@@ -79,7 +91,8 @@ struct Connection {
     router: Router,
     limits: ServiceLimits,
     stop: CancellationToken,
-    _place: OwnedSemaphorePermit,
+    /// Its place among all, and among those of its peer.
+    _held: (OwnedSemaphorePermit, Option<Place<IpAddr>>),
 }
 
 impl Connection {
@@ -117,7 +130,8 @@ impl Connection {
 
     async fn http2(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Ended {
         let stream = TokioIo::new(Patient::new(stream, self.limits.pause));
-        let mut server = http2::Builder::new(TokioExecutor::new());
+        let (requests, patience) = (Requests::new(), self.limits.head);
+        let mut server = http2::Builder::new(requests.clone());
         server
             .timer(TokioTimer::new())
             .max_concurrent_streams(MOST_AT_ONCE)
@@ -128,9 +142,15 @@ impl Connection {
         let mut connection = std::pin::pin!(connection);
         tokio::select! {
             ended = connection.as_mut() => return Ok(ended?),
-            () = self.stop.cancelled() => connection.as_mut().graceful_shutdown(),
+            () = self.stop.cancelled() => {}
+            () = requests.idle(patience) => {}
         }
-        Ok(connection.await?)
+        connection.as_mut().graceful_shutdown();
+        tokio::select! {
+            ended = connection.as_mut() => Ok(ended?),
+            // Its other end does not take leave.
+            () = requests.idle(patience) => Ok(()),
+        }
     }
 }
 

@@ -22,10 +22,12 @@ use super::{
     metrics::Metrics,
     openapi,
     problem::Problem,
-    streams::{Place, Places},
     tenants::{Tenant, TenantName},
 };
-use crate::whole_file::write_whole;
+use crate::{
+    places::{Place, Places},
+    whole_file::write_whole,
+};
 
 /// The HTTP API over a desk. Cheap to clone; every clone means the same service.
 #[derive(Clone)]
@@ -41,9 +43,9 @@ struct Inner {
     no_credentials: PathBuf,
     metrics: Metrics,
     openapi: openapi::Texts,
-    streams: Places,
-    uploads: Places,
-    documents: Places,
+    streams: Places<TenantName>,
+    uploads: Places<TenantName>,
+    documents: Places<TenantName>,
     turns: Turns,
     draining: CancellationToken,
 }
@@ -159,16 +161,16 @@ impl Service {
         text.clone()
     }
 
-    pub(super) fn streams(&self) -> &Places {
+    pub(super) fn streams(&self) -> &Places<TenantName> {
         &self.inner.streams
     }
 
-    pub(super) fn uploads(&self) -> &Places {
+    pub(super) fn uploads(&self) -> &Places<TenantName> {
         &self.inner.uploads
     }
 
     /// A place for one more document of a tenant.
-    pub(super) fn document(&self, tenant: &TenantName) -> Result<Place, Problem> {
+    pub(super) fn document(&self, tenant: &TenantName) -> Result<Place<TenantName>, Problem> {
         let most = self.inner.limits.documents;
         self.inner.documents.take(tenant, most).ok_or_else(|| {
             let detail = format!("the tenant sends {most} documents already");
@@ -195,7 +197,7 @@ impl Service {
     }
 
     /// A place for one more stream of a tenant.
-    pub(super) fn stream(&self, tenant: &TenantName) -> Result<Place, Problem> {
+    pub(super) fn stream(&self, tenant: &TenantName) -> Result<Place<TenantName>, Problem> {
         let most = self.inner.limits.streams;
         self.inner.streams.take(tenant, most).ok_or_else(|| {
             let detail = format!("the tenant reads {most} streams already");

@@ -1,22 +1,17 @@
 //! Connections of those who mean no good, or know no better.
 
-use std::{
-    process::Command,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use polyarch::service::{Access, ServiceLimits, Tenant, Tls};
 use reqwest::Method;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
 };
 
-use super::scene::{Scene, answered, client};
-use crate::support::tools;
+use super::scene::{Scene, answered};
 
 /// What a server says to some bytes, until it ends the connection.
-async fn say(address: &str, bytes: &[u8]) -> String {
+pub(super) async fn say(address: &str, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).await.expect("connected");
     stream.write_all(bytes).await.expect("sent");
     let mut answer = Vec::new();
@@ -135,56 +130,4 @@ async fn every_method_and_path_has_an_answer_in_the_one_form() {
     assert_eq!(page.header("referrer-policy"), "no-referrer");
     assert_eq!(scene.get("/page/page.js").await.header("content-type"), "text/javascript; charset=utf-8");
     assert_eq!(scene.get("/v1/builds").await.header("cache-control"), "no-store");
-}
-
-#[tokio::test]
-async fn connections_are_encrypted_in_either_version_of_http() {
-    if !tools::require("openssl") {
-        return;
-    }
-    let folder = tempfile::tempdir().expect("a folder");
-    let (certificate, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
-    let made = Command::new("openssl")
-        .args([
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:prime256v1",
-            "-nodes",
-            "-days",
-            "2",
-        ])
-        .args(["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"])
-        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
-        .arg("-out")
-        .arg(&certificate)
-        .arg("-keyout")
-        .arg(&key)
-        .output()
-        .expect("openssl runs");
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    let tls = Tls::read(&certificate, &key).expect("a certificate");
-    let tenant = std::sync::Arc::new(Tenant::new("default".parse().expect("a name")));
-    let (data, none) = (tempfile::tempdir().expect("a folder"), String::new());
-    let limits = ServiceLimits { head: Duration::from_millis(500), ..ServiceLimits::default() };
-    let access = Access::ThisMachine(tenant);
-    let scene = Scene::start(access, data, limits, none.clone(), none, Some(tls)).await;
-    let port = scene.address.rsplit_once(':').expect("a port").1;
-    let trusting = client(&std::fs::read(&certificate).expect("readable"));
-    let answer = answered(trusting.get(format!("https://localhost:{port}/v1/queue"))).await;
-    assert_eq!(answer.status, 200);
-    assert!(client(&[]).get(format!("https://localhost:{port}/healthz")).send().await.is_err(), "no trust");
-    let plain = say(&scene.address, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
-    assert!(!plain.contains("HTTP/1.1 200"), "{plain}");
-    assert_eq!(say(&scene.address, b"").await, "", "who says nothing is hung up on");
-    for (one, other, words) in [
-        (&key, &key, "has no certificate"),
-        (&certificate, &certificate, "has no private key"),
-        (&folder.path().join("none"), &key, "cannot read"),
-    ] {
-        let error = Tls::read(one, other).err().expect("unusable").to_string();
-        assert!(error.contains(words), "{error}");
-    }
 }

@@ -7,6 +7,7 @@ mod description;
 mod desk;
 mod documents;
 mod embedded;
+mod encrypted;
 mod lifecycle;
 pub(crate) mod scene;
 mod streams;

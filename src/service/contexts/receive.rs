@@ -11,9 +11,11 @@ use super::{
     check::{CheckError, check},
     shelf::{Draft, Kept, failed},
 };
-use crate::service::{
-    extract::pieces, limits::ServiceLimits, problem::Problem, state::Service, streams::Place,
-    tenants::TenantName,
+use crate::{
+    places::Place,
+    service::{
+        extract::pieces, limits::ServiceLimits, problem::Problem, state::Service, tenants::TenantName,
+    },
 };
 
 /// What came.
@@ -46,7 +48,7 @@ impl Drop for Arriving {
 pub(super) async fn receive(
     service: &Service,
     tenant: &TenantName,
-    place: Place,
+    place: Place<TenantName>,
     body: Body,
 ) -> Result<Received, Problem> {
     let limits = service.limits();
