@@ -13,6 +13,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::{report::Failure, run::print, signals::Interrupts};
+#[cfg(unix)]
+use crate::machine::files;
 use crate::{
     Orchestrator, config,
     error::with_sources,
@@ -95,6 +97,8 @@ fn token() -> Result<(), Failure> {
 
 async fn serve(store: Option<PathBuf>, args: ServeArgs) -> Result<(), Failure> {
     args.check()?;
+    #[cfg(unix)]
+    files::open_many();
     let access = access(args.tenants.as_deref())?;
     let tls = match (&args.tls_cert, &args.tls_key) {
         (Some(certificate), Some(key)) => {

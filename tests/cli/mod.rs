@@ -16,6 +16,8 @@ mod image_forms;
 mod index_options;
 mod indexes;
 mod lists;
+#[cfg(target_os = "linux")]
+mod open_files;
 mod options;
 mod output_kills;
 mod outputs;
