@@ -24,7 +24,7 @@ use super::{
     state::Service,
     tenants::TenantName,
 };
-use crate::places::Place;
+use crate::room::Seat;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// What tells proxies to pass on what comes at once.
@@ -96,7 +96,7 @@ fn last_event(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
 fn frames(
     lines: EventLines,
     heartbeat: Duration,
-    place: Place<TenantName>,
+    place: Seat<TenantName>,
 ) -> impl Stream<Item = Result<Bytes, DeskError>> + Send {
     // The place is free when the stream is gone.
     futures::stream::unfold((lines, place), move |(mut lines, place)| async move {

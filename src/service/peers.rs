@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use crate::places::{Place, Places};
+use crate::room::{Room, Seat};
 
 /// One in how many connections may be of one peer.
 const SHARE: usize = 4;
@@ -10,19 +10,19 @@ const SHARE: usize = 4;
 /// How many connections each peer has.
 #[derive(Debug)]
 pub(super) struct Peers {
-    places: Places<IpAddr>,
+    room: Room<IpAddr>,
     most: usize,
 }
 
 impl Peers {
     /// Peers that may have `connections` together.
     pub(super) fn new(connections: usize) -> Self {
-        Self { places: Places::default(), most: connections.div_ceil(SHARE) }
+        Self { room: Room::default(), most: connections.div_ceil(SHARE) }
     }
 
     /// A place for one more connection from an address, unless its peer has its share.
-    pub(super) fn take(&self, address: IpAddr) -> Option<Place<IpAddr>> {
-        self.places.take(&peer(address), self.most)
+    pub(super) fn take(&self, address: IpAddr) -> Option<Seat<IpAddr>> {
+        self.room.take(&peer(address), self.most)
     }
 }
 

@@ -20,7 +20,7 @@ use super::{
     idle::Requests, limits::ServiceLimits, patience::Patient, peers::Peers, router::router, state::Service,
     tls::Tls,
 };
-use crate::places::Place;
+use crate::room::Seat;
 
 /// The largest head of a request, in bytes.
 const LARGEST_HEAD: usize = 64 << 10;
@@ -92,7 +92,7 @@ struct Connection {
     limits: ServiceLimits,
     stop: CancellationToken,
     /// Its place among all, and among those of its peer.
-    _held: (OwnedSemaphorePermit, Option<Place<IpAddr>>),
+    _held: (OwnedSemaphorePermit, Option<Seat<IpAddr>>),
 }
 
 impl Connection {

@@ -25,7 +25,7 @@ use super::{
     tenants::{Tenant, TenantName},
 };
 use crate::{
-    places::{Place, Places},
+    room::{Room, Seat},
     whole_file::write_whole,
 };
 
@@ -43,9 +43,9 @@ struct Inner {
     no_credentials: PathBuf,
     metrics: Metrics,
     openapi: openapi::Texts,
-    streams: Places<TenantName>,
-    uploads: Places<TenantName>,
-    documents: Places<TenantName>,
+    streams: Room<TenantName>,
+    uploads: Room<TenantName>,
+    documents: Room<TenantName>,
     turns: Turns,
     draining: CancellationToken,
 }
@@ -85,9 +85,9 @@ impl Service {
             no_credentials,
             metrics: Metrics::new(counts.as_ref()),
             openapi: openapi::Texts::new(),
-            streams: Places::default(),
-            uploads: Places::default(),
-            documents: Places::default(),
+            streams: Room::default(),
+            uploads: Room::default(),
+            documents: Room::default(),
             turns: Turns::default(),
             draining: CancellationToken::new(),
         };
@@ -161,16 +161,16 @@ impl Service {
         text.clone()
     }
 
-    pub(super) fn streams(&self) -> &Places<TenantName> {
+    pub(super) fn streams(&self) -> &Room<TenantName> {
         &self.inner.streams
     }
 
-    pub(super) fn uploads(&self) -> &Places<TenantName> {
+    pub(super) fn uploads(&self) -> &Room<TenantName> {
         &self.inner.uploads
     }
 
     /// A place for one more document of a tenant.
-    pub(super) fn document(&self, tenant: &TenantName) -> Result<Place<TenantName>, Problem> {
+    pub(super) fn document(&self, tenant: &TenantName) -> Result<Seat<TenantName>, Problem> {
         let most = self.inner.limits.documents;
         self.inner.documents.take(tenant, most).ok_or_else(|| {
             let detail = format!("the tenant sends {most} documents already");
@@ -197,7 +197,7 @@ impl Service {
     }
 
     /// A place for one more stream of a tenant.
-    pub(super) fn stream(&self, tenant: &TenantName) -> Result<Place<TenantName>, Problem> {
+    pub(super) fn stream(&self, tenant: &TenantName) -> Result<Seat<TenantName>, Problem> {
         let most = self.inner.limits.streams;
         self.inner.streams.take(tenant, most).ok_or_else(|| {
             let detail = format!("the tenant reads {most} streams already");

@@ -10,7 +10,6 @@ mod options;
 mod queue;
 mod recovery;
 mod report;
-mod room;
 mod runner;
 mod stop;
 mod waiting;

@@ -15,7 +15,6 @@ use super::{
     options::QueueOptions,
     recovery::recovered,
     report::{BuildsLoad, BuildsReport},
-    room::Room,
     runner::{Note, Runner, Shared},
 };
 use crate::{
@@ -26,6 +25,7 @@ use crate::{
         log::{Follow, LogError, LogReader, Logs},
         records::{BuildRecord, CancelRequest, List, NewBuild, Page, Records, RecordsError, Submitted},
     },
+    room::Room,
 };
 
 /// How often is looked how much disk is free.
@@ -45,7 +45,7 @@ struct Inner {
     records: Records,
     logs: Logs,
     options: std::sync::RwLock<QueueOptions>,
-    room: Room,
+    room: Room<Tenant>,
     counts: Counts,
     size: StoreSize,
     notes: mpsc::UnboundedSender<Note>,

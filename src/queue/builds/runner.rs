@@ -20,7 +20,6 @@ use super::{
     attempt::{Attempt, Said, note},
     options::QueueOptions,
     report::{BuildsLoad, BuildsReport},
-    room::Seat,
     stop::{Stop, Why},
     waiting::{Waiting, overdue},
 };
@@ -33,6 +32,7 @@ use crate::{
         records::{BuildRecord, End, Records},
         retention::carry_out,
     },
+    room::Seat,
 };
 
 /// How often times are looked at and places are told.
@@ -51,7 +51,7 @@ pub(super) enum Note {
         /// Its record.
         record: Box<BuildRecord>,
         /// Its place among those of the tenant, where it is new.
-        seat: Option<Seat>,
+        seat: Option<Seat<Tenant>>,
         /// Builds that ended in its favour.
         superseded: Vec<BuildId>,
         /// Builds that are to end in its favour.
@@ -232,7 +232,7 @@ impl Runner {
     }
 
     /// Takes in a build that waits, or what has changed of it.
-    pub(super) async fn recorded(&mut self, record: BuildRecord, seat: Option<Seat>) {
+    pub(super) async fn recorded(&mut self, record: BuildRecord, seat: Option<Seat<Tenant>>) {
         if let Some(running) = self.running.get_mut(&record.id) {
             running.record.serve_as_well(&record);
             return;

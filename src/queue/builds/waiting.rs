@@ -7,8 +7,11 @@ use polyarch_actors::{
     queue::{Claims, Counts, Entry, FairQueue, Limits, Place, Refusal, Resource, Tenant},
 };
 
-use super::{options::QueueOptions, report::WaitingBuild, room::Seat};
-use crate::queue::{SupersedePolicy, records::BuildRecord};
+use super::{options::QueueOptions, report::WaitingBuild};
+use crate::{
+    queue::{SupersedePolicy, records::BuildRecord},
+    room::Seat,
+};
 
 /// The order of builds: of two that are equal in all else the older goes first.
 type Ticket = (Timestamp, BuildId);
@@ -28,7 +31,7 @@ pub(super) struct Waiting {
 #[derive(Debug)]
 struct Build {
     record: BuildRecord,
-    seat: Option<Seat>,
+    seat: Option<Seat<Tenant>>,
     /// As of the last time that places were looked at.
     place: Option<Place>,
     /// How many of all would go first then.
@@ -95,7 +98,7 @@ impl Waiting {
     pub(super) fn push(
         &mut self,
         mut record: BuildRecord,
-        seat: Option<Seat>,
+        seat: Option<Seat<Tenant>>,
         now: Timestamp,
     ) -> Result<(), Refusal> {
         let ticket = ticket(&record);

@@ -12,7 +12,7 @@ use super::{
     shelf::{Draft, Kept, failed},
 };
 use crate::{
-    places::Place,
+    room::Seat,
     service::{
         extract::pieces, limits::ServiceLimits, problem::Problem, state::Service, tenants::TenantName,
     },
@@ -48,7 +48,7 @@ impl Drop for Arriving {
 pub(super) async fn receive(
     service: &Service,
     tenant: &TenantName,
-    place: Place<TenantName>,
+    place: Seat<TenantName>,
     body: Body,
 ) -> Result<Received, Problem> {
     let limits = service.limits();
