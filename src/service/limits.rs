@@ -25,13 +25,13 @@ pub struct ServiceLimits {
     pub uploads: usize,
     /// How many streams of events or of output one tenant reads at once.
     pub streams: usize,
-    /// How many connections there are at once. With TLS, a quarter of them may be from one address, or one network of IPv6
-    /// (`/64`); without it, they are of a proxy.
+    /// How many connections there are at once. With TLS, one address (of IPv6, one `/64`) has at most a quarter of
+    /// them; without it, to see to that is left to a proxy.
     pub connections: usize,
     /// How long the head of a request may take, and how long a connection may be there without a request.
     pub head: Duration,
-    /// How long whoever sends a body may send none of it, and whoever reads from a connection may read nothing of it. One that
-    /// reads the answers of other requests of a connection of HTTP/2, but not this one's, is not given up.
+    /// How long whoever sends a body may send none of it, and how long whoever has a connection may read nothing from it: of
+    /// several answers on one of HTTP/2, to read one is enough.
     pub pause: Duration,
     /// How long a whole context may take to come.
     pub upload: Duration,

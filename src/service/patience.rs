@@ -1,6 +1,7 @@
 //! A connection whose other end must take what it is sent.
 //!
-//! A reader that stops reading would hold a connection, and the stream behind it, for ever.
+//! A reader that stops reading would hold a connection, and the stream behind it, for ever. This is about connections: who
+//! gives one answer of HTTP/2 no room and reads what else comes is not given up.
 
 use std::{
     future::Future as _,
