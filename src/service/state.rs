@@ -73,8 +73,10 @@ impl Service {
         limits: ServiceLimits,
     ) -> Result<Self, ServiceError> {
         let unusable = |source| ServiceError::Data { path: data.to_owned(), source };
-        let shelf = Shelf::open(data, limits.kept).map_err(unusable)?;
-        let no_credentials = data.join("no-credentials.json");
+        // Builds that wait name their contexts, and the next process may be started elsewhere.
+        let folder = std::path::absolute(data).map_err(unusable)?;
+        let shelf = Shelf::open(&folder, limits.kept).map_err(unusable)?;
+        let no_credentials = folder.join("no-credentials.json");
         write_whole(&no_credentials, b"{}\n").map_err(unusable)?;
         let counts = desk.counts();
         let inner = Inner {
