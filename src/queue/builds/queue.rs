@@ -129,9 +129,9 @@ impl BuildQueue {
     /// Submits a build: when this returns it is on the disk, and will end whatever happens to this process.
     ///
     /// # Errors
-    /// [`QueueError::Full`] where it would be a new build, [`QueueError::Closing`], [`QueueError::Refused`] where it may take more memory than all builds
-    /// together, and [`QueueError::Records`] where the idempotency key is that of
-    /// something else or where the build cannot be written down. Nothing was taken then.
+    /// [`QueueError::Full`] where it would be a new build, [`QueueError::Closing`], [`QueueError::Refused`] where it may take
+    /// more memory than all builds together, and [`QueueError::Records`] where the idempotency key is that of something else
+    /// or where the build cannot be written down. Nothing was taken then.
     pub async fn submit(&self, new: NewBuild) -> Result<Submitted, QueueError> {
         let queue = self.clone();
         // Whoever asks may go away: what is recorded must come to the runner all the same.

@@ -13,8 +13,7 @@ use crate::queue::{
     records::{BuildRecord, End, Records, Requeued},
 };
 
-/// The builds that wait, with those that ran when the last process ended. One whose process
-/// went away too often is lost.
+/// The builds that wait, with those that ran when the last process ended. One whose process went away too often is lost.
 pub(super) async fn recovered(
     records: &Records,
     logs: &Logs,
