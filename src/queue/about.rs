@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use polyarch_actors::{BackendId, BuildEvent, EventKind, Platform};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{BuildSpec, ContextInput, oci::Reference, trace::TraceParent};
 
@@ -66,7 +67,7 @@ pub struct Lane {
 }
 
 /// How far a platform is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum LaneState {
     /// It waits.

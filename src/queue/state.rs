@@ -1,11 +1,12 @@
 //! What a build can be, and what its submission may say about others and about time.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::Key;
 
 /// What a build is at the moment. The last six are final, and each build gets exactly one of them, once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum BuildState {
     /// It waits.
@@ -75,17 +76,18 @@ pub struct Supersede {
 }
 
 /// What a build means for the older ones with the same key.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schema(as = Policy)]
 pub enum SupersedePolicy {
     /// Nothing.
     #[default]
     Parallel,
     /// No two of them run together, but for those that are parallel.
     Serial,
-    /// Those that wait are superseded.
+    /// Those that wait end as superseded.
     LatestOnly,
-    /// Those that wait are superseded, and those that run are cancelled.
+    /// Those that wait end as superseded, and those that run are cancelled.
     CancelRunning,
 }
 

@@ -35,8 +35,8 @@ mod token;
 pub use access::Access;
 pub use backends::{BackendDocument, BackendLoad};
 pub use builds::{
-    BuildDocument, FailureDocument, LaneDocument, LaneState, ListFilter, ListPage, Policy, StateName,
-    Submission, Supersede, Timeouts, WaitingDocument,
+    BuildDocument, FailureDocument, LaneDocument, ListFilter, ListPage, Submission, Supersede, Timeouts,
+    WaitingDocument,
 };
 pub use desk::{Answer, Desk, DeskError, EventLines, How, Load, Order, Taken, TextPieces};
 pub use limits::ServiceLimits;

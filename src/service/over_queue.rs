@@ -15,8 +15,7 @@ use polyarch_actors::{
 use super::{
     backends::{BackendDocument, BackendLoad},
     builds::{
-        BuildDocument, FailureDocument, LaneDocument, LaneState, ListFilter, ListPage, Policy, StateName,
-        Submission, WaitingDocument,
+        BuildDocument, FailureDocument, LaneDocument, ListFilter, ListPage, Submission, WaitingDocument,
     },
     desk::{Answer, Desk, DeskError, EventLines, How, Load, Order, Taken, TextPieces},
     queue::{QueueDocument, QueuedBuild, TenantLoad},
@@ -26,8 +25,7 @@ use crate::{
     Receipt, TimeLimits,
     error::with_sources,
     queue::{
-        self, BuildQueue, BuildState, BuildsLoad, Counts, QueueError, QueueOptions, Supersede,
-        SupersedePolicy, TenantOptions,
+        self, BuildQueue, BuildState, BuildsLoad, Counts, QueueError, QueueOptions, Supersede, TenantOptions,
         log::LogError,
         records::{self, BuildRecord, List, NewBuild, RecordsError},
     },
@@ -91,7 +89,7 @@ impl Desk for BuildQueue {
         async move {
             let list = List {
                 tenant: Some(tenant.clone()),
-                states: filter.state.map(state_of).into_iter().collect(),
+                states: filter.state.into_iter().collect(),
                 before: filter.before,
                 most: u32::try_from(filter.limit).unwrap_or(u32::MAX),
             };
@@ -230,7 +228,7 @@ impl BuildQueue {
         };
         let lanes = self.lanes(&record).await.into_iter().map(|lane| LaneDocument {
             platform: lane.platform,
-            state: lane_state(lane.state),
+            state: lane.state,
             backend: lane.backend,
         });
         let lanes: Vec<LaneDocument> = lanes.collect();
@@ -242,7 +240,7 @@ impl BuildQueue {
                 record.about.platforms.clone()
             },
             error: failure(&record),
-            state: state_name(record.state),
+            state: record.state,
             cancelling: record.cancel_requested.is_some() && !record.state.is_final(),
             attached: record.submissions.saturating_sub(1),
             id: record.id,
@@ -269,13 +267,10 @@ fn new_build(order: Order) -> Result<NewBuild, DeskError> {
         text.parse::<queue::Key>().map_err(|error| refused(pointer, error.to_string()))
     };
     let supersede = supersede.map(|supersede| {
-        let policy = match supersede.policy {
-            Policy::Parallel => SupersedePolicy::Parallel,
-            Policy::Serial => SupersedePolicy::Serial,
-            Policy::LatestOnly => SupersedePolicy::LatestOnly,
-            Policy::CancelRunning => SupersedePolicy::CancelRunning,
-        };
-        Ok::<_, DeskError>(Supersede { key: key("/submission/supersede/key", supersede.key)?, policy })
+        Ok::<_, DeskError>(Supersede {
+            key: key("/submission/supersede/key", supersede.key)?,
+            policy: supersede.policy,
+        })
     });
     Ok(NewBuild {
         tenant: tenant.name.clone(),
@@ -308,42 +303,6 @@ fn failure(record: &BuildRecord) -> Option<FailureDocument> {
         _ => record.error.as_ref().map(BuildError::fault),
     };
     Some(FailureDocument { message: told.unwrap_or_else(|| "it did not succeed".into()), fault })
-}
-
-fn state_name(state: BuildState) -> StateName {
-    match state {
-        BuildState::Queued => StateName::Queued,
-        BuildState::Running => StateName::Running,
-        BuildState::Succeeded => StateName::Succeeded,
-        BuildState::Failed => StateName::Failed,
-        BuildState::Cancelled => StateName::Cancelled,
-        BuildState::Superseded => StateName::Superseded,
-        BuildState::TimedOut => StateName::TimedOut,
-        BuildState::Lost => StateName::Lost,
-    }
-}
-
-fn state_of(name: StateName) -> BuildState {
-    match name {
-        StateName::Queued => BuildState::Queued,
-        StateName::Running => BuildState::Running,
-        StateName::Succeeded => BuildState::Succeeded,
-        StateName::Failed => BuildState::Failed,
-        StateName::Cancelled => BuildState::Cancelled,
-        StateName::Superseded => BuildState::Superseded,
-        StateName::TimedOut => BuildState::TimedOut,
-        StateName::Lost => BuildState::Lost,
-    }
-}
-
-fn lane_state(state: queue::LaneState) -> LaneState {
-    match state {
-        queue::LaneState::Queued => LaneState::Queued,
-        queue::LaneState::Running => LaneState::Running,
-        queue::LaneState::BackingOff => LaneState::BackingOff,
-        queue::LaneState::Built => LaneState::Built,
-        queue::LaneState::Failed => LaneState::Failed,
-    }
 }
 
 fn log_failed(error: LogError) -> DeskError {

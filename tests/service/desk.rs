@@ -15,10 +15,11 @@ use futures::{FutureExt as _, StreamExt as _, future::BoxFuture};
 use polyarch::{
     BuildSpec, ContextInput, Receipt,
     actors::{BuildEvent, BuildId, Digest, EventKind, StepNetwork, Timestamp},
+    queue::{BuildState, LaneState},
     service::{
         Answer, BackendDocument, BackendLoad, BuildDocument, Desk, DeskError, EventLines, How, LaneDocument,
-        LaneState, ListFilter, ListPage, Load, Order, QueueDocument, QueuedBuild, StateName, Submission,
-        Taken, TenantLoad, TenantName, TextPieces, WaitingDocument,
+        ListFilter, ListPage, Load, Order, QueueDocument, QueuedBuild, Submission, Taken, TenantLoad,
+        TenantName, TextPieces, WaitingDocument,
     },
 };
 use tokio::sync::watch;
@@ -74,16 +75,16 @@ impl MemoryDesk {
         assert!(entry.document.ended.is_none(), "nothing happens to a build that has ended");
         match &kind {
             EventKind::Started => {
-                entry.document.state = StateName::Running;
+                entry.document.state = BuildState::Running;
                 entry.document.waiting = None;
                 entry.document.started = Some(Timestamp::now());
                 entry.document.attempt += 1;
             }
             EventKind::Finished { error } => {
                 entry.document.state = match error {
-                    None => StateName::Succeeded,
-                    Some(_) if entry.document.cancelling => StateName::Cancelled,
-                    Some(_) => StateName::Failed,
+                    None => BuildState::Succeeded,
+                    Some(_) if entry.document.cancelling => BuildState::Cancelled,
+                    Some(_) => BuildState::Failed,
                 };
                 entry.document.cancelling = false;
                 entry.document.ended = Some(Timestamp::now());
@@ -139,7 +140,7 @@ impl MemoryDesk {
             return Ok(Taken { build: same.document.clone(), how: How::SameKey });
         }
         let waiting = builds.iter().filter(|entry| entry.document.tenant == order.tenant.name);
-        let waiting = waiting.filter(|entry| entry.document.state == StateName::Queued).count();
+        let waiting = waiting.filter(|entry| entry.document.state == BuildState::Queued).count();
         if order.tenant.max_waiting.is_some_and(|most| waiting >= most) {
             let detail = format!("{waiting} builds of the tenant wait already");
             return Err(DeskError::Full { detail, retry_after: 7 });
@@ -152,7 +153,7 @@ impl MemoryDesk {
         let document = BuildDocument {
             id: BuildId::generate(),
             tenant: order.tenant.name.clone(),
-            state: StateName::Queued,
+            state: BuildState::Queued,
             name: order.spec.tags.first().map(ToString::to_string),
             context: order.context,
             platforms: order.spec.platforms.clone(),
@@ -333,7 +334,7 @@ impl Desk for MemoryDesk {
         async move {
             let entry = self.entry(tenant, build)?;
             let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/receipt.json");
-            let has_succeeded = entry.document.state == StateName::Succeeded;
+            let has_succeeded = entry.document.state == BuildState::Succeeded;
             Ok(has_succeeded.then(|| Receipt::read(&golden).expect("a receipt")))
         }
         .boxed()
@@ -351,8 +352,8 @@ impl Desk for MemoryDesk {
                 reason: Some("every slot is taken".into()),
             };
             let waiting: Vec<_> =
-                own().filter(|build| build.state == StateName::Queued).enumerate().map(queued).collect();
-            let running = own().filter(|build| build.state == StateName::Running).count();
+                own().filter(|build| build.state == BuildState::Queued).enumerate().map(queued).collect();
+            let running = own().filter(|build| build.state == BuildState::Running).count();
             let load = TenantLoad { tenant: tenant.to_string(), weight: 1, running, waiting: waiting.len() };
             Ok(QueueDocument {
                 running: all.running,
@@ -379,9 +380,9 @@ impl Desk for MemoryDesk {
         async move {
             let builds = self.builds();
             let count = |state| builds.iter().filter(|entry| entry.document.state == state).count();
-            let waiting = builds.iter().filter(|entry| entry.document.state == StateName::Queued);
+            let waiting = builds.iter().filter(|entry| entry.document.state == BuildState::Queued);
             let oldest = waiting.map(|entry| entry.document.submitted).min();
-            Ok(Load { running: count(StateName::Running), waiting: count(StateName::Queued), oldest })
+            Ok(Load { running: count(BuildState::Running), waiting: count(BuildState::Queued), oldest })
         }
         .boxed()
     }

@@ -1,10 +1,13 @@
 //! What is known of a build, as it is answered.
 
 use polyarch_actors::{BackendId, BuildId, Digest, Fault, Platform, Timestamp};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::service::tenants::TenantName;
+use crate::{
+    queue::{BuildState, LaneState},
+    service::tenants::TenantName,
+};
 
 /// A build.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -18,7 +21,7 @@ pub struct BuildDocument {
     #[schema(value_type = String)]
     pub tenant: TenantName,
     /// How far it is.
-    pub state: StateName,
+    pub state: BuildState,
     /// Its first tag.
     pub name: Option<String>,
     /// Where its context is.
@@ -55,36 +58,6 @@ pub struct BuildDocument {
     pub index: Option<Digest>,
 }
 
-/// How far a build is. The last six are final.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "kebab-case")]
-#[schema(as = BuildState)]
-pub enum StateName {
-    /// It waits to begin.
-    Queued,
-    /// It has begun.
-    Running,
-    /// Its index is there.
-    Succeeded,
-    /// It has an error.
-    Failed,
-    /// Somebody asked for its early end.
-    Cancelled,
-    /// A newer one took its place before it began.
-    Superseded,
-    /// It took longer than it may.
-    TimedOut,
-    /// The server ended while it ran, and it was not begun again.
-    Lost,
-}
-
-impl StateName {
-    /// Whether it changes no more.
-    pub fn is_final(self) -> bool {
-        !matches!(self, Self::Queued | Self::Running)
-    }
-}
-
 /// What a build waits for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = Waiting)]
@@ -108,22 +81,6 @@ pub struct LaneDocument {
     /// What builds it.
     #[schema(value_type = Option<String>)]
     pub backend: Option<BackendId>,
-}
-
-/// How far one platform of a build is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum LaneState {
-    /// It waits for a slot.
-    Queued,
-    /// A backend builds it.
-    Running,
-    /// It is tried again soon.
-    BackingOff,
-    /// It is built.
-    Built,
-    /// It is not, and will not be.
-    Failed,
 }
 
 /// Why a build did not succeed.

@@ -4,10 +4,13 @@ use polyarch_actors::BuildId;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::answer::{BuildDocument, StateName};
-use crate::service::{
-    extract::build_id,
-    problem::{FieldProblem, Problem},
+use super::answer::BuildDocument;
+use crate::{
+    queue::BuildState,
+    service::{
+        extract::build_id,
+        problem::{FieldProblem, Problem},
+    },
 };
 
 /// How many builds a page has where nobody says it, and at most.
@@ -18,7 +21,7 @@ const MOST: u32 = 500;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListFilter {
     /// Only those in this state.
-    pub state: Option<StateName>,
+    pub state: Option<BuildState>,
     /// At most so many.
     pub limit: usize,
     /// Only those that were submitted before this one.
@@ -42,7 +45,7 @@ pub struct ListPage {
 #[into_params(parameter_in = Query)]
 pub(super) struct ListQuery {
     /// Only builds in this state.
-    state: Option<StateName>,
+    state: Option<BuildState>,
     /// At most so many builds.
     #[param(minimum = 1, maximum = 500, default = 50)]
     limit: Option<u32>,

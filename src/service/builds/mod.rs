@@ -9,7 +9,7 @@ mod log;
 mod spec;
 mod submission;
 
-pub use answer::{BuildDocument, FailureDocument, LaneDocument, LaneState, StateName, WaitingDocument};
+pub use answer::{BuildDocument, FailureDocument, LaneDocument, WaitingDocument};
 pub(super) use handlers::routes;
 pub use list::{ListFilter, ListPage};
-pub use submission::{Policy, Submission, Supersede, Timeouts};
+pub use submission::{Submission, Supersede, Timeouts};

@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
 
 use super::spec::Wrong;
+use crate::queue::SupersedePolicy;
 
 /// The longest key, in bytes.
 const LONGEST_KEY: usize = 255;
@@ -48,22 +49,7 @@ pub struct Supersede {
     pub key: String,
     /// What happens to the others.
     #[serde(default)]
-    pub policy: Policy,
-}
-
-/// What happens to other builds with the same key.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Policy {
-    /// Nothing.
-    #[default]
-    Parallel,
-    /// No two of them are built together, but for those that are parallel.
-    Serial,
-    /// Those that wait end as superseded.
-    LatestOnly,
-    /// Those that wait end as superseded, and those that run are cancelled.
-    CancelRunning,
+    pub policy: SupersedePolicy,
 }
 
 /// How long a build and its parts may take, in seconds; without a limit where nothing is said.
