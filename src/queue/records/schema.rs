@@ -112,20 +112,25 @@ fn connect(path: &Path, mode: OpenFlags) -> Result<Connection, RecordsError> {
 /// The format of the database; 0 when nothing is in it.
 fn check(connection: &Connection, path: &Path) -> Result<i64, RecordsError> {
     let not_a_database = || RecordsError::NotADatabase { path: path.to_owned() };
-    let number = |name: &str| match connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)) {
-        Err(error) if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) => Err(not_a_database()),
-        found => Ok(found?),
+    // In one statement, as another process may be making the tables.
+    let found = connection.query_row(
+        "SELECT count(*), (SELECT application_id FROM pragma_application_id),
+                (SELECT user_version FROM pragma_user_version) FROM sqlite_schema",
+        [],
+        |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)),
+    );
+    let (tables, application, format) = match found {
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) => {
+            return Err(not_a_database());
+        }
+        found => found?,
     };
-    match (number("application_id")?, number("user_version")?) {
+    match (application, format) {
         (APPLICATION, found) if found > FORMAT => {
             Err(RecordsError::Newer { path: path.to_owned(), found, known: FORMAT })
         }
         (APPLICATION, found) if found > 0 => Ok(found),
-        (0, 0) => {
-            let tables: i64 =
-                connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-            if tables == 0 { Ok(0) } else { Err(not_a_database()) }
-        }
+        (0, 0) if tables == 0 => Ok(0),
         _ => Err(not_a_database()),
     }
 }

@@ -30,7 +30,7 @@ pub(super) fn start(database: &Path, name: &str, most: usize) -> Child {
         .env(DATABASE, database)
         .env(NAME, format!("{name} {most}"))
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
+        .stderr(Stdio::inherit())
         .spawn()
         .expect("started")
 }
