@@ -62,12 +62,6 @@ impl fmt::Display for Reason {
 type InOrder<'q, T> = (&'q T, &'q Arc<Claims>);
 
 impl<T: Ord + Clone> FairQueue<T> {
-    /// The place of an entry that waits. Costs as much as [`Self::places`].
-    pub fn place(&self, ticket: &T, now: Timestamp) -> Option<Place> {
-        self.waiting.get(ticket)?;
-        self.places(now).into_iter().find(|(other, _)| other == ticket).map(|(_, place)| place)
-    }
-
     /// The places of all entries that wait, in the order in which they would start if there were enough of everything.
     pub fn places(&self, now: Timestamp) -> Vec<(T, Place)> {
         let now = self.now.max(now);

@@ -3,7 +3,6 @@
 use std::{fs::File, sync::Arc};
 
 use bytes::Bytes;
-use futures::{Stream, StreamExt as _};
 use polyarch_actors::BuildEvent;
 use tokio::sync::Mutex;
 
@@ -16,8 +15,6 @@ use crate::{file_at::write_all_at, queue::private};
 
 /// How much is written at once, about.
 const BATCH: usize = 64 << 10;
-/// The most events that are taken at once.
-const MOST_EVENTS: usize = 256;
 
 /// Writes the events of a build. There is one for a log at a time; when it is dropped without the end of the build, another
 /// may go on, and readers wait for it.
@@ -75,24 +72,6 @@ impl LogWriter {
     /// [`LogError::Ended`] behind the end of the build, [`LogError::NoSpace`] and [`LogError::Io`].
     pub async fn append(&self, events: Vec<Arc<BuildEvent>>) -> Result<(), LogError> {
         self.with_file(move |file| file.append(&events)).await
-    }
-
-    /// Writes all events of a stream. Goes on where some cannot be written, and returns the first reason.
-    pub async fn record<S>(&self, events: S) -> Result<(), LogError>
-    where
-        S: Stream<Item = Arc<BuildEvent>> + Unpin,
-    {
-        let mut events = events.ready_chunks(MOST_EVENTS);
-        let mut all = Ok(());
-        while let Some(some) = events.next().await {
-            all = all.and(self.append(some).await);
-        }
-        all
-    }
-
-    /// Makes sure that all that was written survives a crash of the machine.
-    pub async fn sync(&self) -> Result<(), LogError> {
-        self.with_file(|file| file.sync()).await
     }
 
     /// Lets the file fail from now on, or no more: one that is open for reading alone.

@@ -13,7 +13,7 @@ use super::{
     change::{self, CancelRequest, End, Requeued},
     error::RecordsError,
     pool::RecordsReader,
-    read::{self, Counts, List, Page},
+    read::{self, List, Page},
     row::BuildRecord,
     schema,
     submission::{NewBuild, Prepared, Submitted},
@@ -119,11 +119,6 @@ impl Records {
     pub async fn told(&self, ids: Vec<BuildId>) -> Result<(), RecordsError> {
         self.writer.change(move |connection| change::told(connection, &ids)).await
     }
-
-    /// The same records, for whoever only reads.
-    pub fn reader(&self) -> &RecordsReader {
-        &self.reader
-    }
 }
 
 impl Deref for Records {
@@ -192,11 +187,6 @@ impl RecordsReader {
     /// Some records, the newest first.
     pub async fn list(&self, list: List) -> Result<Page, RecordsError> {
         self.read(move |connection| read::list(connection, &list)).await
-    }
-
-    /// How many builds there are.
-    pub async fn counts(&self) -> Result<Counts, RecordsError> {
-        self.read(read::counts).await
     }
 
     /// The builds that have ended, the oldest end first. The sizes of their logs are not known here.

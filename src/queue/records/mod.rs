@@ -20,6 +20,6 @@ pub use change::{CancelRequest, End, Requeued};
 pub use error::RecordsError;
 pub use facade::Records;
 pub use pool::RecordsReader;
-pub use read::{Counts, List, Page};
+pub use read::{List, Page};
 pub use row::BuildRecord;
 pub use submission::{How, NewBuild, Submitted};

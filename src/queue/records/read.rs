@@ -1,7 +1,5 @@
 //! Reading records.
 
-use std::collections::BTreeMap;
-
 use polyarch_actors::{BuildId, Digest, queue::Tenant};
 use rusqlite::{Connection, OptionalExtension as _, ToSql};
 
@@ -44,9 +42,6 @@ pub struct Page {
     /// What [`List::before`] is for the next page; absent when there is none.
     pub next: Option<BuildId>,
 }
-
-/// How many builds of each tenant there are in each state. States without builds are absent.
-pub type Counts = BTreeMap<Tenant, BTreeMap<BuildState, u64>>;
 
 pub(super) fn get(
     connection: &Connection,
@@ -176,21 +171,6 @@ pub(super) fn list(connection: &Connection, list: &List) -> Result<Page, Records
         page.records.push(BuildRecord::read(row)?);
     }
     Ok(page)
-}
-
-pub(super) fn counts(connection: &Connection) -> Result<Counts, RecordsError> {
-    let mut statement =
-        connection.prepare_cached("SELECT tenant, state, count(*) FROM builds GROUP BY state, tenant")?;
-    let mut rows = statement.query([])?;
-    let mut counts = Counts::new();
-    let odd = |reason: String| RecordsError::Failed { reason };
-    while let Some(row) = rows.next()? {
-        let tenant: Tenant = row.get::<_, String>(0)?.parse().map_err(|error| odd(format!("{error}")))?;
-        let state: String = row.get(1)?;
-        let state = BuildState::read(&state).ok_or_else(|| odd(format!("{state:?} is no state")))?;
-        counts.entry(tenant).or_default().insert(state, u64::from(row.get::<_, u32>(2)?));
-    }
-    Ok(counts)
 }
 
 /// The builds that have ended, the oldest end first. The sizes of their logs are not known here.

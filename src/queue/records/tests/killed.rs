@@ -93,7 +93,7 @@ async fn what_was_acknowledged_before_a_kill_is_there_once() {
             assert_eq!((again.id.as_str(), again.how), (id.as_str(), How::SameKey));
         }
         assert_eq!(records.unfinished().await.expect("records").len(), count);
-        let check = records.reader().read(|connection| {
+        let check = records.read(|connection| {
             Ok(connection.query_row("PRAGMA integrity_check", [], |row| row.get::<_, String>(0))?)
         });
         assert_eq!(check.await.expect("checked"), "ok");

@@ -173,9 +173,6 @@ async fn pages_show_each_build_once_whatever_comes_and_goes_meanwhile() {
     let expected: Vec<BuildId> =
         (0..25).rev().filter(|number| number % 5 != 0 && number % 2 == 0).map(|at| ids[at].clone()).collect();
     assert_eq!(seen, expected);
-    let counts = bench.records.counts().await.expect("counts");
-    assert_eq!(counts[&tenant("a")][&BuildState::Queued], 10);
-    assert_eq!(counts[&tenant("b")][&BuildState::Lost], 3);
     let unfinished: Vec<BuildId> =
         bench.records.unfinished().await.expect("records").into_iter().map(|record| record.id).collect();
     let waiting: Vec<BuildId> = (0..25).filter(|at| at % 2 == 1).map(|at| ids[at].clone()).collect();
