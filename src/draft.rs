@@ -4,12 +4,14 @@
 //! is, and the next one that makes a draft in the same place removes it.
 
 use std::{
-    fs::{self, File},
-    io,
+    fs, io,
     path::{Path, PathBuf},
 };
 
-use crate::{held, removal::remove_folder};
+use crate::{
+    held::{self, Held},
+    removal::remove_folder,
+};
 
 /// How the name of a draft begins.
 const PREFIX: &str = ".polyarch-draft-";
@@ -19,7 +21,7 @@ const PREFIX: &str = ".polyarch-draft-";
 pub(crate) struct Draft {
     folder: PathBuf,
     /// Absent where folders cannot be locked, and then nobody takes a draft for an old one either.
-    lock: Option<File>,
+    lock: Option<Held>,
 }
 
 impl Draft {
@@ -67,7 +69,7 @@ fn sweep(parent: &Path) {
 
 /// Removes a folder that is held for this.
 #[cfg(unix)]
-fn remove_free(folder: &Path, held: File) -> io::Result<()> {
+fn remove_free(folder: &Path, held: Held) -> io::Result<()> {
     let removed = remove_folder(folder);
     drop(held);
     removed
@@ -76,7 +78,7 @@ fn remove_free(folder: &Path, held: File) -> io::Result<()> {
 /// Removes a folder that was held for this. Windows removes none that is held; nor does it rename one, so that whoever
 /// holds it by now keeps it.
 #[cfg(windows)]
-fn remove_free(folder: &Path, held: File) -> io::Result<()> {
+fn remove_free(folder: &Path, held: Held) -> io::Result<()> {
     drop(held);
     let parent = folder.parent().unwrap_or(folder);
     let aside = tempfile::Builder::new().prefix(PREFIX).tempdir_in(parent)?.keep();

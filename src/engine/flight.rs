@@ -4,7 +4,7 @@
 //! included. Should the first be cancelled, the next does the step itself.
 
 use std::{
-    fs::{self, File, TryLockError},
+    fs::{self, File},
     path::Path,
     sync::Arc,
     time::Duration,
@@ -22,6 +22,7 @@ use super::{
     meter::{Meter, Part},
     records::{Record, Records},
 };
+use crate::held;
 
 /// Where the locks are, in the store.
 const FOLDER: &str = "backends/sandbox/flights";
@@ -193,7 +194,7 @@ async fn lock(
 /// A locked file, which is removed before it is unlocked. Nobody else has the turn while it is there.
 pub(super) struct Lock {
     path: std::path::PathBuf,
-    _file: File,
+    _lock: held::Lock,
 }
 
 impl Drop for Lock {
@@ -213,15 +214,11 @@ fn try_lock(folder: &Path, path: &Path) -> Result<Option<Lock>, EngineError> {
         opened => opened,
     };
     let file = file.map_err(io())?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Ok(None),
-        Err(TryLockError::Error(error)) => return Err(io()(error)),
-    }
+    let Some(lock) = held::Lock::attempt(file).map_err(io())? else { return Ok(None) };
     // Who had it before has removed it; only the file that has the name counts.
-    let ours = Handle::from_file(file.try_clone().map_err(io())?).map_err(io())?;
+    let ours = Handle::from_file(lock.try_clone().map_err(io())?).map_err(io())?;
     let is_ours = Handle::from_path(path).is_ok_and(|there| there == ours);
-    Ok(is_ours.then(|| Lock { path: path.to_owned(), _file: file }))
+    Ok(is_ours.then(|| Lock { path: path.to_owned(), _lock: lock }))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! layout finds everything that an entry points at, always. Writers take turns at the index.
 
 use std::{
-    fs::{self, File, TryLockError},
+    fs::{self, File},
     io::{self, Read, Write as _},
     path::Path,
     thread,
@@ -20,7 +20,7 @@ use super::{
     layout_read::REF_NAME,
     store::Store,
 };
-use crate::whole_file::put_in_place;
+use crate::{held::Lock, whole_file::put_in_place};
 
 /// The lock of the index, which BuildKit's local caches have too.
 ///
@@ -142,17 +142,14 @@ fn copy(source: &mut File, draft: &mut File, cancelled: &dyn Fn() -> bool) -> io
 }
 
 /// Waits for the lock, which goes with this process.
-fn lock(path: &Path, cancelled: &dyn Fn() -> bool) -> Result<File, LayoutError> {
+fn lock(path: &Path, cancelled: &dyn Fn() -> bool) -> Result<Lock, LayoutError> {
     let failed = |source| LayoutError::Io { path: path.to_owned(), source };
-    let lock = File::options().create(true).truncate(false).write(true).open(path).map_err(failed)?;
     loop {
-        match lock.try_lock() {
-            Ok(()) => return Ok(lock),
-            Err(TryLockError::WouldBlock) if cancelled() => {
-                return Err(failed(io::ErrorKind::Interrupted.into()));
-            }
-            Err(TryLockError::WouldBlock) => thread::sleep(PAUSE),
-            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        let lock = File::options().create(true).truncate(false).write(true).open(path);
+        match lock.and_then(Lock::attempt).map_err(failed)? {
+            Some(lock) => return Ok(lock),
+            None if cancelled() => return Err(failed(io::ErrorKind::Interrupted.into())),
+            None => thread::sleep(PAUSE),
         }
     }
 }

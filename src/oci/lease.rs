@@ -9,7 +9,7 @@
 
 use std::{
     collections::HashSet,
-    fs::{self, File, TryLockError},
+    fs::{self, File},
     io::{self, Write as _},
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
@@ -23,6 +23,7 @@ use super::{
     error::{StoreError, at},
     store::Store,
 };
+use crate::held::Lock;
 
 /// The list in a process's folder.
 const LIST: &str = "uses";
@@ -163,28 +164,22 @@ impl Open {
 
 /// The right to remove blobs. Released when dropped.
 #[derive(Debug)]
-pub(super) struct Gate(File);
+pub(super) struct Gate {
+    _lock: Lock,
+}
 
 impl Gate {
     /// Waits for the right; `None` when a build does not give way, which one that cannot note what it uses does not.
     pub(super) fn shut(root: &Path) -> Result<Option<Self>, StoreError> {
         let path = root.join(GATE);
-        let gate = open_gate(&path)?;
         let begun = Instant::now();
         loop {
-            match gate.try_lock() {
-                Ok(()) => return Ok(Some(Self(gate))),
-                Err(TryLockError::WouldBlock) if begun.elapsed() > PATIENCE => return Ok(None),
-                Err(TryLockError::WouldBlock) => thread::sleep(PAUSE),
-                Err(TryLockError::Error(error)) => return Err(at("lock", &path)(error)),
+            match Lock::attempt(open_gate(&path)?).map_err(at("lock", &path))? {
+                Some(lock) => return Ok(Some(Self { _lock: lock })),
+                None if begun.elapsed() > PATIENCE => return Ok(None),
+                None => thread::sleep(PAUSE),
             }
         }
-    }
-}
-
-impl Drop for Gate {
-    fn drop(&mut self) {
-        let _ = self.0.unlock();
     }
 }
 
@@ -210,6 +205,8 @@ fn open_gate(path: &Path) -> Result<File, StoreError> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::TryLockError;
+
     use super::*;
 
     #[test]

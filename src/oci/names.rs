@@ -6,7 +6,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File, OpenOptions},
+    fs::{self, OpenOptions},
     io,
 };
 
@@ -20,6 +20,7 @@ use super::{
     reference::Reference,
     store::{Store, digest_of},
 };
+use crate::held::Lock;
 
 const FOLDER: &str = "names";
 
@@ -38,7 +39,7 @@ pub struct NamedImage {
 #[derive(Debug)]
 pub struct Names<'s> {
     store: &'s Store,
-    _lock: File,
+    _lock: Lock,
 }
 
 impl Store {
@@ -85,7 +86,7 @@ impl Store {
         let path = self.root().join(FOLDER).join("lock");
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
         let lock = lock.map_err(at("open", &path))?;
-        lock.lock().map_err(at("lock", &path))?;
+        let lock = Lock::wait(lock).map_err(at("lock", &path))?;
         Ok(Names { store: self, _lock: lock })
     }
 }

@@ -1,20 +1,23 @@
 //! Folders for temporary files, one a process.
 
 use std::{
-    fs::{self, File},
+    fs,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use super::error::{StoreError, at};
-use crate::removal::remove_folder;
+use crate::{
+    held::{self, Held},
+    removal::remove_folder,
+};
 
 /// This process's folder for temporary files, locked while the process lives.
 #[derive(Debug)]
 pub(super) struct Scratch {
     pub(super) folder: PathBuf,
     /// Absent where the folder is another process's to remove.
-    pub(super) lock: Option<File>,
+    pub(super) lock: Option<Held>,
 }
 
 impl Scratch {
@@ -26,7 +29,7 @@ impl Scratch {
             // Windows renames no folder in which a file is open, so that it has its final name from the beginning.
             let new = tempfile::Builder::new().prefix(LIVE).tempdir_in(parent);
             let new = new.map_err(at("make a folder in", parent))?;
-            let lock = crate::held::hold(new.path()).map_err(at("hold", new.path()))?;
+            let lock = held::hold(new.path()).map_err(at("hold", new.path()))?;
             // Whoever removes old ones may have been quicker.
             if lock.is_some() && new.path().exists() {
                 return Ok(Self { folder: new.keep(), lock });
@@ -44,8 +47,8 @@ impl Scratch {
             .tempdir_in(parent)
             .map_err(at("make a folder in", parent))?;
         let path = new.path().join("lock");
-        let lock = File::create(&path).map_err(at("make", &path))?;
-        lock.lock().map_err(at("lock", &path))?;
+        let lock = fs::File::create(&path).map_err(at("make", &path))?;
+        let lock = held::Lock::wait(lock).map_err(at("lock", &path))?;
         let new = new.keep();
         let name = new.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let folder = parent.join(name.replacen(NEW, LIVE, 1));
@@ -97,13 +100,13 @@ fn sweep(parent: &Path) {
 /// Whether the process of a folder is gone.
 #[cfg(unix)]
 fn is_free(folder: &Path) -> bool {
-    File::open(folder.join("lock")).is_ok_and(|lock| lock.try_lock().is_ok())
+    matches!(fs::File::open(folder.join("lock")).and_then(held::Lock::attempt), Ok(Some(_)))
 }
 
 /// Whether the process of a folder is gone.
 #[cfg(windows)]
 fn is_free(folder: &Path) -> bool {
-    matches!(crate::held::hold(folder), Ok(Some(_)))
+    matches!(held::hold(folder), Ok(Some(_)))
 }
 
 /// Removes a folder under a name that says that nobody needs it: a removal that is killed, or that meets a process

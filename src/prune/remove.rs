@@ -1,7 +1,7 @@
 //! Removes one thing, if nobody uses it.
 
 use std::{
-    fs::{self, File, TryLockError},
+    fs::{self, File},
     io,
     path::{Path, PathBuf},
 };
@@ -10,7 +10,7 @@ use super::{
     entry::{Entry, Removal},
     scan::GONE,
 };
-use crate::{backend::hcs::LayerRemoved, removal::remove_folder};
+use crate::{backend::hcs::LayerRemoved, held::Lock, removal::remove_folder};
 
 /// What became of an entry.
 #[derive(Debug)]
@@ -69,13 +69,8 @@ pub(super) fn remove(entry: &Entry) -> io::Result<Removed> {
 }
 
 /// Locks a file; `None` when somebody else does. A lock that is not there is made.
-fn lock(path: &Path) -> io::Result<Option<File>> {
-    let file = File::options().create(true).truncate(false).write(true).open(path)?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(error)) => Err(error),
-    }
+fn lock(path: &Path) -> io::Result<Option<Lock>> {
+    Lock::attempt(File::options().create(true).truncate(false).write(true).open(path)?)
 }
 
 /// Gives a folder a name under which nobody looks for it, as one step. In its own folder: it may belong to another

@@ -1,7 +1,7 @@
 //! The lock of the one process that runs builds.
 
 use std::{
-    fs::{self, File},
+    fs::File,
     io::{self, Read as _, Seek as _, Write as _},
     path::{Path, PathBuf},
 };
@@ -9,6 +9,9 @@ use std::{
 use super::FolderError;
 #[cfg(unix)]
 use super::private;
+use crate::held::Held;
+#[cfg(unix)]
+use crate::held::Lock;
 
 /// The most bytes of a process id that are read.
 const LONGEST_PROCESS_ID: u64 = 20;
@@ -16,44 +19,40 @@ const LONGEST_PROCESS_ID: u64 = 20;
 /// Held by the one process that runs the builds of a folder. Whatever ends the process lets go of it.
 #[derive(Debug)]
 pub struct RunLock {
-    _file: File,
+    _held: Held,
 }
 
 impl RunLock {
     /// Holds the file `path`, with the id of this process in it.
     pub(super) fn hold(path: &Path) -> Result<Self, FolderError> {
         let unusable = |source| FolderError::unusable(path, source);
-        let Some(mut file) = open(path).map_err(unusable)? else {
+        let Some(held) = open(path).map_err(unusable)? else {
             return Err(FolderError::InUse { folder: folder_of(path), process: process_in(path) });
         };
+        let mut file: &File = &held;
         file.set_len(0).map_err(unusable)?;
         file.rewind().map_err(unusable)?;
         write!(file, "{}", std::process::id()).map_err(unusable)?;
-        Ok(Self { _file: file })
+        Ok(Self { _held: held })
     }
 }
 
 /// Opens and holds the file; `None` when another process does.
 #[cfg(unix)]
-fn open(path: &Path) -> io::Result<Option<File>> {
-    let file = private::open_file(path)?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(fs::TryLockError::WouldBlock) => Ok(None),
-        Err(fs::TryLockError::Error(error)) => Err(error),
-    }
+fn open(path: &Path) -> io::Result<Option<Held>> {
+    Lock::attempt(private::open_file(path)?)
 }
 
 /// Opens and holds the file; `None` when another process does.
 ///
 /// A lock would keep others from reading whose it is; whoever opens it to write it shares that with nobody.
 #[cfg(windows)]
-fn open(path: &Path) -> io::Result<Option<File>> {
+fn open(path: &Path) -> io::Result<Option<Held>> {
     use std::os::windows::fs::OpenOptionsExt as _;
 
     use windows_sys::Win32::{Foundation::ERROR_SHARING_VIOLATION, Storage::FileSystem::FILE_SHARE_READ};
 
-    let mut options = fs::OpenOptions::new();
+    let mut options = File::options();
     options.read(true).write(true).create(true).truncate(false).share_mode(FILE_SHARE_READ);
     match options.open(path) {
         Ok(file) => Ok(Some(file)),

@@ -7,7 +7,7 @@
 //! A file is synced before the call is made, so a crash of the machine loses none.
 
 use std::{
-    fs::{self, File, TryLockError},
+    fs::{self, File},
     io::{self, Write as _},
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
@@ -17,7 +17,7 @@ use polyarch_actors::BuildId;
 use serde::{Deserialize, Serialize};
 
 use super::guid::Guid;
-use crate::{oci::digest_of, whole_file::sync_folder};
+use crate::{held::Lock, oci::digest_of, whole_file::sync_folder};
 
 /// Who made the containers, as Windows is told.
 pub(super) const OWNER: &str = "polyarch";
@@ -69,7 +69,7 @@ pub(super) struct Journal {
     pub(super) store: String,
     pub(super) owner: String,
     next: AtomicU64,
-    _lock: File,
+    _lock: Lock,
 }
 
 /// The note of one thing.
@@ -92,7 +92,7 @@ pub(super) struct Left {
     pub(super) made: Vec<(Made, Note)>,
     folder: PathBuf,
     lock_file: PathBuf,
-    _lock: File,
+    _lock: Lock,
 }
 
 impl Left {
@@ -105,12 +105,8 @@ impl Left {
 
 /// The right to look at the journals of others, and to begin one. It goes with the process that holds it.
 #[derive(Debug)]
-pub(super) struct Gate(File);
-
-impl Drop for Gate {
-    fn drop(&mut self) {
-        let _ = self.0.unlock();
-    }
+pub(super) struct Gate {
+    _lock: Lock,
 }
 
 impl Journal {
@@ -119,8 +115,7 @@ impl Journal {
         fs::create_dir_all(root)?;
         let _gate = Self::gate(root)?;
         let owner = BuildId::generate().to_string();
-        let lock = File::create(lock_file(root, &owner))?;
-        lock.lock()?;
+        let lock = Lock::wait(File::create(lock_file(root, &owner))?)?;
         fs::create_dir(root.join(&owner))?;
         let store = store_name(store);
         Ok(Self { root: root.to_owned(), store, owner, next: AtomicU64::new(1), _lock: lock })
@@ -130,8 +125,7 @@ impl Journal {
     pub(super) fn gate(root: &Path) -> io::Result<Gate> {
         // Windows locks no file that is open for nothing but appending.
         let gate = File::options().create(true).read(true).append(true).open(root.join("gate"))?;
-        gate.lock()?;
-        Ok(Gate(gate))
+        Ok(Gate { _lock: Lock::wait(gate)? })
     }
 
     /// A number that nothing else of this process has.
@@ -216,13 +210,8 @@ fn lock_file(root: &Path, owner: &str) -> PathBuf {
 }
 
 /// The lock, if nobody holds it.
-fn unheld(path: &Path) -> io::Result<Option<File>> {
-    let lock = File::options().read(true).append(true).open(path)?;
-    match lock.try_lock() {
-        Ok(()) => Ok(Some(lock)),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(error)) => Err(error),
-    }
+fn unheld(path: &Path) -> io::Result<Option<Lock>> {
+    Lock::attempt(File::options().read(true).append(true).open(path)?)
 }
 
 /// A short name of a store in ids.

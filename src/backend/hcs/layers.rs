@@ -5,7 +5,8 @@
 //! has its lock alone; steps share it while they run, so nobody removes what they use.
 
 use std::{
-    fs::{self, File, TryLockError},
+    fs::{self, File},
+    io,
     path::Path,
     thread,
     time::Duration,
@@ -16,7 +17,7 @@ use polyarch_actors::Digest;
 use super::{
     api::LayerBelow, failure::HcsFailure, form, journal::Made, machine::Machine, mark, stop::Stop, undo,
 };
-use crate::{oci::digest_of, session::StepLayer};
+use crate::{held::Lock, oci::digest_of, session::StepLayer};
 
 /// How often is looked whether another has imported a layer.
 const LOOK: Duration = Duration::from_millis(50);
@@ -131,36 +132,28 @@ fn import(
 
 /// The right to a layer, alone or with others, which goes with the process that holds it.
 #[derive(Debug)]
-pub(super) struct LayerLock(File);
+pub(super) struct LayerLock {
+    _lock: Lock,
+}
 
 impl LayerLock {
     /// The right to make or remove it, if nobody holds it.
     pub(super) fn attempt(layer: &Path) -> Result<Option<Self>, HcsFailure> {
-        Self::with(layer, File::try_lock)
+        Self::with(layer, Lock::attempt)
     }
 
     /// The right to use it, if nobody makes or removes it.
     fn share(layer: &Path) -> Result<Option<Self>, HcsFailure> {
-        Self::with(layer, File::try_lock_shared)
+        Self::with(layer, Lock::share)
     }
 
     fn with(
         layer: &Path,
-        lock: impl FnOnce(&File) -> Result<(), TryLockError>,
+        lock: impl FnOnce(File) -> io::Result<Option<Lock>>,
     ) -> Result<Option<Self>, HcsFailure> {
         let path = layer.with_extension("lock");
         let locking = || HcsFailure::io(format!("lock {}", path.display()));
         let file = File::options().create(true).read(true).append(true).open(&path).map_err(locking())?;
-        match lock(&file) {
-            Ok(()) => Ok(Some(Self(file))),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(locking()(error)),
-        }
-    }
-}
-
-impl Drop for LayerLock {
-    fn drop(&mut self) {
-        let _ = self.0.unlock();
+        Ok(lock(file).map_err(locking())?.map(|lock| Self { _lock: lock }))
     }
 }
