@@ -40,6 +40,7 @@ pub mod dockerfile;
 mod draft;
 pub mod engine;
 mod error;
+mod fence;
 pub mod fetch;
 mod file_at;
 #[cfg(windows)]

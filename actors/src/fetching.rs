@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// On whose behalf, and so from where, a build fetches its contexts and what ADD names. Images of registries are not meant.
+/// On whose behalf, and so from where, a build fetches its contexts, what ADD names and images, and where it publishes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fetching {
@@ -10,7 +10,7 @@ pub enum Fetching {
     #[default]
     Own,
     /// For somebody else who must not reach what only this machine does: by HTTP from public addresses, through no proxy
-    /// of this machine.
+    /// of this machine, but for the registries in [`RegistryAccess::private`](crate::RegistryAccess::private).
     Public,
     /// For somebody else who may reach what this machine does: by HTTP.
     Anywhere,

@@ -57,7 +57,7 @@ pub struct BuildRequest {
     pub ssh: Vec<SshRef>,
     /// How registries are reached.
     pub registry: RegistryAccess,
-    /// On whose behalf what ADD names is fetched.
+    /// On whose behalf what ADD names and images are fetched.
     #[serde(default, skip_serializing_if = "Fetching::is_own")]
     pub fetching: Fetching,
     /// The platforms on which the plan runs commands; empty when no machine of any kind is needed.
@@ -233,11 +233,15 @@ pub struct RegistryAccess {
     /// Whether TLS certificates are checked and plain HTTP is refused. Loopback registries may always
     /// use plain HTTP.
     pub tls_verify: bool,
+    /// The registries, as `host` or `host:port`, that a build reaches wherever they are, although it fetches from public
+    /// addresses alone ([`Fetching::Public`]).
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub private: BTreeSet<String>,
 }
 
 impl Default for RegistryAccess {
     fn default() -> Self {
-        Self { authfile: None, tls_verify: true }
+        Self { authfile: None, tls_verify: true, private: BTreeSet::new() }
     }
 }
 

@@ -159,7 +159,11 @@ fn a_request_has_its_golden_form() {
             SecretRef { id: "env".into(), source: SecretSource::Env("TOKEN".into()) },
         ],
         ssh: vec![SshRef { id: "default".into(), paths: vec![] }],
-        registry: RegistryAccess { authfile: Some("/auth.json".into()), tls_verify: false },
+        registry: RegistryAccess {
+            authfile: Some("/auth.json".into()),
+            tls_verify: false,
+            private: ["registry.corp:5000".to_owned()].into(),
+        },
         runs_on: [platform()].into(),
         bases: vec![BaseImage { reference: "busybox".into(), platform: platform() }],
         backend: Some(BackendId::new("buildah")),

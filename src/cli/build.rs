@@ -265,6 +265,10 @@ impl From<EmulationArg> for Emulation {
 impl RegistryArgs {
     /// The arguments as the library takes them.
     pub(super) fn access(&self) -> polyarch_actors::RegistryAccess {
-        polyarch_actors::RegistryAccess { authfile: self.authfile.clone(), tls_verify: self.tls_verify }
+        polyarch_actors::RegistryAccess {
+            authfile: self.authfile.clone(),
+            tls_verify: self.tls_verify,
+            ..polyarch_actors::RegistryAccess::default()
+        }
     }
 }

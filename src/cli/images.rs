@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use polyarch_actors::Fetching;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -25,7 +26,7 @@ pub(super) fn open(store: Option<PathBuf>, registry: Option<&RegistryArgs>) -> R
     let path =
         path.ok_or_else(|| Failure::usage("there is no folder for the store").hint("name one with --store"))?;
     let access = registry.map(RegistryArgs::access).unwrap_or_default();
-    Ok(Images::new(Store::open(path)?, ClientOptions::of_process(access)))
+    Ok(Images::new(Store::open(path)?, ClientOptions::of_process(access, Fetching::Own)))
 }
 
 pub(super) fn list(store: Option<PathBuf>, args: FormatArgs) -> Result<(), Failure> {

@@ -39,8 +39,8 @@ pub(super) struct ServeArgs {
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Whose builds there are, in TOML: "[tenant.NAME]" with tokens, weight, max_running, max_waiting, max_memory,
-    /// max_cpus, max_pids, max_time, secrets, paths, authfile, fetch_private and network; SIGHUP has it read again. Without it there is
-    /// one tenant and no token, on this machine alone
+    /// max_cpus, max_pids, max_time, secrets, paths, authfile, private_registries, fetch_private and network; SIGHUP has it
+    /// read again. Without it there is one tenant and no token, on this machine alone
     #[arg(long, value_name = "FILE")]
     tenants: Option<PathBuf>,
     /// The certificate of this server and those that vouch for it, in PEM form

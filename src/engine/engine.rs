@@ -95,7 +95,8 @@ impl Engine {
         })
         .await
         .map_err(|error| error.of("imported steps"))?;
-        let client = RegistryClient::new(ClientOptions::of_process(task.request.registry.clone()));
+        let access = task.request.registry.clone();
+        let client = RegistryClient::new(ClientOptions::of_process(access, task.request.fetching));
         let mut steps = 0;
         loop {
             let done;

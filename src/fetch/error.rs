@@ -5,10 +5,7 @@ use std::{io, path::PathBuf};
 use polyarch_actors::{BuildError, Fault};
 
 use super::checksum::ChecksumError;
-use crate::{
-    error::with_sources,
-    {guard::GuardError, oci::StoreError, registry::RegistryError},
-};
+use crate::{error::with_sources, fence::Fence, guard::GuardError, oci::StoreError, registry::RegistryError};
 
 /// Why something could not be fetched. Never holds a password.
 #[derive(Debug, thiserror::Error)]
@@ -162,6 +159,16 @@ pub enum GitFault {
 }
 
 impl FetchError {
+    /// What a failed fetch of `what` means: that the fence has refused it, where it has.
+    pub(super) fn refused(fence: Option<&Fence>, what: &str) -> Option<Self> {
+        let host = fence?.refused()?;
+        Some(Self::NotPublic { what: what.to_owned(), host })
+    }
+
+    pub(super) fn fence(error: &io::Error) -> Self {
+        RegistryError::Setup { reason: error.to_string() }.into()
+    }
+
     pub(super) fn io(action: &'static str, path: &std::path::Path, source: io::Error) -> Self {
         Self::Io { action, path: path.to_owned(), source }
     }

@@ -22,11 +22,11 @@ use tokio::{
 use super::{
     checksum::{Checksum, Hasher},
     error::FetchError,
-    fence::{Fence, fence},
     remembered::Remembered,
     secret::authorization,
 };
 use crate::{
+    fence::Fence,
     oci::{Store, StoreError},
     registry::{RegistryError, TransferCx, Web},
 };
@@ -76,7 +76,7 @@ pub async fn http(
         return known.file(store, &url);
     }
     let authorization = authorization(url.host_str().unwrap_or_default(), secrets)?;
-    let fence = fence(fetching).await?;
+    let fence = Fence::of(fetching).map_err(|error| FetchError::fence(&error))?;
     let web = Web::new(&url, authorization.as_deref(), fence.as_ref().map(Fence::proxy))?;
     let download =
         Download { web: &web, fence: fence.as_ref(), url: &url, known: known.as_ref(), checksum, store, cx };
@@ -152,7 +152,7 @@ impl Download<'_> {
         let asked = self.cx.until_cancelled(self.web.ask(self.url, &what, etag)).await;
         // Another attempt would be refused too.
         if asked.is_err()
-            && let Some(refusal) = self.fence.and_then(|fence| fence.refusal(&what))
+            && let Some(refusal) = FetchError::refused(self.fence, &what)
         {
             return Ok(Err(refusal));
         }

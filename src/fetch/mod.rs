@@ -3,11 +3,8 @@
 mod added;
 mod checksum;
 mod error;
-mod fence;
 mod git;
-mod here;
 mod http;
-mod public;
 mod remembered;
 mod secret;
 

@@ -92,7 +92,11 @@ fn rich() -> BuildSpec {
         SecretRef { id: "e".into(), source: SecretSource::Env("TOKEN".into()) },
     ];
     spec.ssh = vec![SshRef { id: "default".into(), paths: vec!["/run/agent".into()] }];
-    spec.registry = RegistryAccess { authfile: Some("/auth.json".into()), tls_verify: false };
+    spec.registry = RegistryAccess {
+        authfile: Some("/auth.json".into()),
+        tls_verify: false,
+        ..RegistryAccess::default()
+    };
     spec.backend = Some(BackendId::new("buildah"));
     spec.emulation = Emulation::Forbid;
     spec.steps = StepOptions {

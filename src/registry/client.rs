@@ -7,9 +7,13 @@ use std::{
     time::Duration,
 };
 
-use polyarch_actors::RegistryAccess;
+use polyarch_actors::{Fetching, RegistryAccess};
 
-use super::{auth::CredentialSources, connection::Clients, host::Host};
+use super::{
+    auth::CredentialSources,
+    connection::{Clients, Trust},
+    host::Host,
+};
 
 /// How long a registry may take.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,13 +45,15 @@ pub struct ClientOptions {
     pub credentials: CredentialSources,
     /// How long a registry may take.
     pub timeouts: Timeouts,
+    /// On whose behalf registries are asked, and so which.
+    pub fetching: Fetching,
 }
 
 impl ClientOptions {
     /// The options for a process: its environment says where credentials are.
-    pub fn of_process(access: RegistryAccess) -> Self {
+    pub fn of_process(access: RegistryAccess, fetching: Fetching) -> Self {
         let credentials = CredentialSources::of_process(access.authfile.clone());
-        Self { access, credentials, timeouts: Timeouts::default() }
+        Self { access, credentials, timeouts: Timeouts::default(), fetching }
     }
 }
 
@@ -62,7 +68,8 @@ pub(super) struct Shared {
     pub(super) clients: Clients,
     pub(super) credentials: CredentialSources,
     pub(super) timeouts: Timeouts,
-    pub(super) tls_verify: bool,
+    access: RegistryAccess,
+    fetching: Fetching,
     hosts: Mutex<HashMap<String, Arc<Host>>>,
 }
 
@@ -81,7 +88,8 @@ impl RegistryClient {
             clients: Clients::new(options.timeouts.clone()),
             credentials: options.credentials,
             timeouts: options.timeouts,
-            tls_verify: options.access.tls_verify,
+            access: options.access,
+            fetching: options.fetching,
             hosts: Mutex::default(),
         };
         Self { shared: Arc::new(shared) }
@@ -90,7 +98,19 @@ impl RegistryClient {
     /// What is known of a registry.
     pub(super) fn host(&self, registry: &str) -> Arc<Host> {
         let mut hosts = self.shared.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        let make = || Arc::new(Host::new(registry, self.shared.tls_verify));
+        let make = || Arc::new(Host::new(registry, self.shared.trust(registry)));
         hosts.entry(registry.to_owned()).or_insert_with(make).clone()
+    }
+}
+
+impl Shared {
+    /// How far a host is trusted that a registry leads to.
+    pub(super) fn trust(&self, host: &str) -> Trust {
+        Trust::of(host, self.access.tls_verify)
+    }
+
+    /// On whose behalf a registry is asked.
+    pub(super) fn fetching(&self, registry: &str) -> Fetching {
+        if self.access.private.contains(registry) { Fetching::Anywhere } else { self.fetching }
     }
 }

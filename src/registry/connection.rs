@@ -13,11 +13,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use reqwest::{Client, Response};
+use reqwest::{Client, Proxy, Response};
 use rustls::pki_types::CertificateDer;
 use tokio::time::Instant;
 
 use super::{client::Timeouts, error::RegistryError, tls};
+use crate::fence::Fence;
 
 /// The clients for the kinds of registries, each made when first needed.
 #[derive(Debug)]
@@ -82,14 +83,25 @@ impl Clients {
         let client = match made.entry((trust, own)) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(place) => {
-                let client = self.make(trust, &place.key().1);
+                let client = self.make(trust, &place.key().1, None);
                 place.insert(client)
             }
         };
         client.clone().map_err(|reason| RegistryError::Setup { reason })
     }
 
-    fn make(&self, trust: Trust, own: &[CertificateDer<'static>]) -> Result<Client, String> {
+    /// A client for one registry that reaches everything through a fence.
+    pub(super) fn fenced(&self, trust: Trust, host: &str, fence: &Fence) -> Result<Client, RegistryError> {
+        let own = if trust == Trust::Checked { tls::certificates_for(host) } else { Vec::new() };
+        self.make(trust, &own, Some(fence)).map_err(|reason| RegistryError::Setup { reason })
+    }
+
+    fn make(
+        &self,
+        trust: Trust,
+        own: &[CertificateDer<'static>],
+        fence: Option<&Fence>,
+    ) -> Result<Client, String> {
         let tls = if trust == Trust::Checked { tls::checked(own)? } else { tls::unchecked()? };
         let builder = Client::builder()
             .user_agent(concat!("polyarch/", env!("CARGO_PKG_VERSION")))
@@ -99,7 +111,11 @@ impl Clients {
             .https_only(trust == Trust::Checked)
             // Retries are counted and reported by the caller.
             .retry(reqwest::retry::never());
-        let builder = if trust == Trust::Loopback { builder.no_proxy() } else { builder };
+        let builder = match fence {
+            Some(fence) => builder.proxy(Proxy::all(fence.proxy()).map_err(|error| cause(&error))?),
+            None if trust == Trust::Loopback => builder.no_proxy(),
+            None => builder,
+        };
         builder.build().map_err(|error| cause(&error))
     }
 }

@@ -113,7 +113,7 @@ impl RegistryClient {
                 .watch(host.http(&self.shared)?.get(url).send(), idle, Duration::ZERO)
                 .await
                 .map_err(|idle| RegistryError::Stalled { registry: place.clone(), idle })?
-                .map_err(|error| connection::failure(&place, &what, &error))
+                .map_err(|error| host.failure(&place, &what, &error))
         };
         let response = cx.until_cancelled(asking).await?;
         if !response.status().is_success() {

@@ -63,6 +63,17 @@ pub enum RegistryError {
         /// Whether the same may work in a moment.
         passing: bool,
     },
+    /// It, or where it leads to, is at an address that somebody else's build must not reach.
+    #[error(
+        "{registry} is not asked: {host} has no public address outside the networks of this machine, and {registry} \
+         is not one of the private registries of this build"
+    )]
+    NotPublic {
+        /// The registry's host.
+        registry: String,
+        /// The host that was to be reached.
+        host: String,
+    },
     /// A connection broke while it was used.
     #[error("the connection to {registry} broke: {reason}")]
     Interrupted {
@@ -213,6 +224,7 @@ impl RegistryError {
             | Self::WrongCredentials { .. }
             | Self::Denied { .. }
             | Self::NotFound { .. }
+            | Self::NotPublic { .. }
             | Self::Impossible { .. }
             | Self::Auth(_) => Fault::User,
             Self::Unreachable { .. }
@@ -259,28 +271,31 @@ impl RegistryError {
 
 impl From<RegistryError> for BuildError {
     fn from(error: RegistryError) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<&RegistryError> for BuildError {
+    fn from(error: &RegistryError) -> Self {
         let retryable = error.retryable();
         match error {
             RegistryError::Cancelled => Self::Cancelled,
-            RegistryError::Store(StoreError::Io { ref path, .. }) if is_full(&error) => {
+            RegistryError::Store(full @ StoreError::Io { path, .. }) if full.is_full() => {
                 Self::NoSpace { path: path.display().to_string() }
             }
+            RegistryError::NotPublic { .. } => Self::invalid(error.to_string()),
             RegistryError::Store(_) | RegistryError::Setup { .. } => {
-                Self::Host { reason: with_sources(&error), retryable }
+                Self::Host { reason: with_sources(error), retryable }
             }
             _ => {
                 use RegistryError::{Auth, Denied, NoCredentials, WrongCredentials};
                 let denied =
                     matches!(error, NoCredentials { .. } | WrongCredentials { .. } | Denied { .. } | Auth(_));
-                let reason = with_sources(&error);
+                let reason = with_sources(error);
                 Self::Registry { reason, retryable, denied, image: None, place: None }
             }
         }
     }
-}
-
-fn is_full(error: &RegistryError) -> bool {
-    matches!(error, RegistryError::Store(store) if store.is_full())
 }
 
 fn colon(text: &str) -> String {
@@ -338,6 +353,13 @@ mod tests {
             message: String::new(),
         };
         assert_eq!(limited.to_string(), "docker.io takes no more requests for 30 s");
+    }
+
+    #[test]
+    fn what_may_not_be_asked_is_for_the_one_who_wants_it_to_mend() {
+        let error = RegistryError::NotPublic { registry: "r".into(), host: "10.0.0.1".into() };
+        assert_eq!((error.fault(), BuildError::from(&error).fault()), (Fault::User, Fault::User));
+        assert!(!error.retryable());
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use polyarch_actors::Fetching;
 use reqwest::{
     Client, Method, Response, StatusCode, Url,
     header::{AUTHORIZATION, HeaderName, HeaderValue, WWW_AUTHENTICATE},
@@ -21,6 +22,7 @@ use super::{
     error::RegistryError,
     token::{self, Token, TokenRequest},
 };
+use crate::fence::Fence;
 
 /// How many blobs go to or come from one registry at once.
 const PARALLEL_BLOBS: usize = 4;
@@ -30,13 +32,20 @@ pub(super) struct Host {
     /// Its name in references.
     pub(super) name: String,
     trust: Trust,
-    http: OnceLock<Client>,
+    way: OnceLock<Way>,
     base: OnceCell<Url>,
     challenge: Mutex<Option<Challenge>>,
     credentials: tokio::sync::Mutex<HashMap<String, Option<Credentials>>>,
     tokens: tokio::sync::Mutex<HashMap<Vec<String>, Token>>,
     /// Bounds how many blobs are moved at once.
     pub(super) blobs: Semaphore,
+}
+
+/// How the registry is reached, and whatever it leads to.
+struct Way {
+    http: Client,
+    /// What everything goes through, for some builds.
+    fence: Option<Fence>,
 }
 
 /// What a request wants to do, and where.
@@ -109,11 +118,11 @@ struct Authorization {
 }
 
 impl Host {
-    pub(super) fn new(name: &str, tls_verify: bool) -> Self {
+    pub(super) fn new(name: &str, trust: Trust) -> Self {
         Self {
             name: name.to_owned(),
-            trust: Trust::of(name, tls_verify),
-            http: OnceLock::new(),
+            trust,
+            way: OnceLock::new(),
             base: OnceCell::new(),
             challenge: Mutex::new(None),
             credentials: tokio::sync::Mutex::default(),
@@ -138,11 +147,26 @@ impl Host {
     }
 
     pub(super) fn http(&self, shared: &Shared) -> Result<Client, RegistryError> {
-        if let Some(http) = self.http.get() {
-            return Ok(http.clone());
+        if let Some(way) = self.way.get() {
+            return Ok(way.http.clone());
         }
-        let http = shared.clients.get(self.trust, &self.name)?;
-        Ok(self.http.get_or_init(|| http).clone())
+        let fence = Fence::of(shared.fetching(&self.name))
+            .map_err(|error| RegistryError::Setup { reason: error.to_string() })?;
+        let http = match &fence {
+            Some(fence) => shared.clients.fenced(self.trust, &self.name, fence),
+            None => shared.clients.get(self.trust, &self.name),
+        }?;
+        Ok(self.way.get_or_init(|| Way { http, fence }).http.clone())
+    }
+
+    /// What a request without an answer means: that it was not let out, where that is so.
+    pub(super) fn failure(&self, asked: &str, what: &str, error: &reqwest::Error) -> RegistryError {
+        self.refused().unwrap_or_else(|| connection::failure(asked, what, error))
+    }
+
+    fn refused(&self) -> Option<RegistryError> {
+        let host = self.way.get()?.fence.as_ref()?.refused()?;
+        Some(RegistryError::NotPublic { registry: self.name.clone(), host })
     }
 
     /// Makes a request. Any status but success is an error.
@@ -182,7 +206,7 @@ impl Host {
                 .watch(request.send(), idle, shared.timeouts.commit)
                 .await
                 .map_err(|idle| RegistryError::Stalled { registry: self.name.clone(), idle })?
-                .map_err(|error| connection::failure(&self.name, call.what, &error))?;
+                .map_err(|error| self.failure(&self.name, call.what, &error))?;
             if response.status().is_success() {
                 return Ok(response);
             }
@@ -219,9 +243,7 @@ impl Host {
                 .watch(http.get(url.clone()).send(), shared.timeouts.idle, Duration::ZERO)
                 .await
                 .map_err(|idle| RegistryError::Stalled { registry: self.name.clone(), idle })
-                .and_then(|end| {
-                    end.map_err(|error| connection::failure(&self.name, "the first contact", &error))
-                });
+                .and_then(|end| end.map_err(|error| self.failure(&self.name, "the first contact", &error)));
             match contact {
                 Ok(response) => {
                     self.take_challenge(&response);
@@ -283,7 +305,9 @@ impl Host {
                         what: call.what,
                         idle: shared.timeouts.idle,
                     };
-                    let fetched = token::fetch(&self.token_http(shared, &realm)?, &request).await;
+                    let fetched = token::fetch(&self.token_http(shared, &realm)?, &request)
+                        .await
+                        .map_err(|error| self.refused().unwrap_or(error));
                     if matches!(fetched, Err(RegistryError::WrongCredentials { .. })) {
                         self.forget_credentials(&call.scopes.repository).await;
                     }
@@ -308,7 +332,10 @@ impl Host {
     fn token_http(&self, shared: &Shared, realm: &str) -> Result<Client, RegistryError> {
         let realm = Url::parse(realm).ok();
         match (self.trust, realm.as_ref().and_then(Url::host_str)) {
-            (Trust::Loopback, Some(host)) => shared.clients.get(Trust::of(host, shared.tls_verify), host),
+            // What has to go through the fence does here too.
+            (Trust::Loopback, Some(host)) if shared.fetching(&self.name) != Fetching::Public => {
+                shared.clients.get(shared.trust(host), host)
+            }
             _ => self.http(shared),
         }
     }

@@ -1,7 +1,7 @@
 //! Whose builds there are, and what each may use: from a file in TOML.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs, io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -13,7 +13,7 @@ use polyarch_actors::{BuildResources, SecretRef, SecretSource};
 use serde::Deserialize;
 
 use super::{resources, token::TokenHash};
-use crate::quantity;
+use crate::{oci::Reference, quantity};
 
 /// The largest share of a tenant.
 const MOST_WEIGHT: u32 = 1000;
@@ -42,8 +42,10 @@ pub struct Tenant {
     /// The file of registry credentials of its builds. Without one they have none, unless there are no tokens
     /// ([`Access::ThisMachine`](super::Access::ThisMachine)): then those of the user that the service runs as.
     pub authfile: Option<PathBuf>,
-    /// Whether its contexts and what ADD names may be at addresses that are not public. Without tokens they may.
+    /// Whether its contexts, what ADD names and registries may be at addresses that are not public. Without tokens they may.
     pub fetch_private: bool,
+    /// The registries, as `host` or `host:port`, that may be at such an address anyway.
+    pub private_registries: BTreeSet<String>,
     /// Whether its steps reach the network of this machine: on it, also what listens on loopback.
     pub network: bool,
 }
@@ -62,6 +64,7 @@ impl Tenant {
             paths: Vec::new(),
             authfile: None,
             fetch_private: false,
+            private_registries: BTreeSet::new(),
             network: true,
         }
     }
@@ -139,6 +142,8 @@ struct Entry {
     authfile: Option<PathBuf>,
     #[serde(default)]
     fetch_private: bool,
+    #[serde(default)]
+    private_registries: BTreeSet<String>,
     network: Option<bool>,
 }
 
@@ -217,6 +222,12 @@ impl Tenants {
         if entry.authfile.as_deref().is_some_and(Path::is_relative) {
             return Err(at(".authfile", "it is not an absolute path"));
         }
+        if let Some(name) = entry.private_registries.iter().find(|name| !is_registry(name)) {
+            let reason = format!(
+                "{name:?} is no registry as names of images begin with, like registry.example.com:5000"
+            );
+            return Err((".private_registries".into(), reason));
+        }
         for (id, source) in &entry.secrets {
             match source {
                 SecretSource::File(file) if file.is_relative() => {
@@ -239,6 +250,7 @@ impl Tenants {
             paths: entry.paths,
             authfile: entry.authfile,
             fetch_private: entry.fetch_private,
+            private_registries: entry.private_registries,
             network: entry.network.unwrap_or(true),
         });
         for (place, token) in entry.tokens.iter().enumerate() {
@@ -258,6 +270,11 @@ impl Tenants {
         self.tenants.push(tenant);
         Ok(())
     }
+}
+
+/// Whether names of images can begin with it and mean this registry.
+fn is_registry(name: &str) -> bool {
+    format!("{name}/image").parse::<Reference>().is_ok_and(|reference| reference.registry() == name)
 }
 
 /// How long a build may take.

@@ -13,6 +13,7 @@ fn a_file_says_what_each_tenant_may_use() {
     let text = format!(
         "[tenant.web]\nweight = 3\nmax_running = 2\nmax_waiting = 0\nmax_memory = \"4g\"\nmax_cpus = 2\nmax_time = \"1h30m\"\ntokens = [\"{}\"]\n\
          paths = [\"{root}/src\"]\nauthfile = \"{root}/auth.json\"\n\
+         private_registries = [\"registry.corp:5000\", \"docker.io\"]\n\
          [tenant.web.secrets]\nnpm = {{ env = \"NPM\" }}\ngit = {{ file = \"{root}/git\" }}\n[tenant.b]\n\
          network = false\n",
         token.hash()
@@ -25,6 +26,7 @@ fn a_file_says_what_each_tenant_may_use() {
     assert_eq!((web.weight, web.max_running, web.max_waiting), (3, Some(2), Some(0)));
     let most = BuildResources { memory: Some(4 << 30), millicpus: Some(2000), ..BuildResources::default() };
     assert_eq!((web.most, web.max_time), (most, Some(Duration::from_mins(90))));
+    assert!(web.private_registries.iter().eq(["docker.io", "registry.corp:5000"]));
     assert_eq!(web.secret("npm").map(|secret| secret.source), Some(SecretSource::Env("NPM".into())));
     assert_eq!(web.secret("ssh"), None);
     for wrong in ["", "web", &token.hash().to_string(), &format!("{} ", token.as_str())] {
@@ -55,6 +57,11 @@ fn what_is_wrong_is_said_with_its_place() {
         ("[tenant.a]\nmax_cpus = 0", "tenant.a.max_cpus: it is a number from 0.01"),
         ("[tenant.a]\nmax_pids = 0", "tenant.a.max_pids: it is a number from 1"),
         ("[tenant.a]\npaths = [\"/srv\", \"src\"]", "tenant.a.paths["),
+        (
+            "[tenant.a]\nprivate_registries = [\"corp\"]",
+            "tenant.a.private_registries: \"corp\" is no registry",
+        ),
+        ("[tenant.a]\nprivate_registries = [\"r.example/app\"]", "\"r.example/app\" is no registry"),
         ("[tenant.a]\nauthfile = \"auth.json\"", "tenant.a.authfile: it is not an absolute path"),
         (
             "[tenant.a]\nsecrets = { x = { file = \"x\" } }",

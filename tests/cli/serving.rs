@@ -48,9 +48,10 @@ impl Serving {
         let base = ready().then(busybox).flatten()?;
         let desk = Desk::new();
         let tokens: Vec<Token> = TENANTS.iter().map(|_| Token::generate().expect("a token")).collect();
+        let registry = base.split('/').next().unwrap_or_default();
         let entry = |(tenant, token): (&&str, &Token)| {
             format!(
-                "[tenant.{tenant}]\ntokens = ['{}']\npaths = ['{}']\nnetwork = {}\n",
+                "[tenant.{tenant}]\ntokens = ['{}']\npaths = ['{}']\nprivate_registries = ['{registry}']\nnetwork = {}\n",
                 token.hash(),
                 desk.path("src").display(),
                 *tenant != CONFINED

@@ -22,6 +22,7 @@ mod queue_troubles;
 mod registry;
 mod registry_chunks;
 mod registry_faults;
+mod registry_reach;
 mod registry_storms;
 mod registry_tags;
 mod registry_tokens;

@@ -54,6 +54,7 @@ async fn a_build_is_taken_with_everything_that_is_asked_for() {
     assert_eq!((spec.resources, spec.steps), (resources, StepOptions::default()));
     assert_eq!(spec.secrets[0].source, SecretSource::Env("NPM_OF_THE_SERVER".into()));
     assert!(spec.outputs[0].pushes() && spec.attestations.sbom && spec.registry.authfile.is_some());
+    assert!(spec.registry.private.iter().eq(["registry.corp:5000"]));
     assert_eq!(submission.timeouts.total.map(|time| time.as_secs()), Some(4));
     assert_eq!(submission.supersede.map(|supersede| supersede.key), Some("app/main".into()));
 }

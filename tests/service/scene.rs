@@ -51,6 +51,7 @@ impl Scene {
         }
         let file = format!(
             "[tenant.web]\ntokens = ['{}']\nmax_waiting = 3\nmax_pids = 4096\nmax_cpus = 8\npaths = ['{}']\nauthfile = '{}'\n\
+             private_registries = ['registry.corp:5000']\n\
              secrets = {{ npm = {{ env = 'NPM_OF_THE_SERVER' }} }}\n\
              [tenant.other]\ntokens = ['{}']\nnetwork = false\nsecrets = {{ theirs = {{ file = '{}' }} }}\n",
             web.hash(),

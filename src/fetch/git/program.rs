@@ -16,10 +16,8 @@ use super::{
     url::{GitSource, without_credentials},
 };
 use crate::{
-    fetch::{
-        error::FetchError,
-        fence::{Fence, fence},
-    },
+    fence::Fence,
+    fetch::error::FetchError,
     guard::{Command, Exit, Programs},
     helper,
     sources::is_http,
@@ -119,7 +117,7 @@ impl Git {
         if !own && !is_http(&remote) {
             return Err(FetchError::NotHttp { repository: source.to_string() });
         }
-        let fence = fence(access.fetching).await?;
+        let fence = Fence::of(access.fetching).map_err(|error| FetchError::fence(&error))?;
         let host = source.host().to_owned();
         let mut template = Command::new(program);
         template.cwd = Some(tree.to_owned());
@@ -211,7 +209,7 @@ impl Git {
         if exit.code == Some(0) {
             return Ok(());
         }
-        match self.fence.as_ref().and_then(|fence| fence.refusal(&self.remote)) {
+        match FetchError::refused(self.fence.as_ref(), &self.remote) {
             Some(refused) => Err(Refusal::Fenced(refused)),
             None => Err(fault::refusal(&String::from_utf8_lossy(stderr))),
         }

@@ -99,6 +99,7 @@ async fn submit(
     let found = document.context.find(&tenant, service.shelf(), &mut wrong).await?;
     let (mut spec, mut submission) = document.spec(&found, &tenant, service.fetching(&tenant), &mut wrong);
     spec.registry.authfile = service.authfile(&tenant);
+    spec.registry.private.clone_from(&tenant.private_registries);
     if !is_clear {
         wrong.note("/submission/idempotency_key", "it is another one than in the header Idempotency-Key");
     }

@@ -54,7 +54,7 @@ pub(super) async fn fetch(
 ) -> Result<Vec<Fetched>, BuildError> {
     let puller = Puller {
         store: store.clone(),
-        client: RegistryClient::new(ClientOptions::of_process(request.registry.clone())),
+        client: RegistryClient::new(ClientOptions::of_process(request.registry.clone(), request.fetching)),
         cx: TransferCx::new(cx.cancel.clone(), RetryLimits::default(), |_| {}),
         pull: request.pull,
         events: cx.events.clone(),

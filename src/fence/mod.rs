@@ -1,14 +1,18 @@
-//! A way out to public addresses alone, as a proxy on this machine for one fetch.
+//! A way out to public addresses alone, as a proxy on this machine for one fetch or one registry.
 //!
-//! Whatever is fetched for somebody else goes through it, by git and by this program alike: first addresses, redirects and submodules.
+//! Whatever is fetched or published for somebody else goes through it, by git and by this program alike: first addresses, redirects,
+//! submodules and servers of tokens.
 //! Each name is resolved once, here, and what is connected to is the address that was looked at, so that a name that means another
 //! address a moment later changes nothing. Other programs of this machine that find it reach no more with it than without.
 //!
 //! Source: RFC 9110, section 9.3.6 (CONNECT); RFC 9112, section 3.2.2 (the form of requests to proxies).
 
+mod here;
+mod public;
+
 use std::{
     io,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener as StdListener},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -22,12 +26,10 @@ use tokio::{
     time::timeout,
 };
 
-use super::{
-    error::FetchError,
+use self::{
     here::Here,
     public::{is_public, reached},
 };
-use crate::registry::RegistryError;
 
 /// The largest head of a request, in bytes.
 const LARGEST_HEAD: usize = 64 << 10;
@@ -36,7 +38,7 @@ const CONNECT: Duration = Duration::from_secs(30);
 
 /// The proxy. It ends when this is dropped.
 #[derive(Debug)]
-pub(super) struct Fence {
+pub(crate) struct Fence {
     address: SocketAddr,
     refused: Refused,
     task: AbortHandle,
@@ -47,17 +49,6 @@ type Refused = Arc<Mutex<Option<String>>>;
 /// Whether something at these addresses is connected to.
 type Allows = fn(&[IpAddr]) -> io::Result<bool>;
 
-/// What whatever is fetched has to go through.
-pub(super) async fn fence(fetching: Fetching) -> Result<Option<Fence>, FetchError> {
-    match fetching {
-        Fetching::Own | Fetching::Anywhere => Ok(None),
-        Fetching::Public => {
-            let failed = |error: io::Error| RegistryError::Setup { reason: error.to_string() };
-            Ok(Some(Fence::with(is_outside).await.map_err(failed)?))
-        }
-    }
-}
-
 /// Whether all of these are addresses of the internet, and none of them is one of this machine or a neighbour's.
 fn is_outside(addresses: &[IpAddr]) -> io::Result<bool> {
     let here = Here::look()?;
@@ -65,22 +56,31 @@ fn is_outside(addresses: &[IpAddr]) -> io::Result<bool> {
 }
 
 impl Fence {
-    async fn with(allows: Allows) -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    /// What whatever is fetched has to go through, if anything. It needs a runtime of tokio.
+    pub(crate) fn of(fetching: Fetching) -> io::Result<Option<Self>> {
+        match fetching {
+            Fetching::Own | Fetching::Anywhere => Ok(None),
+            Fetching::Public => Self::with(is_outside).map(Some),
+        }
+    }
+
+    fn with(allows: Allows) -> io::Result<Self> {
+        let listener = StdListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        listener.set_nonblocking(true)?;
+        let listener = TcpListener::from_std(listener)?;
         let (address, refused) = (listener.local_addr()?, Refused::default());
         let task = tokio::spawn(serve(listener, Arc::clone(&refused), allows)).abort_handle();
         Ok(Self { address, refused, task })
     }
 
     /// Its address, as programs are given that of a proxy.
-    pub(super) fn proxy(&self) -> String {
+    pub(crate) fn proxy(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// What a failed fetch of `what` means: that this has refused it, where it has.
-    pub(super) fn refusal(&self, what: &str) -> Option<FetchError> {
-        let host = self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
-        Some(FetchError::NotPublic { what: what.to_owned(), host })
+    /// The first host that was not connected to because of its address.
+    pub(crate) fn refused(&self) -> Option<String> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -114,7 +114,9 @@ async fn pass(mut client: TcpStream, refused: &Refused, allows: Allows) -> io::R
         Ok(Some(server)) => server,
         Ok(None) => {
             refused.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(request.host);
-            return client.write_all(b"HTTP/1.1 403 Forbidden\r\nConnection: close\r\n\r\n").await;
+            // To whoever knows of no proxy, an answer would be that of the server.
+            let answer = b"HTTP/1.1 403 Forbidden\r\nConnection: close\r\n\r\n";
+            return if request.forward.is_none() { client.write_all(answer).await } else { Ok(()) };
         }
         Err(error) => {
             tracing::debug!(%error, host = request.host, "a server cannot be reached");
@@ -201,5 +203,4 @@ async fn connect(host: &str, port: u16, allows: Allows) -> io::Result<Option<Tcp
 }
 
 #[cfg(test)]
-#[path = "fence_tests.rs"]
 mod tests;
