@@ -126,7 +126,8 @@ impl Flow {
             return Err(refusal);
         }
         let pushes = self.spec.outputs.iter().any(Output::pushes);
-        let images = Images::new(self.store.clone(), ClientOptions::of_process(self.spec.registry.clone()));
+        let options = ClientOptions::of_process(self.spec.registry.clone(), self.spec.fetching);
+        let images = Images::new(self.store.clone(), options);
         let caches = self.caches(&images);
         if pushes {
             // A registry that cannot be reached should be known before hours of work, not after.
@@ -369,7 +370,9 @@ pub(crate) fn as_build_error(error: &Error) -> BuildError {
         Error::Cancelled => BuildError::Cancelled,
         Error::Dockerfile { error, .. } => error.clone().into(),
         Error::Spec(_) | Error::Checks { .. } | Error::Duplicate(_) => BuildError::invalid(error.to_string()),
-        Error::Registry(_) | Error::Publish(_) => BuildError::registry(error.to_string(), false),
+        Error::Registry(error) => error.into(),
+        Error::Publish(report) => first_error(report)
+            .map_or_else(|| BuildError::registry(error.to_string(), false), BuildError::from),
         Error::Gather(gather) => match gather.fault() {
             Fault::User => BuildError::invalid(error.to_string()),
             Fault::Registry => BuildError::registry(error.to_string(), false),
