@@ -91,7 +91,7 @@ impl RouteTable {
             return Err(BuildError::NoBackend {
                 platform: request.platform.clone(),
                 ruled_out: fits.iter().map(|(id, fit)| ruled_out(id, fit, request.emulation, None)).collect(),
-                ways_out: self.ways_out.get(&request.platform.os()).cloned().unwrap_or_default(),
+                ways_out: self.ways_out(request),
             });
         };
         let others = fits.iter().filter(|(id, _)| *id != backend);
@@ -101,6 +101,23 @@ impl RouteTable {
             reason: reason(chosen, request),
             ruled_out: others.map(|(id, fit)| ruled_out(id, fit, request.emulation, Some(chosen))).collect(),
         })
+    }
+
+    /// What a person can do who asks for what no backend can build: what backends advise that only lack something that the
+    /// steps are to be given, and otherwise what goes for every image of that OS.
+    fn ways_out(&self, request: &BuildRequest) -> Vec<String> {
+        let advice = self.backends.iter().filter(|report| {
+            let can = &report.capabilities;
+            let platforms = || can.native.iter().chain(&can.emulated);
+            fit(report, request).is_err()
+                && request.backend.as_ref().is_none_or(|forced| *forced == report.id)
+                && StepNeed::of(request).difference(&can.gives).next().is_some()
+                && request.runs_on.iter().all(|platform| platforms().any(|host| host.runs(platform)))
+        });
+        let advice: Vec<String> =
+            advice.flat_map(|report| report.capabilities.advice.iter().cloned()).collect();
+        let of_os = || self.ways_out.get(&request.platform.os()).cloned().unwrap_or_default();
+        if advice.is_empty() { of_os() } else { advice }
     }
 
     /// What the backend of a route does not hold the steps of a build to, one sentence each.
@@ -334,6 +351,24 @@ mod tests {
         let BuildError::NoBackend { ruled_out, ways_out, .. } = error else { panic!("{error}") };
         assert_eq!(ruled_out.len(), 3);
         assert_eq!(ways_out, ["add a remote Windows worker"]);
+    }
+
+    #[test]
+    fn who_only_lacks_what_steps_are_to_be_given_says_what_to_do() {
+        let mut sandbox = backend("sandbox", &["linux/amd64"], &[], &[ImageOs::Linux]);
+        sandbox.capabilities.advice = vec!["Run it in a scope.".into()];
+        let ways_out = BTreeMap::from([(ImageOs::Linux, vec!["use a machine with that CPU".to_owned()])]);
+        let table = RouteTable::new(vec![sandbox], ways_out);
+        let told = |target: &str| {
+            let mut request = request(target, &[target]);
+            request.steps.memory = Some(64 << 20);
+            match table.route(&request).expect_err("no limits") {
+                BuildError::NoBackend { ways_out, .. } => ways_out,
+                other => panic!("{other}"),
+            }
+        };
+        assert_eq!(told("linux/amd64"), ["Run it in a scope."]);
+        assert_eq!(told("linux/s390x"), ["use a machine with that CPU"]);
     }
 
     #[test]
