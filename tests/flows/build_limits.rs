@@ -1,18 +1,21 @@
 //! Builds whose steps share limits, on the backends that hold them to those on Linux.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use futures::StreamExt as _;
 use polyarch::{
     backend::sandbox::{SandboxBackend, SandboxOptions},
-    oci::{Store, digest_of},
+    oci::Store,
 };
 use polyarch_actors::{
     BuildBackend, BuildCx, BuildError, BuildId, BuildRequest, EventKind, EventSink, Platform, StepNeed,
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::support::buildah::{Registry, backend, folder, helper, ready, request, skip, with_bases};
+use crate::support::{
+    buildah::{Registry, backend, folder, helper, ready, request, skip, with_bases},
+    groups,
+};
 
 /// Keeps about 40 MB in memory for some seconds.
 const GREEDY: &str =
@@ -31,13 +34,6 @@ async fn build(
         Ok(_) => Ok(()),
         Err(error) => Err((error, events.subscribe().map(|event| event.kind.clone()).collect().await)),
     }
-}
-
-fn groups(build: &BuildId) -> Vec<PathBuf> {
-    let name = format!("polyarch-build-{}", digest_of(build.as_str().as_bytes()).short());
-    let top = Path::new("/sys/fs/cgroup");
-    let hierarchies = std::fs::read_dir(top).expect("groups").flatten().map(|entry| entry.path().join(&name));
-    hierarchies.chain([top.join(&name)]).filter(|path| path.exists()).collect()
 }
 
 #[tokio::test]
@@ -84,7 +80,7 @@ async fn two_platforms_of_a_build_share_its_memory_and_who_is_killed_for_it_is_t
         let ended = both(&wide, 200 << 20, 3).await;
         assert!(matches!(ended, (Ok(()), Ok(()))), "{id}: {ended:?}");
         for build in [tight, wide] {
-            assert_eq!(groups(&build), Vec::<PathBuf>::new(), "{id}");
+            assert_eq!(groups::of_build(&build), Vec::<PathBuf>::new(), "{id}");
         }
     }
 }

@@ -1,12 +1,12 @@
 //! What a build gives its steps: limits, memory to share, names of hosts, and all rights.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, time::Duration};
 
 use polyarch::session::{Ended, Failure, Limits, Session as _, SessionError, Step};
 use polyarch_actors::{Resource, StepNeed, Ulimit};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{buildah::skip, session::Bench};
+use crate::support::{buildah::skip, groups, session::Bench};
 
 fn limits(texts: &[&str]) -> std::collections::BTreeMap<Resource, Ulimit> {
     texts.iter().map(|text| Ulimit::read(text).expect("a limit")).collect()
@@ -132,8 +132,7 @@ async fn the_processes_of_a_step_share_the_cpu_time_that_it_may_have() {
 
 /// How many processes are in a group of a step that has this quota of CPU time.
 fn held_to(quota: &str) -> Option<usize> {
-    let top = Path::new("/sys/fs/cgroup");
-    let folders = [top.to_owned(), top.join("cpu")].map(fs::read_dir).into_iter().flatten().flatten();
+    let folders = groups::tops().into_iter().map(fs::read_dir).filter_map(Result::ok).flatten();
     let groups = folders.flatten().map(|entry| entry.path());
     let mut held = groups.filter(|group| {
         let read = |file| fs::read_to_string(group.join(file)).unwrap_or_default();

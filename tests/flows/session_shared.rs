@@ -11,15 +11,13 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use polyarch::{
-    oci::digest_of,
-    session::{Ended, Limits, Session as _, SessionError, SharedLimits, Step},
-};
+use polyarch::session::{Ended, Limits, Session as _, SessionError, SharedLimits, Step};
 use polyarch_actors::{BuildId, StepNeed};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::{
     buildah::{helper, skip, wait_for},
+    groups,
     session::Bench,
 };
 
@@ -27,26 +25,17 @@ use crate::support::{
 const GREEDY: &str = "timeout 3 dd if=/dev/zero of=/dev/null bs=40000000 count=1000000 2> /dev/null; \
                       code=$?; [ $code = 143 ] || exit $code";
 
-fn bench_that_shares() -> Option<Bench> {
+async fn bench_that_shares() -> Option<Bench> {
     let bench = Bench::new()?;
-    let groups = ["/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/cgroup.controllers"];
-    if nix::unistd::geteuid().is_root() && groups.iter().any(|file| Path::new(file).exists()) {
+    if bench.session.probe().await.expect("usable").gives.contains(&StepNeed::SharedMemory) {
         return Some(bench);
     }
-    skip("needs root and control groups");
+    skip("control groups cannot be used here");
     None
 }
 
 fn shared(limits: Limits) -> SharedLimits {
     SharedLimits { build: BuildId::generate(), limits, required: true }
-}
-
-/// The groups of a build, in each hierarchy that has one.
-fn groups(build: &BuildId) -> Vec<PathBuf> {
-    let name = format!("polyarch-build-{}", digest_of(build.as_str().as_bytes()).short());
-    let top = PathBuf::from("/sys/fs/cgroup");
-    let hierarchies = fs::read_dir(&top).expect("groups").flatten().map(|entry| entry.path());
-    hierarchies.chain([top]).map(|path| path.join(&name)).filter(|path| path.exists()).collect()
 }
 
 /// How many steps are below the group of a build, in the hierarchy that has most.
@@ -55,7 +44,7 @@ fn steps(build: &BuildId) -> usize {
         let entries = fs::read_dir(group).into_iter().flatten().flatten();
         entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).count()
     };
-    groups(build).into_iter().map(below).max().unwrap_or(0)
+    groups::of_build(build).into_iter().map(below).max().unwrap_or(0)
 }
 
 /// Runs two greedy steps at once, and returns how they ended.
@@ -67,7 +56,7 @@ async fn both(bench: &Bench, one: Option<SharedLimits>, other: Option<SharedLimi
 
 #[tokio::test]
 async fn two_steps_of_a_build_share_its_memory_and_those_of_two_builds_do_not() {
-    let Some(bench) = bench_that_shares() else { return };
+    let Some(bench) = bench_that_shares().await else { return };
     if fs::read_to_string("/proc/swaps").expect("read").lines().count() > 1 {
         skip("what is swapped out is not counted by every kernel");
         return;
@@ -87,13 +76,13 @@ async fn two_steps_of_a_build_share_its_memory_and_those_of_two_builds_do_not() 
     let (outcome, _) = bench.run(Step { limits, shared: Some(wide.clone()), ..bench.step(GREEDY) }).await;
     assert_eq!(outcome.expect("an outcome").ended, Ended::OutOfMemory(137));
     for SharedLimits { build, .. } in [tight, other, wide] {
-        assert_eq!(groups(&build), Vec::<PathBuf>::new());
+        assert_eq!(groups::of_build(&build), Vec::<PathBuf>::new());
     }
 }
 
 #[tokio::test]
 async fn the_group_of_a_build_is_there_while_one_of_its_steps_runs_however_the_others_end() {
-    let Some(bench) = bench_that_shares() else { return };
+    let Some(bench) = bench_that_shares().await else { return };
     // One CPU and a half for the step is more than all may have.
     let shared = shared(Limits { memory: Some(64 << 20), pids: Some(100), millicpus: Some(1000) });
     let build = shared.build.clone();
@@ -106,7 +95,9 @@ async fn the_group_of_a_build_is_there_while_one_of_its_steps_runs_however_the_o
     let (first, second) = (CancellationToken::new(), CancellationToken::new());
     let (one, other) = (begin(&first), begin(&second));
     wait_for("both steps", || steps(&build) == 2).await;
-    let read = |file: &str| groups(&build).iter().find_map(|path| fs::read_to_string(path.join(file)).ok());
+    let read = |file: &str| {
+        groups::of_build(&build).iter().find_map(|path| fs::read_to_string(path.join(file)).ok())
+    };
     assert_eq!(read("pids.max").as_deref(), Some("100\n"));
     let memory = read("memory.max").or_else(|| read("memory.limit_in_bytes"));
     assert_eq!(memory.as_deref(), Some("67108864\n"));
@@ -119,12 +110,12 @@ async fn the_group_of_a_build_is_there_while_one_of_its_steps_runs_however_the_o
     assert_eq!(steps(&build), 1);
     second.cancel();
     assert!(matches!(other.await.expect("no panic"), Err(SessionError::Cancelled)));
-    assert_eq!(groups(&build), Vec::<PathBuf>::new());
+    assert_eq!(groups::of_build(&build), Vec::<PathBuf>::new());
 }
 
 #[tokio::test]
 async fn the_processes_of_all_steps_of_a_build_are_counted_together() {
-    let Some(bench) = bench_that_shares() else { return };
+    let Some(bench) = bench_that_shares().await else { return };
     let many = "for n in 1 2 3 4 5 6; do sleep 3 & done 2> /dev/null; wait; echo done";
     let run = async |pids| {
         let shared = shared(Limits { pids: Some(pids), ..Limits::default() });
@@ -140,7 +131,7 @@ async fn the_processes_of_all_steps_of_a_build_are_counted_together() {
 
 #[tokio::test]
 async fn a_probe_tells_whether_builds_can_be_held_and_leaves_nothing() {
-    let Some(bench) = bench_that_shares() else { return };
+    let Some(bench) = bench_that_shares().await else { return };
     let gives = bench.session.probe().await.expect("usable").gives;
     for need in [StepNeed::SharedMemory, StepNeed::SharedCpu, StepNeed::SharedProcesses] {
         assert!(gives.contains(&need), "{need:?} in {gives:?}");
@@ -186,18 +177,18 @@ fn children(parent: u32) -> Vec<Pid> {
 
 #[tokio::test]
 async fn no_group_of_a_build_stays_whose_orchestrator_is_killed() {
-    let Some(bench) = bench_that_shares() else { return };
+    let Some(bench) = bench_that_shares().await else { return };
     let (folder, build) = (bench.path().join("killed"), BuildId::generate());
     let mut child = begin(&folder, &build);
     wait_for("the step", || steps(&build) == 1).await;
     child.kill().expect("killed");
     child.wait().expect("gone");
-    wait_for("the clean-up", || groups(&build).is_empty()).await;
+    wait_for("the clean-up", || groups::of_build(&build).is_empty()).await;
 }
 
 #[tokio::test]
 async fn what_stays_when_the_guard_is_killed_too_goes_with_the_next_start() {
-    let Some(bench) = bench_that_shares() else { return };
+    let Some(bench) = bench_that_shares().await else { return };
     let (folder, build) = (bench.path().join("killed"), BuildId::generate());
     let mut child = begin(&folder, &build);
     wait_for("the step", || steps(&build) == 1).await;
@@ -211,5 +202,5 @@ async fn what_stays_when_the_guard_is_killed_too_goes_with_the_next_start() {
     assert_eq!(steps(&build), 1, "nobody is there to clean up");
     let next = Bench::in_folder(&folder).expect("a bench");
     next.script(&next.base, "true").await;
-    assert_eq!(groups(&build), Vec::<PathBuf>::new());
+    assert_eq!(groups::of_build(&build), Vec::<PathBuf>::new());
 }

@@ -20,7 +20,7 @@ use polyarch_actors::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::tools;
+use super::{groups, tools};
 
 /// The program that serves as a helper.
 pub(crate) fn helper() -> PathBuf {
@@ -324,11 +324,7 @@ pub(crate) fn workers(store: &Path) -> Vec<PathBuf> {
 /// The control groups of a worker's containers.
 fn control_groups(worker: &Path) -> Vec<PathBuf> {
     let name = format!("polyarch-{}", digest_of(worker.as_os_str().as_encoded_bytes()).short());
-    let tops = fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten().map(|entry| entry.path());
-    tops.chain([PathBuf::from("/sys/fs/cgroup")])
-        .map(|top| top.join(&name))
-        .filter(|group| group.exists())
-        .collect()
+    groups::named(&name)
 }
 
 /// Waits up to a minute.

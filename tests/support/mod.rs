@@ -9,6 +9,8 @@ pub(crate) mod command;
 #[cfg(target_os = "linux")]
 pub(crate) mod git;
 #[cfg(target_os = "linux")]
+pub(crate) mod groups;
+#[cfg(target_os = "linux")]
 pub(crate) mod images;
 pub(crate) mod layouts;
 #[cfg(target_os = "linux")]

@@ -18,7 +18,7 @@ use crate::removal::remove_folder;
 /// something did not end by itself. Returns what could not be done.
 pub(super) fn remove_files(cleanup: &Cleanup, killed: bool) -> Vec<String> {
     for name in &cleanup.cgroups {
-        remove_cgroup(name, Path::new(group::TOP));
+        remove_cgroup(name, &group::top());
     }
     let due = cleanup.empty.iter().filter(|emptied| killed || !emptied.only_after_kill);
     due.filter_map(|emptied| empty(emptied).err()).collect()

@@ -48,7 +48,7 @@ pub(super) struct Setting {
 /// The groups below that of a build.
 #[derive(Debug, Default)]
 pub(crate) struct Below {
-    /// Where they are, from the top of each hierarchy.
+    /// Where they are, from where each hierarchy is mounted.
     path: String,
     /// Each is the only one of its name below a group of the build.
     pub(super) folders: Vec<PathBuf>,
@@ -61,7 +61,7 @@ pub(crate) struct Below {
 impl Hierarchies {
     /// Those of this machine.
     pub(crate) fn of_host() -> Self {
-        Self { top: group::TOP.into(), unified: group::is_unified() }
+        Self { top: group::top(), unified: group::is_unified() }
     }
 
     /// Whether one hierarchy limits everything.
@@ -74,10 +74,18 @@ impl Hierarchies {
         if self.unified { self.top.clone() } else { self.top.join(controller) }
     }
 
+    /// Has groups at the top be limited, where they were not until now.
+    pub(super) fn hand_down(&self) {
+        if self.unified {
+            hand_down(&self.top);
+        }
+    }
+
     /// Makes groups with this name below those of a build, which hold it to its limits.
     pub(crate) fn below(&self, shared: &SharedLimits, name: &str) -> Below {
         let of_build = name_of(&shared.build);
-        let path = format!("{of_build}/{name}");
+        let top = self.top.strip_prefix(group::TOP).unwrap_or(Path::new(""));
+        let path = top.join(&of_build).join(name).display().to_string();
         let mut below = Below { path, folders: Vec::new(), doors: Vec::new(), problems: Vec::new() };
         for setting in settings(self.unified, &shared.limits) {
             let top = self.of(setting.controller);
@@ -98,8 +106,8 @@ impl Hierarchies {
         let parent = top.join(of_build);
         for _ in 0..TRIES {
             existing(fs::create_dir(&parent))?;
+            self.hand_down();
             if self.unified {
-                hand_down(top);
                 hand_down(&parent);
             } else {
                 count_below(&parent)?;
@@ -121,7 +129,7 @@ impl Hierarchies {
 }
 
 impl Below {
-    /// Where the groups are, from the top of each hierarchy.
+    /// Where the groups are, from where each hierarchy is mounted.
     pub(crate) fn path(&self) -> &str {
         &self.path
     }

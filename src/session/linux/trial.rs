@@ -9,6 +9,7 @@ use std::{
 };
 
 use super::wire::Done;
+use crate::guard::group;
 
 /// How long a result with problems counts. The cause may have been passing.
 const DOUBTFUL: Duration = Duration::from_hours(1);
@@ -30,8 +31,9 @@ impl Trial {
         let user = nix::unistd::geteuid();
         let namespaces = ["user", "mnt"].map(|kind| fs::read_link(format!("/proc/self/ns/{kind}")).ok());
         let key = format!(
-            "{} {user} {namespaces:?} {} {} {} {}.{}",
+            "{} {user} {namespaces:?} {} {} {} {} {}.{}",
             boot.trim(),
+            group::top().display(),
             program.dev(),
             program.ino(),
             program.size(),

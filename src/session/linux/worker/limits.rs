@@ -1,6 +1,7 @@
 //! What a step may use up, by control groups: what it is given itself, and what it shares with its build.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
     io,
     path::{Path, PathBuf},
@@ -72,6 +73,7 @@ pub(super) fn hold(name: &str, limits: &Limits, shared: Option<&SharedLimits>) -
     if shared.is_some_and(|shared| shared.limits.memory.is_some()) && groups.below.holds(MEMORY) {
         groups.memory = groups.below.folder(&hierarchies.of(MEMORY));
     }
+    hierarchies.hand_down();
     let own = groups.own();
     for setting in settings(groups.unified, &own) {
         let controller = setting.controller;
@@ -123,7 +125,9 @@ impl Groups {
     /// What cannot be limited, and why not.
     pub(super) fn problems(&self) -> impl Iterator<Item = String> {
         let problems = self.problems.iter().chain(&self.below.problems);
-        problems.map(|(controller, error)| format!("{controller} cannot be limited: {error}"))
+        // One controller may have several settings.
+        let problems: BTreeMap<_, _> = problems.map(|(controller, error)| (controller, error)).collect();
+        problems.into_iter().map(|(controller, error)| format!("{controller} cannot be limited: {error}"))
     }
 
     /// Whose memory had run out when the kernel killed a process of the step, if it did.

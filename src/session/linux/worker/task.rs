@@ -51,6 +51,10 @@ pub(super) fn perform(work: &Work) -> Result<Done, Failure> {
     }
 }
 
+/// What a user can do who cannot have limits.
+const LIMITS_OF_USERS: &str = "Where limits are wanted, run polyarch as root or, with systemd and control groups of version 2, \
+                               in a scope of your own: systemd-run --user --scope polyarch …";
+
 /// Finds out whether overlays can be mounted and written.
 fn probe(work: &Work) -> Result<Done, Failure> {
     let mut done = Done {
@@ -90,6 +94,9 @@ fn probe(work: &Work) -> Result<Done, Failure> {
     if are_limited {
         let problems = groups.problems().map(|problem| format!("Builds are not limited: {problem}."));
         done.problems.extend(problems);
+    }
+    if work.userns && !(are_limited && groups.problems().next().is_none()) {
+        done.problems.push(LIMITS_OF_USERS.into());
     }
     Ok(done)
 }
