@@ -15,6 +15,6 @@ pub use command::{Command, Exit, GuardError};
 #[cfg(not(target_os = "linux"))]
 pub(crate) use group::Programs;
 #[cfg(target_os = "linux")]
-pub use linux::{Abandoned, Cleanup, CleanupCommand, Emptied, Guard, Launch, Message, Mode, Work};
+pub use linux::{Abandoned, Cleanup, CleanupCommand, Emptied, Guard, Launch, Layers, Message, Mode, Work};
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{Programs, group, serve};

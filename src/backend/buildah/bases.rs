@@ -3,7 +3,11 @@
 //! A shared storage is only ever added to, and by no other base. What a reference stands for is remembered in a small file, so that a
 //! build whose bases are here starts no process to look.
 
-use std::{collections::BTreeMap, fs, io, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use polyarch_actors::{
     BaseImage, BuildError, BuildRequest, Descriptor, Digest, EventKind, EventSink, Material, Materials,
@@ -137,9 +141,11 @@ impl Bases<'_> {
         self.events.emit(EventKind::PullStarted { image: base.reference.clone() });
         let pulled = self.pull(guard, request, base, &full, stored).await;
         if pulled.is_err() && !path.exists() {
-            // What came of it would only take space; an ordinary user cannot remove what other ids own.
+            // What came of it would only take space. The guard may remove what other ids own.
             let root = self.layout.images(&name(base));
-            let _ = fs::remove_dir_all(&root).and_then(|()| fs::create_dir(&root));
+            if wipe(guard, &root).await.is_ok() {
+                let _ = fs::create_dir(&root);
+            }
         }
         let image = pulled?;
         let remembered = Remembered { reference: full, image };
@@ -246,6 +252,13 @@ fn material(request: &BuildRequest, base: &Pinned, digest: Digest) -> Material {
 /// Whether a base for `found` serves where one for `wanted` is needed: an older variant of the same CPU does.
 fn suits(wanted: &Platform, found: &Platform) -> bool {
     wanted.arch() == found.arch() && wanted.runs(found)
+}
+
+/// Removes a storage root.
+pub(super) async fn wipe(guard: &mut Guard, root: &Path) -> Result<(), BuildError> {
+    let mut wipe = crate::guard::Command::new("rm");
+    wipe.arg("-rf").arg(root);
+    guard.output(&wipe, MOST).await.map_err(lost).map(drop)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]

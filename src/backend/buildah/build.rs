@@ -153,9 +153,7 @@ impl Attempt<'_> {
     /// Cleans up after a build that was cut off, and forgets a cache that rests on images that are gone.
     async fn ready_worker(&self, guard: &mut Guard) -> Result<(), BuildError> {
         if self.unfounded {
-            let mut wipe = crate::guard::Command::new("rm");
-            wipe.arg("-rf").arg(&self.storage.root);
-            guard.output(&wipe, LAST_WORDS).await.map_err(lost)?;
+            bases::wipe(guard, &self.storage.root).await?;
         }
         if self.worker.dirty {
             let problems = guard.clean().await.map_err(lost)?;

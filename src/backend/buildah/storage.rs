@@ -11,7 +11,7 @@ use std::{
 use polyarch_actors::Digest;
 
 use super::image_config::ImageConfig;
-use crate::oci::digest_of;
+use crate::{guard::Layers, oci::digest_of};
 
 /// The config of an image in a storage root; `image` is its id in 64 hexadecimal digits.
 pub(super) fn read_config(root: &Path, driver: &str, image: &str) -> io::Result<ImageConfig> {
@@ -34,6 +34,16 @@ pub(super) fn has_image(root: &Path, driver: &str, image: &str) -> bool {
 /// The list of containers of a storage root.
 pub(super) fn containers(root: &Path, driver: &str) -> PathBuf {
     root.join(format!("{driver}-containers/containers.json"))
+}
+
+/// The layers of a storage root.
+pub(super) fn layers(root: &Path, driver: &str) -> Layers {
+    let list = |of: &str| root.join(format!("{driver}-{of}/{of}.json"));
+    Layers {
+        list: list("layers"),
+        users: vec![list("images"), list("containers")],
+        folder: root.join(if driver == "vfs" { "vfs/dir" } else { driver }),
+    }
 }
 
 fn image_folder(root: &Path, driver: &str, image: &str) -> PathBuf {

@@ -127,6 +127,7 @@ impl Worker {
                 // lost then is a cache.
                 otherwise: self.root(),
             }],
+            layers: vec![storage::layers(&self.root(), &storage.driver)],
             markers: vec![self.marker()],
         }
     }

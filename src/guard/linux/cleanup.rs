@@ -54,7 +54,7 @@ fn holds_entries(path: &Path) -> bool {
     })
 }
 
-fn empty(emptied: &Emptied) -> Result<(), String> {
+pub(super) fn empty(emptied: &Emptied) -> Result<(), String> {
     let folder = &emptied.folder;
     let Ok(folder) = folder.canonicalize() else { return Ok(()) };
     let problem = |error: io::Error| format!("{} cannot be emptied: {error}", folder.display());

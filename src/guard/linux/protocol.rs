@@ -19,6 +19,8 @@ pub struct Cleanup {
     pub cgroups: Vec<String>,
     /// Commands to run then.
     pub commands: Vec<CleanupCommand>,
+    /// Storages that lose the layers that are of no use, after the commands, unless every command of the build ended well.
+    pub layers: Vec<Layers>,
     /// Files that say that a clean-up is due: removed when all of it worked.
     pub markers: Vec<PathBuf>,
 }
@@ -43,6 +45,17 @@ pub struct CleanupCommand {
     pub command: Command,
     /// What is emptied instead where the list is still not empty after the command.
     pub otherwise: PathBuf,
+}
+
+/// The layers of a storage of containers/storage.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Layers {
+    /// The file with the list of them.
+    pub list: PathBuf,
+    /// The files with the lists of images and containers, which are of layers.
+    pub users: Vec<PathBuf>,
+    /// What holds the folder of each.
+    pub folder: PathBuf,
 }
 
 /// How completely a guard holds what it runs.

@@ -25,6 +25,7 @@ use super::{
     command::{Command, Exit},
     descendants,
     entry::CELL_ROLE,
+    layers,
     process::Process,
     protocol::{Mode, REPORT, Report, Request, STDERR, STDOUT, Setup, Task, frame_head},
 };
@@ -62,6 +63,7 @@ async fn serve() -> io::Result<()> {
         mode: Mode::Namespaces,
         spare: None,
         killed: false,
+        failed: false,
     };
     // However it ends, nothing is running any more when the clean-up begins.
     let served = guard.serve().await;
@@ -79,6 +81,8 @@ struct Session {
     spare: Option<Cell>,
     /// Whether a command did not end by itself.
     killed: bool,
+    /// Whether a command did not end well.
+    failed: bool,
 }
 
 impl Session {
@@ -98,7 +102,7 @@ impl Session {
                 Request::Work(work) => self.run(&Task::Work(work.order), work.more).await?,
                 Request::Clean => {
                     // Whoever asks does so because of an earlier end.
-                    self.killed = true;
+                    (self.killed, self.failed) = (true, true);
                     let problems = self.clean().await;
                     self.report(&Report::Cleaned(problems)).await?;
                 }
@@ -137,6 +141,10 @@ impl Session {
         if !commands.is_empty() {
             // The commands themselves leave some.
             problems.extend(cleanup::remove_files(&self.setup.cleanup, self.killed));
+        }
+        if self.failed {
+            let removed = self.setup.cleanup.layers.iter().map(layers::remove_unused);
+            problems.extend(removed.filter_map(Result::err));
         }
         cleanup::finish(&self.setup.cleanup, &problems);
         problems
@@ -200,6 +208,7 @@ impl Session {
         (followed, self.spare) = tokio::join!(follow, prepare);
         running.end().await;
         self.killed |= !matches!(&followed, Ok(Report::Exited(Exit { code: Some(_), .. })));
+        self.failed |= !matches!(&followed, Ok(Report::Exited(Exit { code: Some(0), .. })));
         let ended = followed?;
         self.report(&ended).await
     }
