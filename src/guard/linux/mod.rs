@@ -13,6 +13,7 @@ mod layers;
 mod process;
 mod programs;
 mod protocol;
+mod running;
 mod session;
 
 use super::command;
