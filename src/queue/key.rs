@@ -4,9 +4,6 @@ use std::{fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-/// The longest key, in bytes.
-const LONGEST: usize = 255;
-
 /// A text that two submissions have in common: 1 to 255 bytes without control characters.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -18,6 +15,9 @@ pub struct Key(Arc<str>);
 pub struct KeyError(pub String);
 
 impl Key {
+    /// The longest key, in bytes.
+    pub const LONGEST: usize = 255;
+
     /// The key as text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -28,7 +28,7 @@ impl FromStr for Key {
     type Err = KeyError;
 
     fn from_str(text: &str) -> Result<Self, KeyError> {
-        let is_key = (1..=LONGEST).contains(&text.len()) && !text.contains(char::is_control);
+        let is_key = (1..=Self::LONGEST).contains(&text.len()) && !text.contains(char::is_control);
         is_key.then(|| Self(text.into())).ok_or_else(|| KeyError(text.to_owned()))
     }
 }

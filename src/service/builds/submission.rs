@@ -2,19 +2,15 @@
 
 use std::time::Duration;
 
-use polyarch_actors::Timestamp;
+use polyarch_actors::{Timestamp, queue::Priority};
 use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
 
 use super::spec::Wrong;
-use crate::queue::SupersedePolicy;
+use crate::queue::{Key, SupersedePolicy};
 
-/// The longest key, in bytes.
-const LONGEST_KEY: usize = 255;
 /// The longest time that can be asked for: a month.
 const LONGEST_TIME: Duration = Duration::from_hours(31 * 24);
-/// How urgent a build can be.
-const PRIORITIES: std::ops::RangeInclusive<i8> = -100..=100;
 
 /// When a build is to be built, what it replaces, and how long it may take.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
@@ -81,8 +77,9 @@ fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration
 impl Submission {
     /// Notes what of it cannot be meant. Where builds may take `most` at most, one that says nothing of it gets that.
     pub(super) fn check(&mut self, now: Timestamp, most: Option<Duration>, wrong: &mut Wrong) {
-        if !PRIORITIES.contains(&self.priority) {
-            wrong.note("/submission/priority", "it is a number from -100 to 100");
+        if Priority::try_from(i64::from(self.priority)).is_err() {
+            let detail = format!("it is a number from {} to {}", Priority::LOWEST, Priority::HIGHEST);
+            wrong.note("/submission/priority", detail);
         }
         if let Some(problem) = self.idempotency_key.as_deref().and_then(problem_of_key) {
             wrong.note("/submission/idempotency_key", problem);
@@ -113,8 +110,7 @@ impl Submission {
 
 /// Why a text can be no key.
 pub(super) fn problem_of_key(key: &str) -> Option<String> {
-    if key.is_empty() || key.len() > LONGEST_KEY {
-        return Some(format!("a key has from 1 to {LONGEST_KEY} bytes"));
-    }
-    key.contains(char::is_control).then(|| "a key has no control characters".to_owned())
+    // Its own error repeats the text, of any length.
+    let wrong = key.parse::<Key>().is_err();
+    wrong.then(|| format!("a key has from 1 to {} bytes and no control characters", Key::LONGEST))
 }
