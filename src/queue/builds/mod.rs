@@ -5,7 +5,11 @@
 //! opened again.
 
 mod attempt;
+mod disk;
+mod ends;
 mod error;
+mod notes;
+mod opening;
 mod options;
 mod queue;
 mod recovery;

@@ -1,6 +1,6 @@
 //! The queue as those have it who submit builds.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::Stream;
@@ -12,15 +12,14 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
     error::QueueError,
+    notes::Note,
     options::QueueOptions,
-    recovery::recovered,
     report::{BuildsLoad, BuildsReport},
-    runner::{Note, Runner, Shared},
 };
 use crate::{
     Orchestrator, Receipt,
     queue::{
-        BuildState, Counts, DataFolder, Key, Lane, RunLock,
+        BuildState, Counts, Key, Lane, RunLock,
         counts::StoreSize,
         log::{Follow, LogError, LogReader, Logs},
         records::{BuildRecord, CancelRequest, List, NewBuild, Page, Records, RecordsError, Submitted},
@@ -28,104 +27,31 @@ use crate::{
     room::Room,
 };
 
-/// How often is looked how much disk is free.
-const LOOK: Duration = Duration::from_secs(5);
-
 /// Builds that wait, run and have ended, and survive whatever ends this process. Cheap to clone.
 ///
 /// When the last clone goes, what runs is stopped, and begun again when the folder is opened the next time.
 /// [`Self::close`] does the same with a grace.
 #[derive(Clone)]
 pub struct BuildQueue {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
-struct Inner {
-    orchestrator: Orchestrator,
-    records: Records,
-    logs: Logs,
-    options: std::sync::RwLock<QueueOptions>,
-    room: Room<Tenant>,
-    counts: Counts,
-    size: StoreSize,
-    notes: mpsc::UnboundedSender<Note>,
-    ended: watch::Receiver<u64>,
-    closing: watch::Sender<bool>,
-    _lock: Arc<RunLock>,
+/// What the clones share.
+pub(super) struct Inner {
+    pub(super) orchestrator: Orchestrator,
+    pub(super) records: Records,
+    pub(super) logs: Logs,
+    pub(super) options: std::sync::RwLock<QueueOptions>,
+    pub(super) room: Room<Tenant>,
+    pub(super) counts: Counts,
+    pub(super) size: StoreSize,
+    pub(super) notes: mpsc::UnboundedSender<Note>,
+    pub(super) ended: watch::Receiver<u64>,
+    pub(super) closing: watch::Sender<bool>,
+    pub(super) _lock: Arc<RunLock>,
 }
 
 impl BuildQueue {
-    pub(crate) async fn open(
-        orchestrator: Orchestrator,
-        data: PathBuf,
-        options: QueueOptions,
-    ) -> Result<Self, QueueError> {
-        let opened = tokio::task::spawn_blocking(move || {
-            let folder = DataFolder::open(data)?;
-            let lock = folder.lock()?;
-            Ok::<_, QueueError>((folder, lock))
-        });
-        let (folder, lock) = opened.await.map_err(|_| QueueError::Closing)??;
-        let lock = Arc::new(lock);
-        let records = Records::open(folder.records()).await?;
-        let logs = Logs::new(folder.logs(), options.log_bytes);
-        let (notes, to_runner) = mpsc::unbounded_channel();
-        let (ended, watched) = watch::channel(0);
-        let (room, counts) = (Room::default(), Counts::default());
-        let mut runner = Runner::new(Shared {
-            orchestrator: orchestrator.clone(),
-            records: records.clone(),
-            logs: logs.clone(),
-            counts: counts.clone(),
-            options: options.clone(),
-            ended,
-        });
-        for record in recovered(&records, &logs, &counts, &options).await? {
-            let seat = room.take(&record.tenant, usize::MAX);
-            runner.recorded(record, seat).await;
-        }
-        let root = orchestrator.store().root().to_owned();
-        let free = free_at(root.clone(), &counts).await;
-        let is_full = free.is_some_and(|free| free < options.min_free);
-        runner.waiting.set_disk_is_full(is_full);
-        orchestrator
-            .set_limits(options.requests.clone(), options.weights())
-            .await
-            .map_err(|_| QueueError::Closing)?;
-        let held = Arc::clone(&lock);
-        let spawned = orchestrator.spawn(async move {
-            let closed = runner.run(to_runner).await;
-            // Nobody else runs these builds before this one has stopped.
-            drop(held);
-            for done in closed {
-                // Whoever asked may have gone.
-                let _ = done.send(());
-            }
-        });
-        if spawned.is_none() {
-            return Err(QueueError::Closing);
-        }
-        let disk = Disk { root, least: options.min_free, is_full, notes: notes.downgrade() };
-        orchestrator.spawn(disk.watch(counts.clone()));
-        let options = std::sync::RwLock::new(options);
-        let closing = watch::Sender::new(false);
-        let (ended, size) = (watched, StoreSize::default());
-        let inner = Inner {
-            orchestrator,
-            records,
-            logs,
-            options,
-            room,
-            counts,
-            size,
-            notes,
-            ended,
-            closing,
-            _lock: lock,
-        };
-        Ok(Self { inner: Arc::new(inner) })
-    }
-
     /// Submits a build: when this returns it is on the disk, and will end whatever happens to this process.
     ///
     /// # Errors
@@ -350,35 +276,4 @@ impl BuildQueue {
     fn with_options<T>(&self, read: impl FnOnce(&QueueOptions) -> T) -> T {
         read(&self.inner.options.read().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
-}
-
-/// Tells the runner when there is too little disk, and when there is enough again.
-struct Disk {
-    root: PathBuf,
-    least: u64,
-    is_full: bool,
-    notes: mpsc::WeakUnboundedSender<Note>,
-}
-
-impl Disk {
-    /// For as long as the runner goes on.
-    async fn watch(mut self, counts: Counts) {
-        loop {
-            tokio::time::sleep(LOOK).await;
-            // What cannot be found out keeps nobody waiting.
-            let is_full = free_at(self.root.clone(), &counts).await.is_some_and(|free| free < self.least);
-            let Some(notes) = self.notes.upgrade() else { return };
-            if is_full != self.is_full && notes.send(Note::Disk(is_full)).is_err() {
-                return;
-            }
-            self.is_full = is_full;
-        }
-    }
-}
-
-/// How much is free where the store is, in bytes, if that can be found out.
-async fn free_at(root: PathBuf, counts: &Counts) -> Option<u64> {
-    let free = tokio::task::spawn_blocking(move || fs4::available_space(root)).await.ok()?.ok()?;
-    counts.free(free);
-    Some(free)
 }

@@ -7,8 +7,8 @@ use std::{
 };
 
 use polyarch_actors::{
-    BuildError, BuildId, EventKind, Fault, TimedPart, Timestamp,
-    queue::{Place, Refusal, Tenant},
+    BuildError, BuildId, EventKind, TimedPart, Timestamp,
+    queue::{Refusal, Tenant},
 };
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -18,6 +18,8 @@ use tokio::{
 
 use super::{
     attempt::{Attempt, Said, note},
+    ends::Ends,
+    notes::Note,
     options::QueueOptions,
     report::{BuildsLoad, BuildsReport},
     stop::{Stop, Why},
@@ -26,7 +28,7 @@ use super::{
 use crate::{
     Orchestrator,
     queue::{
-        BuildState, Counts, Lane,
+        BuildState, Counts,
         about::Lanes,
         log::Logs,
         records::{BuildRecord, End, Records},
@@ -43,44 +45,6 @@ const MOST_TOLD: usize = 100;
 const CLEAN: Duration = Duration::from_mins(10);
 /// The longest that anybody waits for builds that run.
 const LONGEST_GRACE: Duration = Duration::from_hours(365 * 24);
-
-/// What the runner is told.
-pub(super) enum Note {
-    /// A build is recorded that waits, or that serves more than before.
-    Recorded {
-        /// Its record.
-        record: Box<BuildRecord>,
-        /// Its place among those of the tenant, where it is new.
-        seat: Option<Seat<Tenant>>,
-        /// Builds that ended in its favour.
-        superseded: Vec<BuildId>,
-        /// Builds that are to end in its favour.
-        to_cancel: Vec<BuildId>,
-    },
-    /// The record of a build that waited says that it has ended.
-    Ended(BuildId),
-    /// The record of a build that runs says that it is to end.
-    Cancel(BuildId),
-    /// Asks what waits and runs, of a tenant or of all.
-    Report(Option<Tenant>, oneshot::Sender<BuildsReport>),
-    /// Asks how much waits and runs.
-    Load(oneshot::Sender<BuildsLoad>),
-    /// Asks how far the platforms of a build are; nothing where it does not run.
-    Lanes(BuildId, oneshot::Sender<Option<Vec<Lane>>>),
-    /// Asks for the place of a build; nothing where it does not wait.
-    Place(BuildId, oneshot::Sender<Option<Place>>),
-    /// Whether there is too little disk to begin a build.
-    Disk(bool),
-    /// Other limits and shares count from now on.
-    Options(Box<QueueOptions>),
-    /// Begins nothing any more, and ends what still runs after the grace.
-    Close {
-        /// How long builds may go on.
-        grace: Duration,
-        /// Told when nothing runs any more.
-        done: oneshot::Sender<()>,
-    },
-}
 
 /// What the runner shares with the queue.
 pub(super) struct Shared {
@@ -103,13 +67,7 @@ pub(super) struct Runner {
     running: HashMap<BuildId, Running>,
     attempts: JoinSet<Said>,
     tasks: HashMap<Id, BuildId>,
-    /// Builds that have ended, and whose records could not be told.
-    unended: Vec<(BuildId, End)>,
-    /// What logs are to say that could not be written: that their builds have ended.
-    unsaid: Vec<(BuildId, EventKind)>,
-    /// Builds whose logs say that they have ended, and whose records do not know that yet.
-    told: Vec<BuildId>,
-    ended: watch::Sender<u64>,
+    ends: Ends,
     /// When what still runs is to end, once the queue closes.
     closing: Option<Instant>,
     closed: Vec<oneshot::Sender<()>>,
@@ -124,6 +82,7 @@ struct Running {
 impl Runner {
     pub(super) fn new(shared: Shared) -> Self {
         let Shared { orchestrator, records, logs, counts, options, ended } = shared;
+        let ends = Ends::new(records.clone(), logs.clone(), counts.clone(), ended);
         Self {
             orchestrator,
             records,
@@ -133,10 +92,7 @@ impl Runner {
             running: HashMap::new(),
             attempts: JoinSet::new(),
             tasks: HashMap::new(),
-            unended: Vec::new(),
-            unsaid: Vec::new(),
-            told: Vec::new(),
-            ended,
+            ends,
             closing: None,
             closed: Vec::new(),
         }
@@ -173,7 +129,7 @@ impl Runner {
                 _ = clean.tick() => self.clean(),
             }
         }
-        self.remember_told().await;
+        self.ends.remember_told().await;
         self.closed
     }
 
@@ -252,7 +208,7 @@ impl Runner {
             Refusal::TooLarge { resource, asked, limit } => BuildError::TooLarge { resource, asked, limit },
             Refusal::Known => BuildError::invalid(refusal.to_string()),
         };
-        self.end(id, End::Failed { reason: error.to_string(), error }).await;
+        self.ends.end(id, End::Failed { reason: error.to_string(), error }).await;
     }
 
     /// Begins the builds whose turn it is.
@@ -289,68 +245,18 @@ impl Runner {
             self.waiting.release(&running.record, Timestamp::now());
         }
         match ended {
-            Ok(Said::End) => self.told.push(id),
-            Ok(Said::NotYet(kind)) => self.unsaid.push((id, *kind)),
-            Ok(Said::Enough) => {}
+            Ok(said) => self.ends.said(id, said),
             Err(reason) => {
                 let error = BuildError::Host { reason: reason.clone(), retryable: false };
-                self.end(&id, End::Failed { error, reason }).await;
+                self.ends.end(&id, End::Failed { error, reason }).await;
             }
         }
-        self.ended.send_modify(|ended| *ended += 1);
     }
 
-    /// Takes a build out whose record says that it has ended, and writes the end into its log.
+    /// Takes a build out whose record says that it has ended.
     async fn has_ended(&mut self, id: &BuildId, state: BuildState) {
         self.waiting.remove(id);
-        self.counts.ended(state, Some(Fault::Cancelled), None);
-        if !self.running.contains_key(id) {
-            self.tell_end(id, Some(BuildError::Cancelled)).await;
-        }
-        self.ended.send_modify(|ended| *ended += 1);
-    }
-
-    /// Ends a build that does not run.
-    async fn end(&mut self, id: &BuildId, end: End) {
-        let (state, error) = (end.state(), super::attempt::error_of(&end));
-        match self.records.end(id, end.clone(), Vec::new()).await {
-            Ok(true) => {
-                self.counts.ended(state, error.as_ref().map(BuildError::fault), None);
-                self.tell_end(id, error).await;
-            }
-            Ok(false) => {}
-            Err(error) => {
-                tracing::error!(build = %id, %error, "the end of a build was not recorded");
-                self.unended.push((id.clone(), end));
-            }
-        }
-        self.ended.send_modify(|ended| *ended += 1);
-    }
-
-    async fn tell_end(&mut self, id: &BuildId, error: Option<BuildError>) {
-        self.say(id.clone(), EventKind::Finished { error }).await;
-    }
-
-    /// Writes the end of a build into its log, now or later.
-    async fn say(&mut self, id: BuildId, end: EventKind) {
-        if note(&self.logs, &id, end.clone()).await {
-            self.told.push(id);
-        } else {
-            self.unsaid.push((id, end));
-        }
-    }
-
-    /// Writes down of which builds nothing is left to be told. Those of which it is not known are told again when the queue is
-    /// opened the next time, which changes nothing.
-    async fn remember_told(&mut self) {
-        if self.told.is_empty() {
-            return;
-        }
-        if let Err(error) = self.records.told(self.told.clone()).await {
-            tracing::warn!(%error, "it was not written down which logs are whole");
-            return;
-        }
-        self.told.clear();
+        self.ends.noted(id, state, self.running.contains_key(id)).await;
     }
 
     fn stop(&self, id: &BuildId, why: Why) {
@@ -366,12 +272,7 @@ impl Runner {
     /// Ends what is late, tells places, and tries again what could not be written down.
     async fn look(&mut self) {
         let now = Timestamp::now();
-        for (id, end) in std::mem::take(&mut self.unended) {
-            self.end(&id, end).await;
-        }
-        for (id, end) in std::mem::take(&mut self.unsaid) {
-            self.say(id, end).await;
-        }
+        self.ends.try_again().await;
         if self.closing.is_some_and(|when| when <= Instant::now()) {
             self.stop_all();
         }
@@ -385,12 +286,12 @@ impl Runner {
             let limit = record.limits.of(part).unwrap_or_default();
             let limit_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
             let error = BuildError::TimedOut { part, limit_ms };
-            self.end(&id, End::TimedOut { reason: error.to_string(), error }).await;
+            self.ends.end(&id, End::TimedOut { reason: error.to_string(), error }).await;
         }
         for (id, place) in self.waiting.news(MOST_TOLD, now) {
             note(&self.logs, &id, EventKind::Queued { ahead: place.ahead, reason: place.reason }).await;
         }
-        self.remember_told().await;
+        self.ends.remember_told().await;
     }
 
     fn clean(&self) {
