@@ -19,19 +19,29 @@ class Browser:
 
     def __init__(self, chromium="chromium", driver="chromedriver"):
         self.folder = tempfile.TemporaryDirectory(prefix="polyarch-page-", ignore_cleanup_errors=True)
-        self.process = subprocess.Popen([driver, "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        port = None
-        for line in self.process.stdout:
-            found = re.search(r"started successfully on port (\d+)", line)
-            if found:
-                port = found[1]
+        # It asks for the same free port in IPv4 and IPv6, and ends where another process was faster in one.
+        for _ in range(5):
+            port = self.start(driver)
+            if port:
                 break
-        assert port, "chromedriver did not start"
+        assert port, f"chromedriver did not start: {self.said}"
         self.base = f"http://127.0.0.1:{port}"
         arguments = ["--headless=new", "--no-sandbox", "--window-size=1280,900", "--disable-dev-shm-usage", f"--user-data-dir={self.folder.name}"]
         wanted = {"browserName": "chrome", "goog:loggingPrefs": {"browser": "ALL"}, "goog:chromeOptions": {"binary": shutil.which(chromium), "args": arguments}}
         session = self.call("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})
         self.base += f"/session/{session['sessionId']}"
+
+    def start(self, driver):
+        """Starts the driver and returns its port, or nothing where it ended."""
+        self.process = subprocess.Popen([driver, "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.said = ""
+        for line in self.process.stdout:
+            self.said += line
+            found = re.search(r"started successfully on port (\d+)", line)
+            if found:
+                return found[1]
+        self.process.wait()
+        return None
 
     def call(self, method, path, body=None):
         data = None if body is None else json.dumps(body).encode()
