@@ -1,12 +1,15 @@
 //! Contexts that are sent: what is kept, and what is refused before it is.
 
-use std::{fs, io::Write as _, path::PathBuf, time::Duration};
+use std::{fs, io::Write as _, path::PathBuf, slice, time::Duration};
 
 use futures::StreamExt as _;
 use polyarch::{archive::Limits, oci::digest_of};
 use reqwest::Method;
 use serde_json::json;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    task::JoinHandle,
+};
 
 use super::scene::{Scene, answered};
 
@@ -196,6 +199,13 @@ async fn uploaded(scene: &Scene) -> usize {
     number.map_or(0, |number| number.parse().expect("a number"))
 }
 
+/// Waits until so many bytes of contexts have come, or one of those that send them has its answer.
+async fn came<T>(scene: &Scene, bytes: usize, sending: &[JoinHandle<T>]) {
+    while uploaded(scene).await < bytes && !sending.iter().any(JoinHandle::is_finished) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 #[tokio::test]
 async fn a_context_whose_sender_hung_up_counts_until_it_is_read() {
     let scene = Scene::with(|limits| limits.uploads = 1).await;
@@ -204,9 +214,7 @@ async fn a_context_whose_sender_hung_up_counts_until_it_is_read() {
         let long = long_archive(&attempt.to_string());
         let all = uploaded(&scene).await + long.len();
         let sending = tokio::spawn(answered(scene.ask(Method::POST, "/v1/contexts").body(long.clone())));
-        while uploaded(&scene).await < all && !sending.is_finished() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        came(&scene, all, slice::from_ref(&sending)).await;
         sending.abort();
         // The server notices.
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -232,9 +240,7 @@ async fn a_tenant_with_contexts_that_take_long_keeps_no_other_from_sending_one()
     let long = ["a", "b", "c"].map(long_archive);
     let all: usize = long.iter().map(Vec::len).sum();
     let sending = long.map(|long| tokio::spawn(answered(scene.ask(Method::POST, "/v1/contexts").body(long))));
-    while uploaded(&scene).await < all {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    came(&scene, all, &sending).await;
     let theirs = scene.client.post(format!("http://{}/v1/contexts", scene.address)).bearer_auth(&scene.other);
     assert_eq!(answered(theirs.body(archive("d", b"x"))).await.status, 201);
     assert!(sending.iter().all(|sending| !sending.is_finished()), "it waited for none of them");

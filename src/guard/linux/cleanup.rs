@@ -77,11 +77,14 @@ pub(super) fn empty(emptied: &Emptied) -> Result<(), String> {
         } else {
             fs::remove_file(entry.path())
         };
-        removed
-            .or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
-            .map_err(problem)?;
+        or_gone(removed).map_err(problem)?;
     }
     Ok(())
+}
+
+/// What is not there any more needs no removal.
+pub(super) fn or_gone(removed: io::Result<()>) -> io::Result<()> {
+    removed.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
 }
 
 /// What is mounted below a folder, or on it, in the order of mounting.

@@ -12,7 +12,7 @@ use std::{
 use serde::Deserialize;
 
 use super::{
-    cleanup::empty,
+    cleanup::{empty, or_gone},
     protocol::{Emptied, Layers},
 };
 
@@ -93,12 +93,12 @@ fn remove_one(layers: &Layers, id: &str) -> io::Result<()> {
     if let Ok(short) = fs::read_to_string(folder.join("link"))
         && short.bytes().all(|byte| byte.is_ascii_alphanumeric())
     {
-        missing_is_fine(fs::remove_file(layers.folder.join("l").join(short)))?;
+        or_gone(fs::remove_file(layers.folder.join("l").join(short)))?;
     }
     let emptied = Emptied { folder: folder.clone(), keep_prefix: None, only_after_kill: false };
     empty(&emptied).map_err(io::Error::other)?;
-    missing_is_fine(fs::remove_dir(folder))?;
-    missing_is_fine(fs::remove_file(layers.list.with_file_name(format!("{id}.tar-split.gz"))))
+    or_gone(fs::remove_dir(folder))?;
+    or_gone(fs::remove_file(layers.list.with_file_name(format!("{id}.tar-split.gz"))))
 }
 
 /// A list in a file. There is none where the storage never had an entry of the kind.
@@ -109,10 +109,6 @@ fn read<T: for<'de> Deserialize<'de>>(path: &Path) -> io::Result<Option<T>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
-}
-
-fn missing_is_fine(removed: io::Result<()>) -> io::Result<()> {
-    removed.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
 }
 
 #[cfg(test)]
